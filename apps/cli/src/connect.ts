@@ -1,0 +1,95 @@
+import { joinRoom, type Peer, type Room } from '@floe/signaling'
+import { type Connection, connect } from '@floe/webrtc'
+import { type ConnectOptions, readConnectOptions } from './connect-options.ts'
+import { Conversation } from './conversation.ts'
+import { CliError, EXIT, type ExitCode } from './failure.ts'
+import { type Output, printable } from './output.ts'
+import { describePath } from './path.ts'
+
+/** `floe connect`: one connection to one peer, until it ends or we have nothing more to say. */
+export async function connectCommand(args: string[], output: Output, interrupted: AbortSignal): Promise<ExitCode> {
+  const options = await readConnectOptions(args)
+  const { room: name, server } = options
+  const room = await join(options, interrupted)
+  let connection: Connection | undefined
+  const hangUp = () => void connection?.close('interrupted')
+  interrupted.addEventListener('abort', hangUp, { once: true })
+  try {
+    output.event('joined', { room: name, id: room.id, server }, `In room ${name}, waiting for a peer …`)
+    connection = await connectToFirst(room, options, output, interrupted)
+    void connection.closed.then((reason) => {
+      output.prompt = undefined // there is nobody left to type for
+      output.event('closed', { reason }, reason === DONE ? undefined : `The connection has ended: ${printable(reason)}`)
+    })
+    if (interrupted.aborted) hangUp()
+    const exitCode = await new Conversation(connection, options, output).run()
+    return interrupted.aborted ? EXIT.interrupted : exitCode
+  } finally {
+    interrupted.removeEventListener('abort', hangUp)
+    await connection?.close(DONE)
+    await room.leave()
+  }
+}
+
+/** What we tell the peer when we have nothing more to say. */
+const DONE = 'done'
+
+/** Interrupting ends the attempt only: a room that we are in is left at the very end, when the peer has our goodbye. */
+async function join({ room, server, secret }: ConnectOptions, interrupted: AbortSignal): Promise<Room> {
+  const attempt = new AbortController()
+  const giveUp = () => attempt.abort()
+  interrupted.addEventListener('abort', giveUp, { once: true })
+  try {
+    return await joinRoom(server, { room, signal: attempt.signal, ...(secret === undefined ? {} : { secret }) })
+  } finally {
+    interrupted.removeEventListener('abort', giveUp)
+  }
+}
+
+/** The first peer with which a connection comes about; later ones are told that we are busy. */
+async function connectToFirst(
+  room: Room,
+  options: ConnectOptions,
+  output: Output,
+  interrupted: AbortSignal,
+): Promise<Connection> {
+  const patience =
+    options.wait === undefined ? interrupted : AbortSignal.any([interrupted, AbortSignal.timeout(options.wait)])
+  for (;;) {
+    const peer = await nextPeer(room, patience, options)
+    output.event('peer', { id: peer.id, agent: peer.agent }, `A ${peer.agent} peer is here, connecting …`)
+    const gone = new AbortController()
+    peer.onleave = () => gone.abort()
+    try {
+      const { iceServers } = options
+      const connection = await connect(peer, { iceServers, signal: AbortSignal.any([interrupted, gone.signal]) })
+      room.onpeer = (other) => {
+        if (other !== peer) other.send({ bye: 'busy with somebody else' })
+      }
+      const path = await describePath(connection.peerConnection)
+      output.event('connected', { peer: peer.id, ...path }, `Connected${path === undefined ? '' : `: ${path.summary}`}`)
+      return connection
+    } catch (error) {
+      if (!gone.signal.aborted || interrupted.aborted) throw error
+      output.event('peer-left', { id: peer.id }, 'The peer has left again, waiting for another …')
+    }
+  }
+}
+
+function nextPeer(room: Room, patience: AbortSignal, { wait }: ConnectOptions): Promise<Peer> {
+  return new Promise((resolve, reject) => {
+    room.onpeer = (peer) => {
+      room.onpeer = null
+      resolve(peer)
+    }
+    void room.closed.then(reject)
+    const impatient = () => {
+      const hint = 'Start the other side first, check the name of the room, or wait longer with --wait.'
+      reject(
+        new CliError('ERR_CLI_NO_PEER', EXIT.noPeer, `Nobody came to room ${room.name} in ${wait! / 1000} s.`, hint),
+      )
+    }
+    if (patience.aborted) impatient()
+    patience.addEventListener('abort', impatient, { once: true })
+  })
+}

@@ -1,0 +1,79 @@
+export const HELP = `floe: browsers and Node talk to each other directly, over ICE.
+
+Usage
+  floe serve [options]          the meeting point: signaling, a demo page, and a Node peer that echoes
+  floe connect ROOM [options]   talk to whoever is in a room: a browser tab or another terminal
+  floe --help | --version       'floe serve --help' and 'floe connect --help' tell more
+
+Two minutes
+  1. floe serve                                       then open the address that it prints
+  2. floe connect echo-me                             in another terminal: type, and hear the echo
+  3. floe connect den --receive .                     and in a third one:
+     echo hello | floe connect den --send photo.jpg   text and a file, from one terminal to the other
+
+Exit codes
+  0  done                              4  nobody came in time
+  1  failed unexpectedly               5  no connection to the peer, or it was lost
+  2  wrong usage                       6  a file did not get through
+  3  no signaling server, or refused   130  interrupted (Ctrl-C)
+`
+
+export const SERVE_HELP = `floe serve: the meeting point, in one process: signaling server, demo page and echo peer.
+
+Usage
+  floe serve [options]
+
+Options
+  --port PORT      TCP port, default 3000; 0 takes a free one
+  --host ADDRESS   where to listen, default 127.0.0.1: this machine only; 0.0.0.0 opens it to the network
+  --secret SECRET  demanded from everyone who joins a room; default: who opens a room decides
+  --stun URL       STUN server for the echo peer, such as stun:stun.example.org:3478; may be repeated
+  --json           one JSON object per line on stdout
+
+In any room whose name begins with 'echo-' a Node peer answers: it echoes what you say; a file it receives, it reports
+with its SHA-256 and sends back. All other rooms are for you and whoever knows their name.
+
+Examples
+  floe serve                                    this machine only: http://127.0.0.1:3000
+  floe serve --port 8080                        when 3000 is taken
+  floe serve --host 0.0.0.0 --secret swordfish  for the whole network; give people the secret
+  curl http://127.0.0.1:3000/healthz            how it is doing
+
+Ctrl-C stops it, exit code 0.
+`
+
+export const CONNECT_HELP = `floe connect: chat and files with whoever is in a room, from the terminal.
+
+Usage
+  floe connect ROOM [options]
+
+Options
+  --server URL     the signaling server, default http://127.0.0.1:3000 (what 'floe serve' prints)
+  --secret SECRET  the room's secret: the first in the room sets it, the others need it
+  --send FILE      send a file; may be repeated
+  --receive DIR    take files and put them there; never overwrites
+  --max-size SIZE  largest file to take, such as 500M or 2G; default 1G
+  --stun URL       STUN server, such as stun:stun.example.org:3478; may be repeated
+  --wait SECONDS   how long to wait for a peer; default: as long as it takes
+  --linger SECONDS how much silence ends it when our input has ended and our files are sent; default 2,
+                   with --receive: stay until the peer hangs up
+  --json           one JSON object per line on stdout, see below
+
+On a terminal, type to talk; '/send FILE' sends a file, '/quit' or Ctrl-D hangs up. When stdin is not a terminal, each
+of its lines is one message. What the peer says goes to stdout, everything else to stderr.
+
+Examples
+  floe connect echo-me                                   a Node peer that echoes
+  floe connect den                                       whoever comes: a browser, another terminal
+  floe connect den --send film.mp4 < /dev/null           sends a file and hangs up
+  floe connect den --receive ~/inbox < /dev/null         takes files until the peer hangs up
+  make 2>&1 | floe connect den                           a build log, live, in somebody's browser
+  floe connect echo-me --send photo.jpg --receive /tmp --linger 1 < /dev/null   there and back again
+  floe connect den --json < /dev/null | jq .event        joined, peer, connected, message, progress, file, closed, error
+
+Exit codes
+  0  done                              4  nobody came in time (--wait)
+  1  failed unexpectedly               5  no connection to the peer, or it was lost
+  2  wrong usage                       6  a file did not get through: refused, corrupt or cut off
+  3  no signaling server, or refused   130  interrupted (Ctrl-C)
+`

@@ -1,0 +1,48 @@
+/** How packets go between the two ends, in ICE's terms. */
+export interface PathDescription {
+  readonly local: CandidateDescription
+  readonly remote: CandidateDescription
+  /** One line for people. */
+  readonly summary: string
+}
+
+interface CandidateDescription {
+  /** `host`, `srflx`, `prflx` or `relay`. */
+  readonly type: string
+  readonly protocol: string
+  readonly address?: string
+  readonly port?: number
+}
+
+/** The selected candidate pair; `undefined` when the statistics do not tell. */
+export async function describePath(peerConnection: RTCPeerConnection): Promise<PathDescription | undefined> {
+  const report = await peerConnection.getStats()
+  const entries = new Map<string, Record<string, unknown>>()
+  report.forEach((entry: Record<string, unknown>) => {
+    entries.set(String(entry.id), entry)
+  })
+  const all = [...entries.values()]
+  const selected = all.find(({ type, selectedCandidatePairId }) => type === 'transport' && selectedCandidatePairId)
+  const pair =
+    entries.get(String(selected?.selectedCandidatePairId)) ??
+    all.find(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded')
+  const local = describe(entries.get(String(pair?.localCandidateId)))
+  const remote = describe(entries.get(String(pair?.remoteCandidateId)))
+  if (local === undefined || remote === undefined) return undefined
+  return { local, remote, summary: `${inWords(local)} ↔ ${inWords(remote)}` }
+}
+
+function describe(entry: Record<string, unknown> | undefined): CandidateDescription | undefined {
+  if (entry === undefined) return undefined
+  const { candidateType, protocol, address, port } = entry
+  return {
+    type: String(candidateType),
+    protocol: String(protocol),
+    ...(typeof address === 'string' ? { address } : {}),
+    ...(typeof port === 'number' ? { port } : {}),
+  }
+}
+
+function inWords({ type, protocol, address = '?', port = 0 }: CandidateDescription): string {
+  return `${type} ${address.includes(':') ? `[${address}]` : address}:${port}/${protocol}`
+}

@@ -1,0 +1,144 @@
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { createSignalingServer, type SignalingServer } from '@floe/signaling/server'
+import sirv from 'sirv'
+import { EchoPeer } from './echo-peer.ts'
+import { CliError, EXIT, type ExitCode } from './failure.ts'
+import { parseInteger, parseOptions, parseStunUrls } from './options.ts'
+import type { Output } from './output.ts'
+
+interface ServeOptions {
+  readonly port: number
+  readonly host: string
+  readonly secret: string | undefined
+  readonly iceServers: RTCIceServer[]
+}
+
+/** `floe serve`: runs until `interrupted`. */
+export async function serveCommand(args: string[], output: Output, interrupted: AbortSignal): Promise<ExitCode> {
+  const options = readOptions(args)
+  const httpServer = createServer(demoPage())
+  let signaling: SignalingServer | undefined
+  const echo = new EchoPeer({
+    server: () => signaling!.url,
+    isOpen: (room) => signaling!.peersIn(room) > 0,
+    iceServers: options.iceServers,
+    output,
+  })
+  signaling = await createSignalingServer({
+    httpServer,
+    ...(options.secret === undefined ? {} : { roomSecret: options.secret }),
+    onRoom: (room, secret) => echo.attend(room, secret),
+  })
+  try {
+    await listen(httpServer, options)
+    announce(httpServer, signaling.url, options, output)
+    if (!interrupted.aborted) await once(interrupted, 'abort')
+  } finally {
+    await echo.close()
+    await signaling.stop()
+    await closeServer(httpServer)
+  }
+  output.event('stopped', {}, 'floe has stopped')
+  return EXIT.done
+}
+
+function readOptions(args: string[]): ServeOptions {
+  const { values } = parseOptions('serve', {
+    args,
+    options: {
+      port: { type: 'string', default: '3000' },
+      host: { type: 'string', default: '127.0.0.1' },
+      secret: { type: 'string' },
+      stun: { type: 'string', multiple: true, default: [] },
+      json: { type: 'boolean' },
+    },
+  })
+  return {
+    port: parseInteger('serve', 'port', values.port, 0, 65_535),
+    host: values.host,
+    secret: values.secret,
+    iceServers: parseStunUrls('serve', values.stun),
+  }
+}
+
+/** The built demo, or a word on how to build it. */
+function demoPage(): RequestListener {
+  const folder = fileURLToPath(new URL('../../demo/dist', import.meta.url))
+  if (!existsSync(folder)) {
+    return (_request, response) => {
+      response.writeHead(503, { 'content-type': 'text/plain' })
+      response.end('The demo page is not built: run npm start, or npm run build, in the repository.\n')
+    }
+  }
+  return sirv(folder, {
+    etag: true,
+    setHeaders: (response) => {
+      response.setHeader('x-content-type-options', 'nosniff')
+      response.setHeader('x-frame-options', 'DENY')
+      response.setHeader('referrer-policy', 'no-referrer')
+    },
+  })
+}
+
+function announce(httpServer: Server, url: string, { host, secret, port }: ServeOptions, output: Output): void {
+  const address = httpServer.address() as AddressInfo
+  output.result('listening', { url: `${url}/`, host, port: address.port }, `floe is ready: ${url}/`)
+  if (isLoopback(address.address)) return
+  const others = lanAddresses().map((ip) => `http://${ip}:${address.port || port}/`)
+  const warning = secret === undefined ? 'Everybody who can reach it may join; --secret keeps strangers out.' : ''
+  output.event('exposed', { urls: others }, `From other machines: ${others.join(' ')}\n${warning}`.trimEnd())
+}
+
+function isLoopback(ip: string): boolean {
+  return ip.startsWith('127.') || ip === '::1'
+}
+
+function lanAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
+  return all.filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address)
+}
+
+async function listen(httpServer: Server, { port, host }: ServeOptions): Promise<void> {
+  try {
+    httpServer.listen(port, host)
+    await once(httpServer, 'listening')
+  } catch (error) {
+    throw listenError(error as NodeJS.ErrnoException, port, host)
+  }
+}
+
+function listenError(error: NodeJS.ErrnoException, port: number, host: string): CliError {
+  const code = 'ERR_CLI_LISTEN'
+  const cause = { cause: error }
+  switch (error.code) {
+    case 'EADDRINUSE': {
+      const hint = `Take another with --port, such as --port ${port < 65_535 ? port + 1 : 3000}, or any free one with --port 0.`
+      return new CliError(code, EXIT.signaling, `Port ${port} of ${host} is taken by another program.`, hint, cause)
+    }
+    case 'EACCES':
+      return new CliError(
+        code,
+        EXIT.signaling,
+        `Port ${port} needs more rights.`,
+        'Use --port with 1024 or more.',
+        cause,
+      )
+    default: {
+      const hint = 'See --host: an address of this machine, 127.0.0.1 or 0.0.0.0.'
+      return new CliError(code, EXIT.signaling, `Cannot listen on ${host}: ${error.message}.`, hint, cause)
+    }
+  }
+}
+
+function closeServer(httpServer: Server): Promise<void> {
+  if (!httpServer.listening) return Promise.resolve()
+  return new Promise((resolve) => {
+    httpServer.close(() => resolve())
+    httpServer.closeAllConnections()
+  })
+}

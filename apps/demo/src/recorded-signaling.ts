@@ -1,0 +1,50 @@
+import type { Signaling, SignalingMessage } from '@floe/webrtc'
+import type { Journal } from './journal.ts'
+
+/** Passes everything through and writes down what passed: what was told to the peer explains most failures. */
+export class RecordedSignaling implements Signaling {
+  readonly polite: boolean
+  readonly #peer: Signaling
+  readonly #journal: Journal
+  readonly #onrecord: (kind: 'description' | 'candidate' | 'bye') => void
+  #onmessage: ((message: SignalingMessage) => void) | null = null
+
+  constructor(peer: Signaling, journal: Journal, onrecord: (kind: 'description' | 'candidate' | 'bye') => void) {
+    this.polite = peer.polite ?? false
+    this.#peer = peer
+    this.#journal = journal
+    this.#onrecord = onrecord
+  }
+
+  send(message: SignalingMessage): void {
+    this.#record('sent', message)
+    this.#peer.send(message)
+  }
+
+  get onmessage(): ((message: SignalingMessage) => void) | null {
+    return this.#onmessage
+  }
+
+  /** The peer holds messages back until it has a listener, so it gets ours only when we have one. */
+  set onmessage(listener: ((message: SignalingMessage) => void) | null) {
+    this.#onmessage = listener
+    this.#peer.onmessage =
+      listener === null
+        ? null
+        : (message) => {
+            this.#record('received', message)
+            listener(message)
+          }
+  }
+
+  #record(direction: 'sent' | 'received', message: SignalingMessage): void {
+    if ('description' in message) {
+      this.#journal.note(`${direction} ${message.description.type}`)
+      if (direction === 'received') this.#onrecord('description')
+    } else if ('candidate' in message) {
+      this.#journal.note(`${direction} candidate`, message.candidate?.candidate || 'end of candidates')
+    } else {
+      this.#journal.note(`${direction} bye`, message.bye)
+    }
+  }
+}

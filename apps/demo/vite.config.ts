@@ -1,0 +1,12 @@
+import { defineConfig } from 'vite'
+
+/** Where `npm run dev -w @floe/demo` finds a running `floe serve`. */
+const server = process.env.FLOE_SERVER ?? 'http://127.0.0.1:3000'
+
+export default defineConfig({
+  root: import.meta.dirname,
+  base: './',
+  resolve: { conditions: ['floe:source', 'browser', 'module', 'import', 'default'] },
+  build: { outDir: 'dist', emptyOutDir: true, target: 'es2022', modulePreload: { polyfill: false } },
+  server: { proxy: { '/socket.io': { target: server, ws: true } } },
+})

@@ -1,0 +1,118 @@
+/** Chromium and Firefox behind one small face: pages that run functions, and that call back. */
+import { existsSync } from 'node:fs'
+import { chromium } from 'playwright'
+import puppeteer from 'puppeteer-core'
+
+export type BrowserName = 'chromium' | 'firefox'
+
+export interface BrowserOptions {
+  /** Give host candidates by IP address. Otherwise the browser's default: mDNS names. */
+  readonly plainAddresses: boolean
+}
+
+export interface Browser {
+  readonly name: BrowserName
+  /** Opens a page in a profile of its own; `expose` are functions that the page finds on its window, kept over reloads. */
+  open(url: string, expose?: Exposed): Promise<BrowserPage>
+  close(): Promise<void>
+}
+
+export type Exposed = Readonly<Record<string, (...args: never[]) => unknown>>
+
+export interface BrowserPage {
+  /** Runs the function in the page, on arguments and results that JSON can carry. */
+  evaluate<Args extends unknown[], Result>(run: (...args: Args) => Result, ...args: Args): Promise<Awaited<Result>>
+  reload(): Promise<void>
+  close(): Promise<void>
+  /** Uncaught errors of the page. */
+  readonly errors: readonly string[]
+}
+
+export function launch(name: BrowserName, options: BrowserOptions): Promise<Browser> {
+  return name === 'chromium' ? launchChromium(options) : launchFirefox(options)
+}
+
+const EXECUTABLES = { chromium: '/usr/bin/chromium', firefox: '/usr/bin/firefox-esr' } as const
+
+function executable(name: BrowserName): string {
+  const path = EXECUTABLES[name]
+  if (!existsSync(path)) throw new Error(`${path} is missing: scripts/system-packages.sh installs it`)
+  return path
+}
+
+/** The sandbox wants a user other than root. The others stop Chromium from looking for Google's hosts. */
+const CHROMIUM_ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+async function launchChromium({ plainAddresses }: BrowserOptions): Promise<Browser> {
+  const args = [...CHROMIUM_ARGUMENTS]
+  if (plainAddresses) args.push('--disable-features=WebRtcHideLocalIpsWithMdns')
+  const browser = await chromium.launch({ executablePath: executable('chromium'), args })
+  return {
+    name: 'chromium',
+    close: () => browser.close(),
+    async open(url, expose = {}) {
+      const context = await browser.newContext()
+      return drive(await context.newPage(), () => context.close(), url, expose)
+    },
+  }
+}
+
+const FIREFOX_PREFERENCES = {
+  // Nothing of Firefox's own may look for the internet while it is tested.
+  'network.captive-portal-service.enabled': false,
+  'network.connectivity-service.enabled': false,
+  'services.settings.server': 'data:,',
+}
+
+async function launchFirefox({ plainAddresses }: BrowserOptions): Promise<Browser> {
+  const browser = await puppeteer.launch({
+    browser: 'firefox',
+    executablePath: executable('firefox'),
+    headless: true,
+    extraPrefsFirefox: {
+      ...FIREFOX_PREFERENCES,
+      'media.peerconnection.ice.obfuscate_host_addresses': !plainAddresses,
+    },
+  })
+  return {
+    name: 'firefox',
+    close: () => browser.close(),
+    async open(url, expose = {}) {
+      const context = await browser.createBrowserContext()
+      return drive(await context.newPage(), () => context.close(), url, expose)
+    },
+  }
+}
+
+/** What Playwright's and Puppeteer's pages have in common. */
+interface DriverPage {
+  on(event: 'pageerror', listener: (error: unknown) => void): unknown
+  exposeFunction(name: string, exposed: (...args: never[]) => unknown): Promise<unknown>
+  goto(url: string): Promise<unknown>
+  reload(): Promise<unknown>
+  evaluate(expression: string): Promise<unknown>
+}
+
+async function drive(page: DriverPage, close: () => Promise<void>, url: string, expose: Exposed): Promise<BrowserPage> {
+  const errors: string[] = []
+  page.on('pageerror', (error) => {
+    // Firefox reports a connection that failed as if the page had thrown.
+    if (!/^Error: WebRTC: ICE failed/.test(String(error))) errors.push(String(error))
+  })
+  for (const [name, exposed] of Object.entries(expose)) await page.exposeFunction(name, exposed)
+  await page.goto(url)
+  return {
+    errors,
+    evaluate: (run, ...args) => page.evaluate(`(${run})(...${JSON.stringify(args)})`) as never,
+    reload: async () => void (await page.reload()),
+    close,
+  }
+}

@@ -1,0 +1,4 @@
+import { RTCPeerConnection } from '@floe/webrtc'
+import { browserSuite } from './suite.ts'
+
+browserSuite('firefox', RTCPeerConnection)

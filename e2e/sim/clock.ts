@@ -1,0 +1,93 @@
+/** Something that will happen. `cancel()` forgets it. */
+export interface Appointment {
+  readonly time: number
+  cancel(): void
+}
+
+/** Events at one instant beyond which a run is a busy loop and not a simulation. */
+const EVENTS_PER_INSTANT = 100_000
+
+/** Virtual time: milliseconds that pass only when nothing is left to do before them. Same time: first come, first served. */
+export class Clock {
+  #now = 0
+  #sequence = 0
+  #atThisInstant = 0
+  readonly #heap: Event[] = []
+
+  get now(): number {
+    return this.#now
+  }
+
+  at(time: number, action: () => void): Appointment {
+    const event = new Event(Math.max(time, this.#now), this.#sequence++, action)
+    siftUp(this.#heap, event)
+    return event
+  }
+
+  after(delay: number, action: () => void): Appointment {
+    return this.at(this.#now + delay, action)
+  }
+
+  /** Runs until `time`, or until `done()` holds after an event. True when `done()` held. */
+  runTo(time: number, done?: () => boolean): boolean {
+    if (done?.()) return true
+    for (let next = this.#heap[0]; next !== undefined && next.time <= time; next = this.#heap[0]) {
+      removeFirst(this.#heap)
+      if (next.action === undefined) continue
+      this.#advance(next.time)
+      next.action()
+      if (done?.()) return true
+    }
+    this.#advance(Math.max(time, this.#now))
+    return false
+  }
+
+  #advance(time: number) {
+    this.#atThisInstant = time === this.#now ? this.#atThisInstant + 1 : 0
+    this.#now = time
+    if (this.#atThisInstant > EVENTS_PER_INSTANT) throw new Error(`busy loop: time stands still at ${time} ms`)
+  }
+}
+
+class Event implements Appointment {
+  readonly time: number
+  readonly sequence: number
+  action: (() => void) | undefined
+
+  constructor(time: number, sequence: number, action: () => void) {
+    this.time = time
+    this.sequence = sequence
+    this.action = action
+  }
+
+  cancel() {
+    this.action = undefined
+  }
+
+  before(other: Event): boolean {
+    return this.time < other.time || (this.time === other.time && this.sequence < other.sequence)
+  }
+}
+
+function siftUp(heap: Event[], event: Event) {
+  let hole = heap.length
+  for (let parent = (hole - 1) >> 1; hole > 0 && event.before(heap[parent]!); parent = (hole - 1) >> 1) {
+    heap[hole] = heap[parent]!
+    hole = parent
+  }
+  heap[hole] = event
+}
+
+function removeFirst(heap: Event[]) {
+  const event = heap.pop()!
+  if (heap.length === 0) return
+  let hole = 0
+  for (let child = 1; child < heap.length; child = 2 * hole + 1) {
+    const right = heap[child + 1]
+    if (right?.before(heap[child]!)) child++
+    if (!heap[child]!.before(event)) break
+    heap[hole] = heap[child]!
+    hole = child
+  }
+  heap[hole] = event
+}

@@ -1,0 +1,268 @@
+import {
+  type AgentOptions,
+  type AgentOutput,
+  type Candidate,
+  type CandidatePair,
+  IceAgent,
+  type IceParameters,
+  type IceRole,
+  type IceTransportState,
+  type LocalBase,
+} from '@floe/ice'
+import { type Address, formatAddress, type Packet } from '@floe/stun'
+import type { Appointment } from './clock.ts'
+import type { Host, Socket } from './network.ts'
+import type { Random } from './random.ts'
+import type { StunServer } from './stun-server.ts'
+
+export type PeerOptions = Partial<AgentOptions> & {
+  readonly servers?: readonly StunServer[]
+  /** Local port on every address; without it an ephemeral one each. */
+  readonly port?: number
+  /** Extra fields of the local base made for an address: rank, hostname, mapped. */
+  readonly base?: (ip: string) => Partial<LocalBase>
+}
+
+/** Data from the other side, with the path it took: the ground truth about which pair is in use. */
+export interface Received {
+  readonly time: number
+  readonly text: string
+  readonly local: Address
+  readonly remote: Address
+}
+
+/**
+ * STUN requests in one second beyond which two agents are chasing each other: a new one per Ta (20 ms), their
+ * retransmissions, and a triggered check each for a burst of the peer's.
+ */
+const REQUESTS_PER_SECOND = 250
+
+/** Wake-ups at one instant after which a timer that does not advance is an error. */
+const WAKES_PER_INSTANT = 50
+
+/** A host with an IceAgent: the same loop as the Node driver, on virtual time, and watchful about the machine contract. */
+export class Peer {
+  readonly name: string
+  readonly host: Host
+  readonly agent: IceAgent
+  /** The other side, when signaling joins the two. */
+  peer: Peer | undefined
+  oncandidate: ((candidate: Candidate | null) => void) | undefined
+  /** Every output but packets and data, with its time. */
+  readonly events: { readonly time: number; readonly output: AgentOutput }[] = []
+  readonly received: Received[] = []
+  /** Packets sent to an address that nothing has come from yet; RFC 8445 §19.5.1 is about this number. */
+  readonly unverified = new Map<string, number>()
+  packetsSent = 0
+  wakes = 0
+  readonly #options: PeerOptions
+  readonly #random: Random
+  readonly #sockets = new Map<Address, Socket>()
+  readonly #heardFrom = new Set<string>()
+  #wake: Appointment | undefined
+  #handling: Packet | undefined
+  #requests = { second: -1, count: 0 }
+  #wakesNow = { time: -1, count: 0 }
+
+  constructor(host: Host, options: PeerOptions) {
+    const { servers: _servers, port: _port, base: _base, ...agentOptions } = options
+    this.host = host
+    this.name = host.name
+    this.#options = options
+    this.#random = host.network.random.fork(`peer ${host.name}`)
+    this.agent = new IceAgent({ log: true, random: this.#random.fork('agent').bytes, ...agentOptions })
+    for (const { ip } of host.attachments) this.#bind(ip)
+  }
+
+  get servers(): readonly StunServer[] {
+    return this.#options.servers ?? []
+  }
+
+  get now(): number {
+    return this.host.network.clock.now
+  }
+
+  get sockets(): readonly Socket[] {
+    return [...this.#sockets.values()]
+  }
+
+  get state(): IceTransportState {
+    return this.agent.state
+  }
+
+  get selected(): CandidatePair | undefined {
+    return this.agent.selectedPair
+  }
+
+  get connected(): boolean {
+    return this.state === 'connected' || this.state === 'completed'
+  }
+
+  get states(): IceTransportState[] {
+    return this.outputs('state').map(({ state }) => state)
+  }
+
+  outputs<T extends AgentOutput['type']>(type: T): Extract<AgentOutput, { type: T }>[] {
+    return this.events.map(({ output }) => output).filter((output) => output.type === type) as never
+  }
+
+  /** When the first output came for which `test` holds; Infinity when none did. */
+  timeOf(test: (output: AgentOutput) => boolean): number {
+    return this.events.find(({ output }) => test(output))?.time ?? Number.POSITIVE_INFINITY
+  }
+
+  gather() {
+    const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip) }))
+    const servers = this.servers.map(({ address, url }) => ({ scheme: 'stun', address, url }) as const)
+    this.call((agent) => agent.gather(this.now, bases, servers))
+  }
+
+  start(remote: IceParameters, role?: IceRole) {
+    this.call((agent) => agent.start(this.now, remote, role))
+  }
+
+  addRemoteCandidate(candidate: Candidate | null) {
+    this.call((agent) => agent.addRemoteCandidate(this.now, candidate))
+  }
+
+  restart(): IceParameters {
+    return this.call((agent) => agent.restart(this.now))
+  }
+
+  close() {
+    this.call((agent) => agent.close(this.now))
+  }
+
+  sendText(text: string): boolean {
+    return this.call((agent) => agent.send(this.now, new TextEncoder().encode(text)))
+  }
+
+  /** One mutation of the agent, then what the Machine contract asks: poll until undefined, sleep until timeout(). */
+  call<T>(mutate: (agent: IceAgent) => T): T {
+    const result = mutate(this.agent)
+    this.#drain()
+    if (this.#random.chance(1 / 16)) this.#callEarly()
+    this.#schedule()
+    return result
+  }
+
+  /** Gives the host a new address and socket while running. Gather again to make it known. */
+  addAddress(ip: string): Socket {
+    return this.#bind(ip)
+  }
+
+  /** The interface of this address goes away. */
+  removeAddress(ip: string) {
+    for (const socket of this.sockets.filter(({ address }) => address.ip === ip)) {
+      socket.close()
+      this.#sockets.delete(socket.address)
+      this.call((agent) => agent.removeLocalBase(this.now, socket.address))
+    }
+  }
+
+  #bind(ip: string): Socket {
+    const socket = this.host.bind(ip, this.#options.port, (packet) => this.#receive(packet))
+    this.#sockets.set(socket.address, socket)
+    return socket
+  }
+
+  #receive(packet: Packet) {
+    this.#heardFrom.add(formatAddress(packet.remote))
+    this.#handling = packet
+    this.call((agent) => agent.handlePacket(this.now, packet))
+    this.#handling = undefined
+  }
+
+  #drain() {
+    for (let output = this.agent.poll(); output; output = this.agent.poll()) this.#perform(output)
+  }
+
+  #perform(output: AgentOutput) {
+    if (output.type === 'packet') return this.#send(output.packet)
+    if (output.type === 'data') return this.#take(output.bytes)
+    this.events.push({ time: this.now, output })
+    this.host.network.trace.note(this.now, this.name, describeOutput(output))
+    if (output.type === 'candidate') this.oncandidate?.(output.candidate)
+  }
+
+  #send({ local, remote, bytes }: Packet) {
+    const socket = this.#sockets.get(local)
+    if (socket === undefined) {
+      throw new Error(`${this.name} sends from ${formatAddress(local)}, which is none of the objects given to gather()`)
+    }
+    this.packetsSent++
+    if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
+    const to = formatAddress(remote)
+    if (!this.#heardFrom.has(to)) this.unverified.set(to, (this.unverified.get(to) ?? 0) + 1)
+    socket.send(remote, bytes)
+  }
+
+  #countRequest() {
+    const second = Math.floor(this.now / 1_000)
+    if (this.#requests.second !== second) this.#requests = { second, count: 0 }
+    if (++this.#requests.count > REQUESTS_PER_SECOND) throw new Error(`${this.name}: packet storm`)
+  }
+
+  #take(bytes: Uint8Array) {
+    if (this.#handling === undefined) throw new Error(`${this.name} puts out data without having received any`)
+    const { local, remote } = this.#handling
+    this.received.push({ time: this.now, text: new TextDecoder().decode(bytes), local, remote })
+  }
+
+  /** `handleTimeout` must be harmless when early: nothing comes out, nothing gets more urgent. */
+  #callEarly() {
+    const before = this.agent.timeout()
+    if (before <= this.now) return
+    this.agent.handleTimeout(this.now)
+    const output = this.agent.poll()
+    if (output) throw new Error(`${this.name}: early handleTimeout put out ${describeOutput(output)}`)
+    if (this.agent.timeout() < before) throw new Error(`${this.name}: early handleTimeout brought the deadline forward`)
+  }
+
+  /** One appointment. When the deadline moves away it stays, fires early and looks again. */
+  #schedule() {
+    const deadline = this.agent.timeout()
+    if (Number.isNaN(deadline)) throw new Error(`${this.name}: timeout() is NaN`)
+    if (this.#wake && this.#wake.time <= deadline) return
+    this.#wake?.cancel()
+    this.#wake =
+      deadline === Number.POSITIVE_INFINITY ? undefined : this.host.network.clock.at(deadline, () => this.#onWake())
+  }
+
+  #onWake() {
+    this.#wake = undefined
+    if (this.agent.timeout() > this.now) return this.#schedule()
+    this.wakes++
+    if (this.#wakesNow.time !== this.now) this.#wakesNow = { time: this.now, count: 0 }
+    if (++this.#wakesNow.count > WAKES_PER_INSTANT) throw new Error(`${this.name}: timeout() stays in the past`)
+    this.call((agent) => agent.handleTimeout(this.now))
+  }
+}
+
+export function describePair({ local, remote }: CandidatePair): string {
+  const side = ({ type, address }: Candidate) => `${type} ${formatAddress(address)}`
+  return `${side(local)} ↔ ${side(remote)}`
+}
+
+function describeOutput(output: AgentOutput): string {
+  switch (output.type) {
+    case 'candidate':
+      return output.candidate
+        ? `candidate ${output.candidate.type} ${formatAddress(output.candidate.address)}`
+        : 'end of candidates'
+    case 'selectedpair':
+      return `selected ${describePair(output.pair)} (${output.reason})`
+    case 'state':
+    case 'gatheringstate':
+      return `${output.type} ${output.state}`
+    case 'role':
+      return `role ${output.role}`
+    case 'candidateerror':
+      return `candidateerror ${output.errorCode} ${output.errorText}`
+    case 'log':
+      return `· ${output.entry.event}: ${output.entry.detail}${output.entry.reason ? ` (${output.entry.reason})` : ''}`
+    case 'packet':
+    case 'data':
+      return `${output.type}`
+  }
+}

@@ -1,0 +1,122 @@
+import type { Address } from '@floe/stun'
+import type { Candidate } from './candidate.ts'
+import { addressScope } from './candidate.ts'
+import type { IceRole } from './parameters.ts'
+
+/** RFC 8445 §6.1.2.6. */
+export type CandidatePairState = 'frozen' | 'waiting' | 'in-progress' | 'succeeded' | 'failed'
+
+/** Counters since the pair was formed; times in milliseconds on the agent's clock. W3C RTCIceCandidatePairStats. */
+export interface CandidatePairStats {
+  requestsSent: number
+  requestsReceived: number
+  responsesSent: number
+  responsesReceived: number
+  consentRequestsSent: number
+  retransmissionsSent: number
+  packetsSent: number
+  bytesSent: number
+  packetsReceived: number
+  bytesReceived: number
+  totalRoundTripTime: number
+  lastPacketReceived: number
+  lastPacketSent: number
+}
+
+/** What the outside sees of a pair. */
+export interface CandidatePair {
+  readonly id: string
+  /** Once the pair is valid: the candidate that the peer sees us at (RFC 8445 §7.2.5.3.2), whose base we send from. */
+  readonly local: Candidate
+  readonly remote: Candidate
+  readonly priority: bigint
+  readonly state: CandidatePairState
+  readonly nominated: boolean
+  readonly selected: boolean
+  /** Latest measured round trip, milliseconds. */
+  readonly roundTripTime?: number
+  readonly stats: Readonly<CandidatePairStats>
+}
+
+/** RFC 8445 §6.1.2.3, exact for all 32-bit inputs: in JavaScript 2·MAX alone can leave the safe integers. */
+export function pairPriority(controlling: number, controlled: number): bigint {
+  const [min, max] = controlling < controlled ? [controlling, controlled] : [controlled, controlling]
+  return (BigInt(min) << 32n) + 2n * BigInt(max) + (controlling > controlled ? 1n : 0n)
+}
+
+/**
+ * One path: a local base and a remote address. Valid pairs of RFC 8445 §7.2.5.3.2 are not second objects here: a path has
+ * one base and one remote address, so the pair takes on the local candidate that the check's answer revealed.
+ */
+export class Pair implements CandidatePair {
+  readonly id: string
+  readonly base: Address
+  /** Where packets go: the remote address, with the base's scope id when it is link-local. */
+  readonly destination: Address
+  local: Candidate
+  remote: Candidate
+  priority = 0n
+  state: CandidatePairState = 'frozen'
+  nominated = false
+  selected = false
+  roundTripTime?: number
+  /** Controlled: USE-CANDIDATE came before our own check had succeeded (RFC 8445 §7.3.1.5). */
+  nominateWhenValid = false
+  /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
+  triggers = 0
+  /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
+  nomination = 0
+  /** The peer has proved on this path that it knows our password, or answered us: its data is let through. */
+  authenticated = false
+  /** The last authenticated answer: RFC 7675 consent lasts from here. */
+  consentAt = Number.NEGATIVE_INFINITY
+  /** Consent expired or was revoked: RFC 7675 §5.1 wants an ICE restart before this path is used again. */
+  revoked = false
+  /** Role conflicts that its checks ended in; a peer that never settles must not keep us sending. */
+  conflicts = 0
+  /** The peer checked it without USE-CANDIDATE after it was valid, so a later nomination is a deliberate choice. */
+  checkedPlain = false
+  readonly stats: CandidatePairStats = {
+    requestsSent: 0,
+    requestsReceived: 0,
+    responsesSent: 0,
+    responsesReceived: 0,
+    consentRequestsSent: 0,
+    retransmissionsSent: 0,
+    packetsSent: 0,
+    bytesSent: 0,
+    packetsReceived: 0,
+    bytesReceived: 0,
+    totalRoundTripTime: 0,
+    lastPacketReceived: Number.NEGATIVE_INFINITY,
+    lastPacketSent: Number.NEGATIVE_INFINITY,
+  }
+
+  constructor(id: string, local: Candidate, remote: Candidate, role: IceRole) {
+    this.id = id
+    this.local = local
+    this.remote = remote
+    this.base = local.base ?? local.address
+    this.destination = withScope(remote.address, this.base)
+    this.updatePriority(role)
+  }
+
+  get foundation(): string {
+    return `${this.local.foundation}:${this.remote.foundation}`
+  }
+
+  updatePriority(role: IceRole): void {
+    const { local, remote } = this
+    this.priority =
+      role === 'controlling'
+        ? pairPriority(local.priority, remote.priority)
+        : pairPriority(remote.priority, local.priority)
+  }
+}
+
+/** A peer cannot know our interface's name: link-local addresses are reached through the base's own zone, RFC 4007 §6. */
+function withScope(address: Address, base: Address): Address {
+  if (addressScope(address.ip) !== 'link-local' || address.ip.includes('.')) return address
+  const zone = base.ip.indexOf('%')
+  return zone < 0 ? address : { ip: address.ip.replace(/%.*$/, '') + base.ip.slice(zone), port: address.port }
+}

@@ -1,0 +1,157 @@
+import type { DecodedMessage, IntegrityKey, Packet, TransactionId } from '@floe/stun'
+import { newTransactionId, Transaction } from '@floe/stun'
+import { peerReflexivePriority } from './candidate.ts'
+import type { Pair } from './candidate-pair.ts'
+import type { Context } from './outputs.ts'
+import type { IceRole } from './parameters.ts'
+
+/** Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1. */
+export type CheckPurpose = 'check' | 'nomination' | 'consent'
+
+/** What every check of one generation has in common. */
+export interface CheckCredentials {
+  /** `remote ufrag:local ufrag`, RFC 8445 §7.1.1 with §7.2.2. */
+  readonly username: string
+  readonly key: IntegrityKey
+}
+
+export interface CheckRequest {
+  readonly pair: Pair
+  readonly purpose: CheckPurpose
+  readonly role: IceRole
+  readonly tieBreaker: bigint
+  readonly useCandidate: boolean
+  /** NOMINATION (0xC001), sent beside USE-CANDIDATE; 0 for none. */
+  readonly nomination: number
+  readonly credentials: CheckCredentials
+  /** Initial retransmission timeout, milliseconds. */
+  readonly rto: number
+}
+
+export type CheckOutcome =
+  | {
+      readonly request: CheckRequest
+      readonly result: 'response'
+      readonly message: DecodedMessage
+      readonly roundTripTime: number | undefined
+    }
+  | { readonly request: CheckRequest; readonly result: 'timeout' }
+
+interface Outstanding {
+  readonly request: CheckRequest
+  readonly transaction: Transaction
+  /** Cancelled, RFC 8445 §7.3.1.4: no more retransmissions, but an answer counts until then. */
+  abandonAt: number
+}
+
+/** The Binding requests under way: sent, repeated, matched with their answers. */
+export class Checks {
+  readonly #context: Context
+  readonly #outstanding = new Map<TransactionId, Outstanding>()
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  send(now: number, request: CheckRequest): void {
+    const { pair, role, tieBreaker, useCandidate, nomination, credentials, purpose } = request
+    const { timing, random } = this.#context
+    const once = purpose === 'consent'
+    const transaction = new Transaction(now, {
+      message: {
+        method: 'binding',
+        class: 'request',
+        transactionId: newTransactionId(random),
+        attributes: {
+          username: credentials.username,
+          priority: peerReflexivePriority(pair.local.priority),
+          ...(role === 'controlling' ? { iceControlling: tieBreaker } : { iceControlled: tieBreaker }),
+          ...(useCandidate && { useCandidate: true }),
+          ...(useCandidate && nomination > 0 && { nomination }),
+        },
+      },
+      key: credentials.key,
+      local: pair.base,
+      remote: pair.destination,
+      protocol: pair.local.protocol,
+      fingerprint: true,
+      rto: once ? timing.consentInterval : request.rto,
+      // RFC 7675 §5.1: consent requests are not retransmitted, the next one is a new transaction.
+      rc: once ? 1 : timing.Rc,
+      rm: once ? 1 : timing.Rm,
+    })
+    const entry = { request, transaction, abandonAt: Number.POSITIVE_INFINITY }
+    this.#outstanding.set(transaction.id, entry)
+    pair.stats.requestsSent++
+    if (once) pair.stats.consentRequestsSent++
+    pair.stats.retransmissionsSent--
+    this.#drain(now, entry)
+  }
+
+  /** Stops repeating the pair's checks; their answers still count. RFC 8445 §7.3.1.4. */
+  cancel(now: number, pair: Pair): void {
+    for (const entry of this.#outstanding.values()) {
+      if (entry.request.pair !== pair || entry.abandonAt !== Number.POSITIVE_INFINITY) continue
+      entry.abandonAt = now + entry.request.rto * this.#context.timing.Rm
+    }
+  }
+
+  /** Forgets the pair's checks altogether: the pair is gone. */
+  forget(pair: Pair): void {
+    for (const [id, entry] of this.#outstanding) if (entry.request.pair === pair) this.#outstanding.delete(id)
+  }
+
+  clear(): void {
+    this.#outstanding.clear()
+  }
+
+  isPending(pair: Pair, purpose: CheckPurpose): boolean {
+    for (const { request } of this.#outstanding.values()) {
+      if (request.pair === pair && request.purpose === purpose) return true
+    }
+    return false
+  }
+
+  /** The outcome when the message answers one of ours: right id, right addresses, right integrity. */
+  handleResponse(now: number, message: DecodedMessage, packet: Packet): CheckOutcome | undefined {
+    const entry = this.#outstanding.get(message.transactionId)
+    if (!entry?.transaction.handleResponse(now, message, packet)) return undefined
+    return this.#drain(now, entry)
+  }
+
+  handleTimeout(now: number): CheckOutcome[] {
+    const outcomes: CheckOutcome[] = []
+    for (const [id, entry] of this.#outstanding) {
+      if (now >= entry.abandonAt) this.#outstanding.delete(id)
+      else if (entry.abandonAt === Number.POSITIVE_INFINITY && now >= entry.transaction.timeout()) {
+        entry.transaction.handleTimeout(now)
+        const outcome = this.#drain(now, entry)
+        if (outcome) outcomes.push(outcome)
+      }
+    }
+    return outcomes
+  }
+
+  timeout(): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const { transaction, abandonAt } of this.#outstanding.values()) {
+      next = Math.min(next, abandonAt === Number.POSITIVE_INFINITY ? transaction.timeout() : abandonAt)
+    }
+    return next
+  }
+
+  #drain(now: number, { request, transaction }: Outstanding): CheckOutcome | undefined {
+    for (let output = transaction.poll(); output; output = transaction.poll()) {
+      if (output.type === 'packet') {
+        request.pair.stats.retransmissionsSent++
+        request.pair.stats.lastPacketSent = now
+        this.#context.emit(output)
+        continue
+      }
+      this.#outstanding.delete(transaction.id)
+      if (output.type === 'timeout') return { request, result: 'timeout' }
+      return { request, result: 'response', message: output.message, roundTripTime: output.roundTripTime }
+    }
+    return undefined
+  }
+}

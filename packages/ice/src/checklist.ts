@@ -1,0 +1,141 @@
+import type { Address } from '@floe/stun'
+import { addressFamily, sameAddress } from '@floe/stun'
+import type { Candidate } from './candidate.ts'
+import { addressScope } from './candidate.ts'
+import { Pair } from './candidate-pair.ts'
+import { LIMITS } from './defaults.ts'
+import type { IceRole } from './parameters.ts'
+
+/** RFC 8445 §6.1.2 for one component: pairs in order of priority, and the queue of triggered checks. */
+export class Checklist {
+  readonly pairs: Pair[] = []
+  readonly #triggered: Pair[] = []
+  readonly #idPrefix: string
+  #nextId = 0
+
+  constructor(idPrefix: string) {
+    this.#idPrefix = idPrefix
+  }
+
+  /** Whether two candidates may form a pair at all, RFC 8445 §6.1.2.2. */
+  static canPair(local: Candidate, remote: Candidate): boolean {
+    if (local.component !== remote.component || local.protocol !== remote.protocol || remote.address.port === 0)
+      return false
+    const family = addressFamily(remote.address.ip)
+    if (!family || addressFamily(local.address.ip) !== family) return false
+    return family === 4 || isLinkLocal(local) === isLinkLocal(remote)
+  }
+
+  /**
+   * Adds the pair unless its path is there already (RFC 8445 §6.1.2.4: a local candidate stands for its base, so only
+   * bases are given here) or the list is full of better ones. A worse pair that was not tried yet makes room.
+   */
+  add(local: Candidate, remote: Candidate, role: IceRole): Pair | undefined {
+    const pair = new Pair(`${this.#idPrefix}${this.#nextId}`, local, remote, role)
+    if (this.find(pair.base, pair.destination)) return undefined
+    if (this.pairs.length >= LIMITS.pairs && !this.#makeRoom(pair.priority)) return undefined
+    this.#nextId++
+    this.#insert(pair)
+    const sibling = this.pairs.find((other) => other !== pair && other.foundation === pair.foundation)
+    pair.state = sibling && (sibling.state === 'waiting' || sibling.state === 'in-progress') ? 'frozen' : 'waiting'
+    return pair
+  }
+
+  find(base: Address, destination: Address): Pair | undefined {
+    for (const pair of this.pairs) {
+      const { destination: to } = pair
+      if (to.port === destination.port && to.ip === destination.ip && sameAddress(pair.base, base)) return pair
+    }
+    return undefined
+  }
+
+  remove(gone: (pair: Pair) => boolean): Pair[] {
+    const removed = this.pairs.filter(gone)
+    for (const pair of removed) {
+      this.pairs.splice(this.pairs.indexOf(pair), 1)
+      this.untrigger(pair)
+    }
+    return removed
+  }
+
+  /** A role switch or a new remote candidate changes priorities, RFC 8445 §7.3.1.1. */
+  reprioritise(role: IceRole): void {
+    for (const pair of this.pairs) pair.updatePriority(role)
+    this.pairs.sort(byPriority)
+  }
+
+  /** RFC 8445 §7.3.1.4. A pair stands in the queue once, however often it is triggered. */
+  trigger(pair: Pair): void {
+    pair.state = 'waiting'
+    if (this.#triggered.includes(pair)) return
+    pair.triggers++
+    this.#triggered.push(pair)
+  }
+
+  untrigger(pair: Pair): void {
+    const index = this.#triggered.indexOf(pair)
+    if (index >= 0) this.#triggered.splice(index, 1)
+  }
+
+  /** The next pair whose first triggered check may leave at once; the others wait for the pace of RFC 8445 §14. */
+  takeUrgent(): Pair | undefined {
+    const pair = this.#triggered.find(({ triggers }) => triggers === 1)
+    if (pair) this.untrigger(pair)
+    return pair
+  }
+
+  /** RFC 8445 §6.1.4.2: the triggered queue; the best waiting pair; the best frozen one none of whose foundation is on its way. */
+  nextOrdinary(): Pair | undefined {
+    if (this.#triggered.length > 0) return this.#triggered[0]
+    const waiting = this.pairs.find((pair) => pair.state === 'waiting')
+    if (waiting) return waiting
+    const busy = new Set(this.pairs.filter((pair) => pair.state === 'in-progress').map((pair) => pair.foundation))
+    return this.pairs.find((pair) => pair.state === 'frozen' && !busy.has(pair.foundation))
+  }
+
+  get hasOrdinary(): boolean {
+    return this.nextOrdinary() !== undefined
+  }
+
+  /** RFC 8445 §7.2.5.3.3: success of one pair thaws its foundation. */
+  unfreeze(foundation: string): void {
+    for (const pair of this.pairs) if (pair.state === 'frozen' && pair.foundation === foundation) pair.state = 'waiting'
+  }
+
+  /** How many pairs compete for the pace, for the RTO of RFC 8445 §14.3. */
+  get active(): number {
+    let count = 0
+    for (const { state } of this.pairs) if (state === 'waiting' || state === 'in-progress') count++
+    return count
+  }
+
+  /** No check is under way or to come. */
+  get finished(): boolean {
+    return this.pairs.every(({ state }) => state === 'succeeded' || state === 'failed')
+  }
+
+  best(accept: (pair: Pair) => boolean): Pair | undefined {
+    return this.pairs.find(accept)
+  }
+
+  #insert(pair: Pair): void {
+    const index = this.pairs.findIndex((other) => other.priority < pair.priority)
+    this.pairs.splice(index < 0 ? this.pairs.length : index, 0, pair)
+  }
+
+  #makeRoom(priority: bigint): boolean {
+    const spare = (pair: Pair) => !pair.selected && pair.state !== 'succeeded' && pair.state !== 'in-progress'
+    const victim = this.pairs.findLast((pair) => pair.state === 'failed') ?? this.pairs.findLast(spare)
+    if (!victim || (victim.state !== 'failed' && victim.priority >= priority)) return false
+    this.remove((pair) => pair === victim)
+    return true
+  }
+}
+
+function byPriority(a: Pair, b: Pair): number {
+  return a.priority > b.priority ? -1 : a.priority < b.priority ? 1 : 0
+}
+
+function isLinkLocal(candidate: Candidate): boolean {
+  return addressScope((candidate.base ?? candidate.address).ip) === 'link-local'
+}

@@ -1,0 +1,297 @@
+import type { Address, DecodedMessage, Packet } from '@floe/stun'
+import { addressFamily, newTransactionId, sameAddress, Transaction } from '@floe/stun'
+import type { Candidate } from './candidate.ts'
+import { addressScope, candidatePriority } from './candidate.ts'
+import { LIMITS } from './defaults.ts'
+import type { Context } from './outputs.ts'
+
+/** A socket of the driver's that this agent may use. */
+export interface LocalBase {
+  /** Kept by identity: outgoing packets name this very object. */
+  readonly address: Address
+  readonly interfaceName?: string
+  /** 0 is the interface to prefer; the order of the list when left out. */
+  readonly rank?: number
+  /** An mDNS name to signal in place of the address (draft-ietf-mmusic-mdns-ice-candidates). */
+  readonly hostname?: string
+  /** Addresses that reach this base from outside: 1:1 NAT, port mappings. Signalled as server-reflexive candidates. */
+  readonly mapped?: readonly Address[]
+}
+
+export interface ServerAddress {
+  readonly scheme: 'stun'
+  readonly address: Address
+  /** As configured, for events and statistics. */
+  readonly url: string
+}
+
+interface Inquiry {
+  readonly local: Base
+  readonly server: ServerAddress
+  transaction: Transaction | undefined
+  deadline: number
+  settled: boolean
+  /** When the mapping is asked for again to keep it open. */
+  refreshAt: number
+}
+
+interface Base {
+  readonly base: LocalBase
+  readonly localPreference: number
+}
+
+/** `replaced`: the peer-reflexive candidate that stood for it until now. */
+export type OnCandidate = (now: number, candidate: Candidate, replaced: Candidate | undefined) => void
+
+/** Local candidates of one generation: host at once, server-reflexive from all servers in parallel. RFC 8445 §5.1.1. */
+export class Gatherer {
+  readonly #context: Context
+  readonly #onCandidate: OnCandidate
+  readonly #usernameFragment: string
+  readonly #bases: Base[] = []
+  readonly #servers: ServerAddress[] = []
+  readonly #foundations = new Map<string, string>()
+  readonly #familyCount = { 4: 0, 6: 0 }
+  #inquiries: Inquiry[] = []
+  #candidates: Candidate[] = []
+  #expectsMore = true
+  #ended = false
+
+  constructor(context: Context, usernameFragment: string, onCandidate: OnCandidate) {
+    this.#context = context
+    this.#usernameFragment = usernameFragment
+    this.#onCandidate = onCandidate
+  }
+
+  get candidates(): readonly Candidate[] {
+    return this.#candidates
+  }
+
+  get complete(): boolean {
+    return this.#ended
+  }
+
+  gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[], complete: boolean): void {
+    this.#expectsMore = !complete
+    const fresh = bases
+      .filter(({ address }) => !this.#bases.some(({ base }) => sameAddress(base.address, address)))
+      .map((base, index) => ({ base, rank: base.rank ?? index }))
+      .sort((a, b) => a.rank - b.rank)
+    for (const { base } of fresh) this.#addBase(now, base)
+    for (const server of servers) this.#addServer(server)
+    this.#endIfDone(now)
+  }
+
+  /** Forgets a base whose socket or interface is gone, with everything learnt through it. */
+  removeBase(now: number, address: Address): void {
+    const index = this.#bases.findIndex(({ base }) => sameAddress(base.address, address))
+    if (index < 0) return
+    this.#bases.splice(index, 1)
+    this.#inquiries = this.#inquiries.filter(({ local }) => !sameAddress(local.base.address, address))
+    this.#candidates = this.#candidates.filter(({ base }) => !base || !sameAddress(base, address))
+    this.#endIfDone(now)
+  }
+
+  /** The candidate that the peer saw us at, RFC 8445 §7.2.5.3.1: a known one, or a new peer-reflexive one. */
+  reflexive(host: Candidate, mapped: Address): Candidate {
+    const base = host.base ?? host.address
+    const known = this.#candidates.find(
+      (it) => sameAddress(it.address, mapped) && sameAddress(it.base ?? it.address, base),
+    )
+    if (known) return known
+    const candidate: Candidate = {
+      type: 'prflx',
+      protocol: host.protocol,
+      address: mapped,
+      base,
+      relatedAddress: base,
+      foundation: this.#foundation('prflx', base.ip, ''),
+      component: host.component,
+      priority: candidatePriority('prflx', Math.floor(host.priority / 256) % 65536, host.component),
+      usernameFragment: this.#usernameFragment,
+    }
+    this.#candidates.push(candidate)
+    return candidate
+  }
+
+  /** Something waits for its turn in the pace of RFC 8445 §14.2. */
+  get hasWork(): boolean {
+    return this.#inquiries.some(({ transaction, settled }) => !transaction && !settled)
+  }
+
+  startNext(now: number): void {
+    const inquiry = this.#inquiries.find(({ transaction, settled }) => !transaction && !settled)
+    if (!inquiry) return
+    inquiry.deadline = now + this.#context.timing.serverDeadline
+    this.#ask(now, inquiry)
+  }
+
+  #ask(now: number, inquiry: Inquiry): void {
+    const { timing, random } = this.#context
+    inquiry.transaction = new Transaction(now, {
+      message: { method: 'binding', class: 'request', transactionId: newTransactionId(random), attributes: {} },
+      local: inquiry.local.base.address,
+      remote: inquiry.server.address,
+      rto: timing.serverRto,
+      rc: timing.serverRc,
+      rm: timing.Rm,
+    })
+    this.#drain(now, inquiry)
+  }
+
+  handleResponse(now: number, message: DecodedMessage, packet: Packet): boolean {
+    const inquiry = this.#inquiries.find(({ transaction }) => transaction?.id === message.transactionId)
+    if (!inquiry?.transaction?.handleResponse(now, message, packet)) return false
+    this.#drain(now, inquiry)
+    this.#endIfDone(now)
+    return true
+  }
+
+  /** `keepalive`: no pair is selected yet, so mappings are still needed (RFC 8445 §5.1.1.4). */
+  handleTimeout(now: number, keepalive: boolean): void {
+    for (const inquiry of this.#inquiries) {
+      const { transaction } = inquiry
+      if (transaction && now >= transaction.timeout()) {
+        transaction.handleTimeout(now)
+        this.#drain(now, inquiry)
+      }
+      if (!inquiry.settled && now >= inquiry.deadline) this.#settle(now, inquiry, 701, 'no answer')
+      if (keepalive && now >= inquiry.refreshAt) this.#refresh(now, inquiry)
+    }
+    this.#endIfDone(now)
+  }
+
+  timeout(keepalive: boolean): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const { transaction, settled, deadline, refreshAt } of this.#inquiries) {
+      if (transaction) next = Math.min(next, transaction.timeout())
+      if (!settled) next = Math.min(next, deadline)
+      if (keepalive) next = Math.min(next, refreshAt)
+    }
+    return next
+  }
+
+  #addBase(now: number, base: LocalBase): void {
+    const family = addressFamily(base.address.ip)
+    if (!family || this.#bases.length >= LIMITS.localCandidates) return
+    // RFC 8421 §4: the families take turns, IPv6 first, so that a broken family delays the other by one check at most.
+    const localPreference = 65535 - 2 * this.#familyCount[family]++ - (family === 4 ? 1 : 0)
+    const local = { base, localPreference }
+    this.#bases.push(local)
+    this.#add(now, local, 'host', base.address)
+    for (const mapped of base.mapped ?? []) this.#add(now, local, 'srflx', mapped)
+    for (const server of this.#servers) this.#inquire(local, server)
+  }
+
+  #addServer(server: ServerAddress): void {
+    if (this.#servers.some(({ address }) => sameAddress(address, server.address))) return
+    this.#servers.push(server)
+    for (const local of this.#bases) this.#inquire(local, server)
+  }
+
+  #inquire(local: Base, server: ServerAddress): void {
+    const { ip } = local.base.address
+    const scope = addressScope(ip)
+    const serverScope = addressScope(server.address.ip)
+    if (addressFamily(ip) !== addressFamily(server.address.ip) || scope === 'link-local') return
+    if ((scope === 'loopback') !== (serverScope === 'loopback')) return
+    const never = Number.POSITIVE_INFINITY
+    this.#inquiries.push({ local, server, transaction: undefined, deadline: never, settled: false, refreshAt: never })
+    this.#ended = false
+  }
+
+  #add(
+    now: number,
+    { base, localPreference }: Base,
+    type: 'host' | 'srflx',
+    address: Address,
+    server?: ServerAddress,
+  ): void {
+    const index = this.#candidates.findIndex((it) => sameAddress(it.address, address) && it.base === base.address)
+    const known = this.#candidates[index]
+    // A check's answer may have been faster than the server's: the address is gathered all the same, RFC 8445 §5.1.3.
+    if (known ? known.type !== 'prflx' : this.#candidates.length >= LIMITS.localCandidates) return
+    const candidate: Candidate = {
+      type,
+      protocol: 'udp',
+      address,
+      base: base.address,
+      foundation: this.#foundation(type, base.address.ip, server?.address.ip ?? ''),
+      component: 1,
+      priority: candidatePriority(type, localPreference),
+      usernameFragment: this.#usernameFragment,
+      ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
+      ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),
+      ...(server && { url: server.url }),
+    }
+    if (known) this.#candidates[index] = candidate
+    else this.#candidates.push(candidate)
+    this.#onCandidate(now, candidate, known)
+  }
+
+  /** RFC 8445 §5.1.1.3: equal for equal type, base address, server and transport, and for nothing else. */
+  #foundation(type: string, baseIp: string, serverIp: string): string {
+    const key = `${type} ${baseIp} ${serverIp}`
+    let foundation = this.#foundations.get(key)
+    if (!foundation) this.#foundations.set(key, (foundation = String(this.#foundations.size + 1)))
+    return foundation
+  }
+
+  #drain(now: number, inquiry: Inquiry): void {
+    for (let output = inquiry.transaction?.poll(); output; output = inquiry.transaction?.poll()) {
+      if (output.type === 'packet') this.#context.emit(output)
+      else if (output.type === 'timeout') this.#settle(now, inquiry, 701, 'no answer')
+      else this.#answered(now, inquiry, output.message)
+    }
+  }
+
+  #answered(now: number, inquiry: Inquiry, { class: kind, attributes }: DecodedMessage): void {
+    const mapped = attributes.xorMappedAddress ?? attributes.mappedAddress
+    if (kind === 'success' && mapped) {
+      this.#add(now, inquiry.local, 'srflx', mapped, inquiry.server)
+      this.#settle(now, inquiry)
+      inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
+    } else {
+      const { code, reason } = attributes.errorCode ?? { code: 701, reason: 'answer without an address' }
+      this.#settle(now, inquiry, code, reason)
+    }
+  }
+
+  #settle(now: number, inquiry: Inquiry, errorCode?: number, errorText = ''): void {
+    inquiry.transaction = undefined
+    if (inquiry.settled) return
+    inquiry.settled = true
+    inquiry.deadline = Number.POSITIVE_INFINITY
+    if (errorCode === undefined) return
+    const { address, url } = { address: inquiry.local.base.address, url: inquiry.server.url }
+    const server = `${inquiry.server.address.ip}:${inquiry.server.address.port}`
+    this.#context.log(now, 'server-failed', () => `${url} (${server}) from ${address.ip}`, errorText)
+    this.#context.emit({
+      type: 'candidateerror',
+      url,
+      address: inquiry.local.base.hostname ? null : address.ip,
+      port: inquiry.local.base.hostname ? null : address.port,
+      errorCode,
+      errorText: `STUN server ${server}: ${errorText}`,
+    })
+  }
+
+  #refresh(now: number, inquiry: Inquiry): void {
+    inquiry.refreshAt = Number.POSITIVE_INFINITY
+    this.#ask(now, inquiry)
+  }
+
+  #endIfDone(now: number): void {
+    if (this.#ended || this.#expectsMore || this.#inquiries.some(({ settled }) => !settled)) return
+    this.#ended = true
+    this.#context.log(now, 'gathered', () => `${this.#candidates.length} candidates`)
+    this.#context.emit({ type: 'candidate', candidate: null })
+    this.#context.emit({ type: 'gatheringstate', state: 'complete' })
+  }
+}
+
+/** Where the base is hidden behind an mDNS name its address must not leak through raddr; RFC 8839 §5.1 gives the blank. */
+function relatedAddress({ address, hostname }: LocalBase): Address {
+  if (hostname === undefined) return address
+  return { ip: addressFamily(address.ip) === 6 ? '::' : '0.0.0.0', port: 9 }
+}

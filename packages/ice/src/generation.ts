@@ -1,0 +1,111 @@
+import type { Address, IntegrityKey } from '@floe/stun'
+import { sameAddress, shortTermKey } from '@floe/stun'
+import type { Candidate } from './candidate.ts'
+import type { CheckCredentials } from './check.ts'
+import { Checklist } from './checklist.ts'
+import { LIMITS } from './defaults.ts'
+import type { OnCandidate } from './gatherer.ts'
+import { Gatherer } from './gatherer.ts'
+import type { Context } from './outputs.ts'
+import type { IceParameters } from './parameters.ts'
+
+/** A check that came and was answered before the peer's parameters were known. RFC 8445 §7.3. */
+export interface EarlyCheck {
+  readonly remoteUsernameFragment: string
+  readonly local: Address
+  readonly remote: Address
+  readonly priority: number
+  readonly useCandidate: boolean
+  readonly nomination: number | undefined
+}
+
+/** All that an ICE restart replaces (RFC 8445 §9): credentials, candidates, checklist. */
+export class Generation {
+  readonly number: number
+  readonly local: IceParameters
+  /** Verifies requests and signs responses. */
+  readonly localKey: IntegrityKey
+  readonly gatherer: Gatherer
+  readonly checklist: Checklist
+  readonly remoteCandidates: Candidate[] = []
+  readonly earlyChecks: EarlyCheck[] = []
+  remote: IceParameters | undefined
+  /** Signs requests and verifies responses; known once the peer's parameters are. */
+  credentials: CheckCredentials | undefined
+  remoteEnded = false
+  /** Candidates that were signalled before the parameters they belong to, RFC 8838 §14. */
+  readonly #held: (Candidate | null)[] = []
+  #reflexive = 0
+
+  constructor(context: Context, number: number, local: IceParameters, onCandidate: OnCandidate) {
+    this.number = number
+    this.local = local
+    this.localKey = shortTermKey(local.password)
+    this.gatherer = new Gatherer(context, local.usernameFragment, onCandidate)
+    this.checklist = new Checklist(`${number}.`)
+  }
+
+  setRemote(remote: IceParameters): void {
+    this.remote = remote
+    this.credentials = {
+      username: `${remote.usernameFragment}:${this.local.usernameFragment}`,
+      key: shortTermKey(remote.password),
+    }
+  }
+
+  /** Keeps a candidate for `takeHeld`, the newest ones when there are too many; `null` is the end of candidates. */
+  hold(candidate: Candidate | null): void {
+    this.#held.push(candidate)
+    if (this.#held.length > LIMITS.remoteCandidates) this.#held.shift()
+  }
+
+  takeHeld(): (Candidate | null)[] {
+    return this.#held.splice(0)
+  }
+
+  holdCheck(check: EarlyCheck): void {
+    if (this.earlyChecks.length < LIMITS.earlyChecks) this.earlyChecks.push(check)
+  }
+
+  takeEarlyChecks(): EarlyCheck[] {
+    return this.earlyChecks.splice(0)
+  }
+
+  /** Adds, or replaces the peer-reflexive one that a check revealed earlier (RFC 8838 §11.4). `false`: known or too many. */
+  addRemote(candidate: Candidate): boolean {
+    const index = this.remoteCandidates.findIndex((known) => isSameRemote(known, candidate))
+    const known = this.remoteCandidates[index]
+    if (known && known.type !== 'prflx') return false
+    if (known) this.#replaceRemote(index, candidate)
+    else if (this.remoteCandidates.length < LIMITS.remoteCandidates) this.remoteCandidates.push(candidate)
+    else return false
+    return true
+  }
+
+  /** The remote candidate at an authenticated source, made peer-reflexive when unknown. RFC 8445 §7.3.1.3. */
+  remoteAt(source: Address, priority: number): { candidate: Candidate; known: boolean } {
+    const address = { ip: source.ip.replace(/%.*$/, ''), port: source.port }
+    const known = this.remoteCandidates.find((it) => it.protocol === 'udp' && sameAddress(it.address, address))
+    if (known) return { candidate: known, known: true }
+    const candidate: Candidate = {
+      type: 'prflx',
+      protocol: 'udp',
+      address,
+      foundation: `r${this.#reflexive++}`,
+      component: 1,
+      priority,
+      ...(this.remote && { usernameFragment: this.remote.usernameFragment }),
+    }
+    return { candidate, known: false }
+  }
+
+  #replaceRemote(index: number, candidate: Candidate): void {
+    const old = this.remoteCandidates[index]
+    this.remoteCandidates[index] = candidate
+    for (const pair of this.checklist.pairs) if (pair.remote === old) pair.remote = candidate
+  }
+}
+
+function isSameRemote(a: Candidate, b: Candidate): boolean {
+  return a.protocol === b.protocol && a.component === b.component && sameAddress(a.address, b.address)
+}

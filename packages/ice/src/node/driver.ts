@@ -1,0 +1,125 @@
+import type { Packet } from '@floe/stun'
+import type { IceAgent } from '../agent.ts'
+import { Outbox } from '../outbox.ts'
+import type { AgentOutput } from '../outputs.ts'
+import type { SocketOwner } from './sockets.ts'
+
+/** What the layer above hears of: everything but packets, which go to the wire, and data, which goes to `ondata`. */
+export type AgentEvent = Exclude<AgentOutput, { type: 'packet' | 'data' }>
+
+/** Where a driver's outputs go. */
+export interface DriverOwner {
+  transmit(packet: Packet): void
+  handleEvent(event: AgentEvent): void
+}
+
+/** The clock of all drivers: milliseconds, monotonic, with fractions. */
+export function clock(): number {
+  return performance.now()
+}
+
+/**
+ * Runs one agent: packets and time in, packets out, and one timer. Events and data are delivered when the agent is
+ * drained, in order and never nested: what a listener causes is delivered after it has returned.
+ */
+export class Driver implements SocketOwner {
+  /** One consumer, called for each packet from the peer. Without it data is dropped. */
+  ondata: ((bytes: Uint8Array) => void) | null = null
+  readonly #agent: IceAgent
+  readonly #owner: DriverOwner
+  #deliveries = new Outbox<Exclude<AgentOutput, { type: 'packet' }>>()
+  #delivering = false
+  #timer: NodeJS.Timeout | undefined
+  #wakeAt = Number.POSITIVE_INFINITY
+
+  constructor(agent: IceAgent, owner: DriverOwner) {
+    this.#agent = agent
+    this.#owner = owner
+  }
+
+  /** `false`: not this agent's packet. */
+  handlePacket(packet: Packet): boolean {
+    const now = clock()
+    const mine = this.#agent.handlePacket(now, packet)
+    this.settle(now)
+    return mine
+  }
+
+  handleSocketError(local: string, error: NodeJS.ErrnoException): void {
+    this.log('socket-error', local, error.message)
+  }
+
+  log(event: string, detail: string, reason: string): void {
+    const now = clock()
+    this.raise({ type: 'log', entry: { now, event, detail, reason } })
+    this.settle(now)
+  }
+
+  /** An event of the driver's surroundings, delivered among the agent's in order. Call `settle()` then. */
+  raise(event: AgentEvent): void {
+    this.#deliveries.push(event)
+  }
+
+  /** To be called after every call on the agent: packets out, deliveries, next wake-up. Never throws. */
+  settle(now: number): void {
+    this.#drain()
+    if (!this.#delivering) this.#deliver()
+    this.#schedule(now)
+  }
+
+  /** After `agent.close()`: the last event is delivered, what waited before it is not. */
+  stop(): void {
+    this.#deliveries = new Outbox()
+    clearTimeout(this.#timer)
+    this.#wakeAt = Number.NEGATIVE_INFINITY
+    this.settle(0)
+    this.ondata = null
+  }
+
+  #drain(): void {
+    for (let output = this.#agent.poll(); output; output = this.#agent.poll()) {
+      if (output.type === 'packet') this.#owner.transmit(output.packet)
+      else this.#deliveries.push(output)
+    }
+  }
+
+  #deliver(): void {
+    this.#delivering = true
+    for (let next = this.#deliveries.poll(); next; next = this.#deliveries.poll()) {
+      try {
+        if (next.type === 'data') this.ondata?.(next.bytes)
+        else this.#owner.handleEvent(next)
+      } catch (error) {
+        reportException(error)
+      }
+    }
+    this.#delivering = false
+  }
+
+  #schedule(now: number): void {
+    const at = this.#agent.timeout()
+    // A wake-up that comes early is harmless, and cheaper than setting the timer anew for every packet.
+    if (at >= this.#wakeAt) return
+    clearTimeout(this.#timer)
+    this.#wakeAt = at
+    this.#timer = setTimeout(Driver.#wake, Math.min(Math.max(1, Math.ceil(at - now)), MAX_TIMEOUT), this)
+  }
+
+  /** One function for all drivers instead of a closure for each timer. */
+  static #wake(driver: Driver): void {
+    const now = clock()
+    driver.#wakeAt = Number.POSITIVE_INFINITY
+    driver.#agent.handleTimeout(now)
+    driver.settle(now)
+  }
+}
+
+/** setTimeout's own limit; beyond it fires at once. */
+const MAX_TIMEOUT = 2 ** 31 - 1
+
+/** A listener's exception is its program's to handle, as with EventTarget: uncaught, and in nobody else's way. */
+function reportException(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
+}

@@ -1,0 +1,68 @@
+import { addressFamily, canonicalIp } from '@floe/stun'
+import type { Candidate } from '../candidate.ts'
+import type { Timing } from '../defaults.ts'
+import { IceError } from '../error.ts'
+import type { IceParameters, IceRole } from '../parameters.ts'
+import type { IceServer } from './ice-servers.ts'
+import type { InterfaceAddress } from './interfaces.ts'
+import type { UdpMux } from './mux.ts'
+import type { PortRange } from './sockets.ts'
+
+export interface IceTransportOptions {
+  /** May also come with `start()`. Default: controlled. */
+  readonly role?: IceRole
+  /** RFC 8445 §2.5: for servers with public addresses. */
+  readonly lite?: boolean
+  /** Local ufrag and password instead of generated ones. */
+  readonly parameters?: IceParameters
+  /** W3C RTCConfiguration.iceServers. Servers are asked in parallel; one that is dead delays no other. */
+  readonly iceServers?: readonly IceServer[]
+  /** `relay`: no host or reflexive candidate is gathered, nor any server but relays contacted. Default: `all`. */
+  readonly gatherPolicy?: 'all' | 'relay'
+  /** `false` leaves an address of this machine alone. What passes is ranked, capped and bound. */
+  readonly interfaceFilter?: (address: InterfaceAddress) => boolean
+  /** UDP ports to bind, both ends included. Default: the system's choice. */
+  readonly portRange?: PortRange
+  /**
+   * Addresses that a 1:1 NAT in front of this machine maps to it, port by port: one for all of its addresses of that
+   * family, or by local address. Signalled as server-reflexive candidates.
+   */
+  readonly externalAddresses?: string | Readonly<Record<string, string>>
+  readonly mdns?: {
+    /** Resolve the `.local` names that browsers signal. Default: true. */
+    readonly resolve?: boolean
+    /** Signal random `.local` names in place of this machine's addresses, and answer for them. Default: false. */
+    readonly publish?: boolean
+  }
+  /** Gather on loopback too. Without it that happens only when there is no other interface. Default: false. */
+  readonly includeLoopback?: boolean
+  /** Sockets shared with other transports, instead of own ones: many agents on one port. */
+  readonly mux?: UdpMux
+  /** `false` refuses a remote candidate, for instance one inside the own network. */
+  readonly candidatePolicy?: (candidate: Candidate) => boolean
+  readonly timing?: Partial<Timing>
+  /** Aborting closes the transport. */
+  readonly signal?: AbortSignal
+}
+
+/** The external address of a local one, if it has one. */
+export type ExternalAddresses = (host: InterfaceAddress) => string | undefined
+
+/** Throws ERR_ICE_ARGUMENT. */
+export function externalAddresses(option: IceTransportOptions['externalAddresses']): ExternalAddresses {
+  if (option === undefined) return () => undefined
+  if (typeof option === 'string') {
+    const external = ipOf(option)
+    const family = addressFamily(external)
+    return (host) =>
+      host.family === family && host.kind !== 'loopback' && host.kind !== 'virtual' ? external : undefined
+  }
+  const byLocal = new Map(Object.entries(option).map(([local, external]) => [ipOf(local), ipOf(external)]))
+  return ({ ip }) => byLocal.get(ip)
+}
+
+function ipOf(text: string): string {
+  const ip = canonicalIp(text)
+  if (ip !== undefined) return ip
+  throw new IceError('ERR_ICE_ARGUMENT', `"${text}" in externalAddresses is no IP address`)
+}

@@ -1,0 +1,162 @@
+import type { Candidate } from '../candidate.ts'
+import type { CandidatePair } from '../candidate-pair.ts'
+import type { IceTransportState } from '../outputs.ts'
+import type { IceRole } from '../parameters.ts'
+
+/** W3C RTCIceCandidateStats. An address behind an mDNS name is shown by that name only. */
+export interface IceCandidateStats {
+  readonly type: 'local-candidate' | 'remote-candidate'
+  readonly id: string
+  readonly timestamp: number
+  readonly address: string
+  readonly port: number
+  readonly protocol: 'udp' | 'tcp'
+  readonly candidateType: Candidate['type']
+  readonly priority: number
+  readonly foundation: string
+  readonly usernameFragment?: string
+  readonly url?: string
+}
+
+/** W3C RTCIceCandidatePairStats. Times are in seconds there, and so they are here. */
+export interface IceCandidatePairStats {
+  readonly type: 'candidate-pair'
+  readonly id: string
+  readonly timestamp: number
+  readonly transportId: string
+  readonly localCandidateId: string
+  readonly remoteCandidateId: string
+  readonly state: CandidatePair['state']
+  readonly nominated: boolean
+  readonly selected: boolean
+  readonly currentRoundTripTime?: number
+  readonly totalRoundTripTime: number
+  readonly requestsSent: number
+  readonly requestsReceived: number
+  readonly responsesSent: number
+  readonly responsesReceived: number
+  readonly consentRequestsSent: number
+  readonly packetsSent: number
+  readonly packetsReceived: number
+  readonly bytesSent: number
+  readonly bytesReceived: number
+}
+
+/** The ICE part of W3C RTCTransportStats. */
+export interface IceTransportStats {
+  readonly type: 'transport'
+  readonly id: string
+  readonly timestamp: number
+  readonly iceRole: IceRole
+  readonly iceState: IceTransportState
+  readonly iceLocalUsernameFragment: string
+  readonly selectedCandidatePairId?: string
+  readonly selectedCandidatePairChanges: number
+}
+
+export type IceStats = IceTransportStats | IceCandidatePairStats | IceCandidateStats
+
+/** Like W3C's RTCStatsReport: by id. */
+export type IceStatsReport = ReadonlyMap<string, IceStats>
+
+export interface StatsSource {
+  readonly role: IceRole
+  readonly state: IceTransportState
+  readonly usernameFragment: string
+  readonly localCandidates: readonly Candidate[]
+  readonly remoteCandidates: readonly Candidate[]
+  readonly checklist: readonly CandidatePair[]
+  readonly selectedPair: CandidatePair | undefined
+  readonly selectedPairChanges: number
+}
+
+const TRANSPORT_ID = 'T'
+
+export function statsReport(source: StatsSource): IceStatsReport {
+  const timestamp = Date.now()
+  const report = new Map<string, IceStats>()
+  const ids = new Map<Candidate, string>()
+  const addCandidate = (candidate: Candidate, type: IceCandidateStats['type']) => {
+    const known = ids.get(candidate)
+    if (known !== undefined) return known
+    const id = `${type === 'local-candidate' ? 'L' : 'R'}${ids.size}`
+    ids.set(candidate, id)
+    report.set(id, candidateStats(candidate, type, id, timestamp))
+    return id
+  }
+  report.set(TRANSPORT_ID, transportStats(source, timestamp))
+  for (const candidate of source.localCandidates) addCandidate(candidate, 'local-candidate')
+  for (const candidate of source.remoteCandidates) addCandidate(candidate, 'remote-candidate')
+  for (const pair of source.checklist) {
+    const local = addCandidate(pair.local, 'local-candidate')
+    const remote = addCandidate(pair.remote, 'remote-candidate')
+    report.set(pairId(pair), pairStats(pair, local, remote, timestamp))
+  }
+  return report
+}
+
+function pairId({ id }: CandidatePair): string {
+  return `P${id}`
+}
+
+function transportStats(source: StatsSource, timestamp: number): IceTransportStats {
+  const { selectedPair } = source
+  return {
+    type: 'transport',
+    id: TRANSPORT_ID,
+    timestamp,
+    iceRole: source.role,
+    iceState: source.state,
+    iceLocalUsernameFragment: source.usernameFragment,
+    ...(selectedPair && { selectedCandidatePairId: pairId(selectedPair) }),
+    selectedCandidatePairChanges: source.selectedPairChanges,
+  }
+}
+
+function candidateStats(
+  candidate: Candidate,
+  type: IceCandidateStats['type'],
+  id: string,
+  timestamp: number,
+): IceCandidateStats {
+  const { address, hostname, protocol, priority, foundation, usernameFragment, url } = candidate
+  return {
+    type,
+    id,
+    timestamp,
+    address: hostname ?? address.ip,
+    port: address.port,
+    protocol,
+    candidateType: candidate.type,
+    priority,
+    foundation,
+    ...(usernameFragment !== undefined && { usernameFragment }),
+    ...(url !== undefined && { url }),
+  }
+}
+
+function pairStats(pair: CandidatePair, local: string, remote: string, timestamp: number): IceCandidatePairStats {
+  const { stats, roundTripTime } = pair
+  return {
+    type: 'candidate-pair',
+    id: pairId(pair),
+    timestamp,
+    transportId: TRANSPORT_ID,
+    localCandidateId: local,
+    remoteCandidateId: remote,
+    state: pair.state,
+    nominated: pair.nominated,
+    selected: pair.selected,
+    ...(roundTripTime !== undefined && { currentRoundTripTime: roundTripTime / 1000 }),
+    totalRoundTripTime: stats.totalRoundTripTime / 1000,
+    requestsSent: stats.requestsSent,
+    requestsReceived: stats.requestsReceived,
+    responsesSent: stats.responsesSent,
+    responsesReceived: stats.responsesReceived,
+    consentRequestsSent: stats.consentRequestsSent,
+    packetsSent: stats.packetsSent,
+    packetsReceived: stats.packetsReceived,
+    bytesSent: stats.bytesSent,
+    bytesReceived: stats.bytesReceived,
+  }
+}

@@ -1,0 +1,58 @@
+import type { Pair } from './candidate-pair.ts'
+
+/** Which pair the two sides agree on. RFC 8445 §8.1, and renomination (draft-thatcher-ice-renomination). */
+export class Nomination {
+  /** The pair that holds the nomination; on the controlling side once the peer has answered it. */
+  nominee: Pair | undefined
+  #value = 0
+
+  /** Controlling: the value of the next nomination, higher than every earlier one. */
+  next(): number {
+    return ++this.#value
+  }
+
+  /** Controlling: the peer has answered. A later nomination that was answered first stays. */
+  confirmed(pair: Pair, value: number): boolean {
+    if (this.nominee && this.nominee !== pair && this.nominee.nomination > value) return false
+    pair.nomination = value
+    if (this.nominee) this.nominee.nominated = false
+    this.#appoint(pair)
+    return true
+  }
+
+  /**
+   * Controlled: the peer has nominated a valid pair. The reason when it is followed, `undefined` when not.
+   * Aggressive nominators (RFC 5245 §8.1.1.2) nominate every pair, and the highest priority counts; a regular or
+   * renominating peer that names a lower one means it.
+   */
+  receive(pair: Pair, value: number | undefined, nomineeIsSilent: boolean): string | undefined {
+    const reason = this.#reasonToFollow(pair, value, nomineeIsSilent)
+    if (reason) this.#appoint(pair)
+    return reason
+  }
+
+  /** The pair is gone or failed. */
+  withdraw(pair: Pair): void {
+    pair.nominated = false
+    if (this.nominee === pair) this.nominee = undefined
+  }
+
+  #reasonToFollow(pair: Pair, value: number | undefined, nomineeIsSilent: boolean): string | undefined {
+    if (value !== undefined) {
+      if (value < this.#value) return undefined
+      this.#value = value
+      return pair === this.nominee ? undefined : 'renominated by the peer'
+    }
+    const { nominee } = this
+    if (pair === nominee) return undefined
+    if (!nominee) return 'nominated by the peer'
+    if (pair.priority > nominee.priority) return 'nominated by the peer with a higher priority'
+    if (nomineeIsSilent) return 'nominated by the peer, and the nominated pair before is silent'
+    return pair.checkedPlain && !pair.nominated ? 'the peer moved its nomination here' : undefined
+  }
+
+  #appoint(pair: Pair): void {
+    this.nominee = pair
+    pair.nominated = true
+  }
+}

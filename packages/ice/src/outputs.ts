@@ -1,0 +1,42 @@
+import type { Packet } from '@floe/stun'
+import type { Candidate } from './candidate.ts'
+import type { CandidatePair } from './candidate-pair.ts'
+import type { Timing } from './defaults.ts'
+import type { LogEntry } from './log.ts'
+import type { IceRole, Random } from './parameters.ts'
+
+/** W3C RTCIceTransportState. */
+export type IceTransportState = 'new' | 'checking' | 'connected' | 'completed' | 'disconnected' | 'failed' | 'closed'
+
+/** What an agent asks of its driver. A tagged union: switch over `type`. */
+export type AgentOutput =
+  /** Put on the wire. `packet.local` is the very object given to `gather()`. */
+  | { readonly type: 'packet'; readonly packet: Packet }
+  /** From the peer, for the layer above. */
+  | { readonly type: 'data'; readonly bytes: Uint8Array }
+  /** For signaling; `null` ends the candidates of this generation (RFC 8838 §8.2). */
+  | { readonly type: 'candidate'; readonly candidate: Candidate | null }
+  /** W3C RTCPeerConnectionIceErrorEvent: 701 when a server did not answer. */
+  | {
+      readonly type: 'candidateerror'
+      readonly url: string
+      readonly address: string | null
+      readonly port: number | null
+      readonly errorCode: number
+      readonly errorText: string
+    }
+  | { readonly type: 'gatheringstate'; readonly state: 'gathering' | 'complete' }
+  | { readonly type: 'state'; readonly state: IceTransportState }
+  | { readonly type: 'role'; readonly role: IceRole }
+  /** Data goes over this pair from now on; `reason` says why, in words. */
+  | { readonly type: 'selectedpair'; readonly pair: CandidatePair; readonly reason: string }
+  | { readonly type: 'log'; readonly entry: LogEntry }
+
+/** What the parts of an agent share: its constants, its randomness, its way out. */
+export interface Context {
+  readonly timing: Timing
+  readonly random: Random
+  emit(output: AgentOutput): void
+  /** `detail` is a thunk: a log that is off costs nothing. */
+  log(now: number, event: string, detail: () => string, reason?: string): void
+}

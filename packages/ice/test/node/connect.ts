@@ -1,0 +1,52 @@
+import { IceTransport, type IceTransportOptions } from '../../src/node/index.ts'
+
+/** One address: connections are made the same way on every machine. */
+export const LOOPBACK: IceTransportOptions = {
+  includeLoopback: true,
+  interfaceFilter: ({ ip }) => ip === '127.0.0.1',
+}
+
+/** What signaling would do, at once. */
+export function trickle(from: IceTransport, to: IceTransport): void {
+  from.addEventListener('icecandidate', ({ candidate }) => {
+    if (to.state !== 'closed') to.addRemoteCandidate(candidate)
+  })
+}
+
+/** Two transports of this process, connected. */
+export async function connectedPair(
+  left: IceTransportOptions = LOOPBACK,
+  right: IceTransportOptions = left,
+): Promise<[IceTransport, IceTransport]> {
+  const [a, b] = [
+    new IceTransport({ ...left, role: 'controlling' }),
+    new IceTransport({ ...right, role: 'controlled' }),
+  ]
+  trickle(a, b)
+  trickle(b, a)
+  a.gather()
+  b.gather()
+  a.start(b.getLocalParameters())
+  b.start(a.getLocalParameters())
+  const signal = AbortSignal.timeout(10_000)
+  await Promise.all([a.connected({ signal }), b.connected({ signal })])
+  return [a, b]
+}
+
+/** Resolves with the next event of the type that fits. */
+export function next<E extends Event>(target: EventTarget, type: string, fits: (event: E) => boolean = () => true) {
+  return new Promise<E>((resolve) => {
+    const listener = (event: Event) => {
+      if (!fits(event as E)) return
+      target.removeEventListener(type, listener)
+      resolve(event as E)
+    }
+    target.addEventListener(type, listener)
+  })
+}
+
+/** UDP sockets of this process, once those that are being closed are gone: libuv does that in its next round. */
+export async function openUdpHandles(): Promise<number> {
+  for (let round = 0; round < 3; round++) await new Promise(setImmediate)
+  return process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length
+}

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest'
+import { type IceCandidateErrorEvent, type IceCandidateEvent, IceTransport } from '../../src/node/index.ts'
+import { LOOPBACK, next } from './connect.ts'
+import { StunServer } from './stun-server.ts'
+
+async function gatheringTime(transport: IceTransport): Promise<number> {
+  const start = performance.now()
+  const ended = next(transport, 'gatheringstatechange', () => transport.gatheringState === 'complete')
+  transport.gather()
+  if (transport.gatheringState !== 'complete') await ended
+  return performance.now() - start
+}
+
+test('L95 the answering server is heard at once beside a dead one, and done is bounded', async () => {
+  await using good = await StunServer.listen()
+  await using dead = await StunServer.listen()
+  dead.ignore = Number.POSITIVE_INFINITY
+  good.mapped = { ip: '203.0.113.9', port: 40_000 }
+  const urls = [`stun:127.0.0.1:${dead.port}`, `stun:127.0.0.1:${good.port}`]
+  await using a = new IceTransport({ ...LOOPBACK, iceServers: [{ urls }], timing: { serverDeadline: 600 } })
+  const errors: IceCandidateErrorEvent[] = []
+  a.addEventListener('icecandidateerror', (event) => errors.push(event))
+  const reflexive = next<IceCandidateEvent>(a, 'icecandidate', ({ candidate }) =>
+    / typ srflx /.test(candidate?.candidate ?? ''),
+  )
+  const start = performance.now()
+  const gathered = gatheringTime(a)
+  expect((await reflexive).candidate?.candidate).toContain(' 203.0.113.9 40000 typ srflx raddr 127.0.0.1 ')
+  expect(performance.now() - start).toBeLessThan(300)
+  const took = await gathered
+  expect(good.requests).toBe(1)
+  expect(dead.requests).toBeGreaterThan(1)
+  expect(took).toBeLessThan(2_000)
+  expect(errors.map(({ url, errorCode }) => [url, errorCode])).toEqual([[urls[0], 701]])
+})
+
+test('L96 the first request is lost: it is sent again, and the server answers', async () => {
+  await using server = await StunServer.listen()
+  server.ignore = 1
+  await using a = new IceTransport({ ...LOOPBACK, iceServers: [{ urls: `stun:127.0.0.1:${server.port}` }] })
+  const errors: Event[] = []
+  a.addEventListener('icecandidateerror', (event) => errors.push(event))
+  await gatheringTime(a)
+  expect(server.requests).toBe(2)
+  expect(errors).toEqual([])
+})
+
+test('a server’s name is resolved', async () => {
+  await using server = await StunServer.listen()
+  await using a = new IceTransport({ ...LOOPBACK, iceServers: [{ urls: `stun:localhost:${server.port}` }] })
+  expect(await gatheringTime(a)).toBeLessThan(1_000)
+  expect(server.requests).toBe(1)
+})
+
+test('L95 a name that does not exist is an error event, in bounded time, and host candidates do not wait', async () => {
+  await using a = new IceTransport({ ...LOOPBACK, iceServers: [{ urls: 'stun:floe.invalid' }] })
+  const failed = next<IceCandidateErrorEvent>(a, 'icecandidateerror')
+  const ended = gatheringTime(a)
+  expect(a.getLocalCandidates()).toHaveLength(1)
+  expect(await failed).toMatchObject({ url: 'stun:floe.invalid', errorCode: 701 })
+  expect((await failed).errorText).toContain('floe.invalid was not resolved')
+  expect(await ended).toBeLessThan(6_000)
+}, 10_000)
+
+test('TURN and secure STUN are refused by an event that says so', async () => {
+  const turn = { urls: ['turn:192.0.2.1', 'turns:192.0.2.1'], username: 'u', credential: 'p' }
+  await using a = new IceTransport({ ...LOOPBACK, iceServers: [turn, { urls: 'stuns:192.0.2.1' }] })
+  const texts: string[] = []
+  a.addEventListener('icecandidateerror', ({ errorText }) => texts.push(errorText))
+  await gatheringTime(a)
+  expect(texts).toEqual([
+    'Not asked: this version of floe has no TURN client',
+    'Not asked: this version of floe has no TURN client',
+    'Not asked: STUN over TLS or DTLS is not supported, use stun:',
+  ])
+})
+
+test('K90 gatherPolicy relay asks no STUN server and resolves no name', async () => {
+  await using server = await StunServer.listen()
+  const urls = [`stun:127.0.0.1:${server.port}`, 'stun:floe.invalid']
+  await using a = new IceTransport({ ...LOOPBACK, gatherPolicy: 'relay', iceServers: [{ urls }] })
+  expect(await gatheringTime(a)).toBeLessThan(200)
+  a.addRemoteCandidate({ candidate: 'candidate:1 1 udp 1 8a3f0d0e-0000-4000-8000-000000000000.local 9 typ host' })
+  expect(a.agentLog.at(-1)).toMatchObject({ event: 'candidate-skipped', reason: 'gatherPolicy is relay' })
+  expect(server.requests).toBe(0)
+})

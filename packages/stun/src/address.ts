@@ -1,0 +1,143 @@
+import type { Address } from './machine.ts'
+
+/** Same IP and port. IPs are compared as text: pass canonical ones, as the codec, `parseAddress` and Node give them. */
+export function sameAddress(a: Address, b: Address): boolean {
+  return a === b || (a.port === b.port && a.ip === b.ip)
+}
+
+/** 4, 6, or `undefined` when `ip` is no IP address. A scope id is allowed. */
+export function addressFamily(ip: string): 4 | 6 | undefined {
+  if (isIPv4(ip)) return 4
+  return isIPv6(ip) ? 6 : undefined
+}
+
+/** Dotted quad of decimal numbers, without leading zeros. */
+export function isIPv4(ip: string): boolean {
+  return parseIPv4(ip) !== undefined
+}
+
+/** RFC 4291 §2.2 text, with or without a scope id (RFC 4007 §11). */
+export function isIPv6(ip: string): boolean {
+  return ip.includes(':') && parseIPv6(stripScope(ip)) !== undefined
+}
+
+/** RFC 5952 text of an IP address: the one form in which floe compares addresses. `undefined` when it is none. */
+export function canonicalIp(ip: string): string | undefined {
+  const bytes = ipToBytes(ip)
+  if (bytes === undefined) return undefined
+  const scope = ip.indexOf('%')
+  return scope < 0 ? bytesToIp(bytes, 0, bytes.length) : bytesToIp(bytes, 0, 16) + ip.slice(scope)
+}
+
+/** Four or sixteen bytes, or `undefined` when `ip` is no IP address. A scope id is not part of the bytes. */
+export function ipToBytes(ip: string): Uint8Array | undefined {
+  const words = ip.includes(':') ? parseIPv6(stripScope(ip)) : undefined
+  if (words !== undefined) return Uint8Array.from({ length: 16 }, (_, i) => words[i >> 1]! >> (i & 1 ? 0 : 8))
+  const value = parseIPv4(ip)
+  if (value === undefined) return undefined
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
+}
+
+/** RFC 5952 text of the 4 or 16 bytes at `offset`. */
+export function bytesToIp(bytes: Uint8Array, offset: number, length: number): string {
+  if (length === 4) return `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`
+  const words: number[] = []
+  for (let i = 0; i < 16; i += 2) words.push((bytes[offset + i]! << 8) | bytes[offset + i + 1]!)
+  return formatIPv6(words)
+}
+
+/** `192.0.2.1:3478` or `[2001:db8::1]:3478`. */
+export function formatAddress(address: Address): string {
+  return address.ip.includes(':') ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`
+}
+
+/** Reads what `formatAddress` writes, and makes the IP canonical. `undefined` for anything else. */
+export function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(text)
+  if (match === null) return undefined
+  const [, v6, v4] = match
+  const port = Number(match[3])
+  const ip = canonicalIp((v6 ?? v4)!)
+  if (ip === undefined || port > 0xffff || ip.includes(':') !== (v6 !== undefined)) return undefined
+  return { ip, port }
+}
+
+/** A dotted quad as an unsigned 32-bit number; `undefined` when it is none. No garbage: every response carries one. */
+export function parseIPv4(ip: string): number | undefined {
+  let value = 0
+  let byte = 0
+  let digits = 0
+  let dots = 0
+  for (let i = 0; i < ip.length; i++) {
+    const digit = ip.charCodeAt(i) - 48
+    if (digit === DOT && digits > 0 && dots < 3) {
+      value = value * 256 + byte
+      byte = digits = 0
+      dots++
+    } else if (digit >= 0 && digit <= 9 && !(digits === 1 && byte === 0)) {
+      byte = byte * 10 + digit
+      digits++
+      if (byte > 255) return undefined
+    } else {
+      return undefined
+    }
+  }
+  return dots === 3 && digits > 0 ? value * 256 + byte : undefined
+}
+
+const DOT = 46 - 48
+
+function stripScope(ip: string): string {
+  const scope = ip.indexOf('%')
+  // An empty scope id is a mistake: leave the % in, so that the address is refused.
+  return scope < 0 || scope === ip.length - 1 ? ip : ip.slice(0, scope)
+}
+
+/** Eight 16-bit words. */
+function parseIPv6(ip: string): number[] | undefined {
+  const halves = ip.split('::', 3)
+  if (halves.length > 2 || ip.length > 45) return undefined
+  const head = parseWords(halves[0]!, halves.length === 1)
+  const tail = halves.length === 2 ? parseWords(halves[1]!, true) : []
+  if (head === undefined || tail === undefined) return undefined
+  const missing = 8 - head.length - tail.length
+  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined
+  return [...head, ...new Array<number>(missing).fill(0), ...tail]
+}
+
+function parseWords(text: string, last: boolean): number[] | undefined {
+  if (text === '') return []
+  const words: number[] = []
+  const groups = text.split(':')
+  for (const [index, group] of groups.entries()) {
+    if (/^[0-9a-f]{1,4}$/i.test(group)) {
+      words.push(Number.parseInt(group, 16))
+      continue
+    }
+    // RFC 4291 §2.2 form 3: the last 32 bits may be a dotted quad.
+    const quad = last && index === groups.length - 1 ? parseIPv4(group) : undefined
+    if (quad === undefined) return undefined
+    words.push(quad >>> 16, quad & 0xffff)
+  }
+  return words
+}
+
+/** RFC 5952 §4: the longest run of at least two zero words becomes `::`, the first one of equals. */
+function formatIPv6(words: readonly number[]): string {
+  let best = 0
+  let length = 1
+  for (let i = 0, run = 0; i < 8; i++) {
+    run = words[i] === 0 ? run + 1 : 0
+    if (run > length) {
+      length = run
+      best = i - run + 1
+    }
+  }
+  const hex = (part: readonly number[]) => part.map((word) => word.toString(16)).join(':')
+  // RFC 5952 §5: IPv4-mapped addresses keep their dotted quad.
+  if (best === 0 && length === 5 && words[5] === 0xffff) {
+    return `::ffff:${words[6]! >> 8}.${words[6]! & 255}.${words[7]! >> 8}.${words[7]! & 255}`
+  }
+  if (length === 1) return hex(words)
+  return `${hex(words.slice(0, best))}::${hex(words.slice(best + length))}`
+}

@@ -1,0 +1,24 @@
+import type { PeerConnectionConfiguration } from './configuration.ts'
+import { type Connect, createConnect } from './connect.ts'
+
+export type { PeerConnectionConfiguration } from './configuration.ts'
+export type { Connect, ConnectOptions } from './connect.ts'
+export type { Connection } from './connection.ts'
+export { ConnectError, type ConnectErrorCode } from './errors.ts'
+export type { Signaling, SignalingMessage } from './signaling.ts'
+
+/** The browser's own; in Node floe's, by import condition. */
+export const RTCPeerConnection: {
+  new (configuration?: PeerConnectionConfiguration): globalThis.RTCPeerConnection
+  generateCertificate(algorithm: AlgorithmIdentifier): Promise<RTCCertificate>
+} = globalThis.RTCPeerConnection
+export type RTCPeerConnection = globalThis.RTCPeerConnection
+export const RTCSessionDescription: typeof globalThis.RTCSessionDescription = globalThis.RTCSessionDescription
+export type RTCSessionDescription = globalThis.RTCSessionDescription
+export const RTCIceCandidate: typeof globalThis.RTCIceCandidate = globalThis.RTCIceCandidate
+export type RTCIceCandidate = globalThis.RTCIceCandidate
+export const RTCDataChannel: typeof globalThis.RTCDataChannel = globalThis.RTCDataChannel
+export type RTCDataChannel = globalThis.RTCDataChannel
+
+/** Connects to the peer at the other end of a signaling channel, in a browser and in Node alike. */
+export const connect: Connect = createConnect(RTCPeerConnection)

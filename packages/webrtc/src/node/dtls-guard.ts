@@ -1,0 +1,165 @@
+import {
+  createHash,
+  createHmac,
+  type KeyObject,
+  timingSafeEqual,
+  verify as verifySignature,
+  X509Certificate,
+} from 'node:crypto'
+import { HandshakeType } from './dtls-record.ts'
+
+/** The peer could not prove that the fingerprint in the signalling is its own. No application data has passed. */
+export class PeerAuthenticationError extends Error {
+  readonly code = 'ERR_DTLS_UNAUTHENTICATED'
+  override readonly name = 'PeerAuthenticationError'
+}
+
+/** What the guard asks of a DTLS stack: werift's DtlsSocket, seen narrowly. */
+export interface GuardedHandshake {
+  readonly role: 'client' | 'server'
+  /** 32 bytes each. */
+  readonly localRandom: () => Buffer
+  readonly masterSecret: () => Buffer
+  /** Every handshake message so far, ours and the peer's, without the one under examination. */
+  readonly transcript: () => Buffer
+}
+
+/**
+ * The checks of RFC 5246 that werift leaves out. Each message of the peer is examined before the stack acts on it:
+ * that messages come in their order and once (§7.3), that the holder of the certificate's key signed the
+ * ServerKeyExchange (§7.4.3) or the CertificateVerify (§7.4.8), and that both sides saw the same handshake (§7.4.9).
+ * Whether the certificate is the one named in the signalling (RFC 8122 §6.2) stays with the transport.
+ */
+export class HandshakeGuard {
+  readonly #handshake: GuardedHandshake
+  #last: number = START
+  #serverRandom: Buffer | undefined
+  #peerKey: KeyObject | undefined
+  #failure: PeerAuthenticationError | undefined
+
+  constructor(handshake: GuardedHandshake) {
+    this.#handshake = handshake
+  }
+
+  /** The peer has proved itself and the handshake is over; WebRTC knows no second one. */
+  get passed(): boolean {
+    return this.#last === HandshakeType.finished && !this.#failure
+  }
+
+  /** Throws {@link PeerAuthenticationError} now and from now on when the message is not what an honest peer sends. */
+  examine(type: number, body: Buffer): void {
+    if (this.#failure) throw this.#failure
+    try {
+      this.#checkOrder(type)
+      this.#check(type, body)
+    } catch (error) {
+      this.#failure = error instanceof PeerAuthenticationError ? error : malformed(type, error)
+      throw this.#failure
+    }
+  }
+
+  #checkOrder(type: number): void {
+    const allowed = (this.#handshake.role === 'client' ? AFTER_AS_CLIENT : AFTER_AS_SERVER).get(this.#last)
+    if (!allowed?.includes(type)) refuse(`sent handshake message ${type} after ${this.#last}`)
+    this.#last = type
+  }
+
+  #check(type: number, body: Buffer): void {
+    switch (type) {
+      case HandshakeType.serverHello:
+        this.#serverRandom = body.subarray(2, 34)
+        return
+      case HandshakeType.certificate:
+        this.#peerKey = leafKey(body)
+        return
+      case HandshakeType.serverKeyExchange:
+        return this.#checkServerKeyExchange(body)
+      case HandshakeType.certificateVerify:
+        return this.#checkSignature(body, this.#handshake.transcript(), 'CertificateVerify')
+      case HandshakeType.finished:
+        return this.#checkFinished(body)
+    }
+  }
+
+  #checkServerKeyExchange(body: Buffer): void {
+    // ServerECDHParams (RFC 8422 §5.4): curve type, named curve, then the point with its length in one byte.
+    const paramsLength = 4 + body.readUInt8(3)
+    const signed = [this.#handshake.localRandom(), this.#serverRandom!, body.subarray(0, paramsLength)]
+    this.#checkSignature(body.subarray(paramsLength), Buffer.concat(signed), 'ServerKeyExchange')
+  }
+
+  /** DigitallySigned, RFC 5246 §4.7: hash, algorithm, length, signature. */
+  #checkSignature(digitallySigned: Buffer, data: Buffer, what: string): void {
+    const hash = HASHES.get(digitallySigned.readUInt8(0))
+    const keyType = KEY_TYPES.get(digitallySigned.readUInt8(1))
+    const signature = digitallySigned.subarray(4, 4 + digitallySigned.readUInt16BE(2))
+    const key = this.#peerKey!
+    if (!hash || keyType !== key.asymmetricKeyType) refuse(`signed its ${what} with an algorithm that was not offered`)
+    if (!verifySignature(hash, data, key, signature)) {
+      refuse(`does not hold the private key of its certificate: the signature of its ${what} is wrong`)
+    }
+  }
+
+  #checkFinished(body: Buffer): void {
+    const label = this.#handshake.role === 'client' ? 'server finished' : 'client finished'
+    const expected = verifyData(this.#handshake.masterSecret(), label, this.#handshake.transcript())
+    if (body.length !== expected.length || !timingSafeEqual(body, expected)) {
+      refuse('saw another handshake than ours: someone in between has changed it')
+    }
+  }
+}
+
+const START = -1
+const { clientHello, serverHello, helloVerifyRequest, certificate, serverKeyExchange } = HandshakeType
+const { certificateRequest, serverHelloDone, clientKeyExchange, certificateVerify, finished } = HandshakeType
+
+/** RFC 5246 §7.3 and RFC 6347 §4.2.4, less what WebRTC never uses: resumption, anonymous peers, status and tickets. */
+const AFTER_AS_CLIENT = new Map<number, readonly number[]>([
+  [START, [helloVerifyRequest, serverHello]],
+  [helloVerifyRequest, [serverHello]],
+  [serverHello, [certificate]],
+  [certificate, [serverKeyExchange]],
+  [serverKeyExchange, [certificateRequest, serverHelloDone]],
+  [certificateRequest, [serverHelloDone]],
+  [serverHelloDone, [finished]],
+])
+const AFTER_AS_SERVER = new Map<number, readonly number[]>([
+  [START, [clientHello]],
+  [clientHello, [clientHello, certificate]],
+  [certificate, [clientKeyExchange]],
+  [clientKeyExchange, [certificateVerify]],
+  [certificateVerify, [finished]],
+])
+
+/** RFC 5246 §7.4.1.4.1. werift offers SHA-256 only; SHA-1 stays refused whatever it offers. */
+const HASHES = new Map([
+  [4, 'sha256'],
+  [5, 'sha384'],
+  [6, 'sha512'],
+])
+const KEY_TYPES = new Map([
+  [1, 'rsa'],
+  [3, 'ec'],
+])
+
+/** The public key of the first certificate of a chain, RFC 5246 §7.4.2. */
+function leafKey(body: Buffer): KeyObject {
+  if (body.length < 6) refuse('presented no certificate')
+  const length = body.readUIntBE(3, 3)
+  return new X509Certificate(body.subarray(6, 6 + length)).publicKey
+}
+
+/** PRF(master_secret, label, SHA-256(handshake messages)), 12 bytes: RFC 5246 §5 and §7.4.9. */
+function verifyData(masterSecret: Buffer, label: string, transcript: Buffer): Buffer {
+  const seed = Buffer.concat([Buffer.from(label), createHash('sha256').update(transcript).digest()])
+  const a1 = createHmac('sha256', masterSecret).update(seed).digest()
+  return createHmac('sha256', masterSecret).update(a1).update(seed).digest().subarray(0, 12)
+}
+
+function refuse(what: string): never {
+  throw new PeerAuthenticationError(`The peer ${what}`)
+}
+
+function malformed(type: number, cause: unknown): PeerAuthenticationError {
+  return new PeerAuthenticationError(`The peer sent a malformed handshake message ${type}`, { cause })
+}

@@ -1,0 +1,47 @@
+import { type Candidate, parseCandidate } from '@floe/ice'
+
+/** W3C RTCIceCandidate: a candidate line with its parts taken out. */
+export class RTCIceCandidate {
+  readonly candidate: string
+  readonly sdpMid: string | null
+  readonly sdpMLineIndex: number | null
+  readonly usernameFragment: string | null
+  readonly foundation: string | null
+  readonly component: 'rtp' | 'rtcp' | null
+  readonly priority: number | null
+  readonly address: string | null
+  readonly protocol: 'udp' | 'tcp' | null
+  readonly port: number | null
+  readonly type: Candidate['type'] | null
+  readonly tcpType: 'active' | 'passive' | 'so' | null
+  readonly relatedAddress: string | null
+  readonly relatedPort: number | null
+
+  /** Throws `TypeError` when neither `sdpMid` nor `sdpMLineIndex` is given, as W3C has it. */
+  constructor(init: RTCIceCandidateInit = {}) {
+    this.sdpMid = init.sdpMid ?? null
+    this.sdpMLineIndex = init.sdpMLineIndex ?? null
+    if (this.sdpMid === null && this.sdpMLineIndex === null) {
+      throw new TypeError('An RTCIceCandidate needs an sdpMid or an sdpMLineIndex')
+    }
+    this.candidate = init.candidate ?? ''
+    const parsed = parseCandidate(this.candidate)
+    this.usernameFragment = init.usernameFragment ?? parsed?.usernameFragment ?? null
+    this.foundation = parsed?.foundation ?? null
+    this.component = parsed ? (parsed.component === 2 ? 'rtcp' : 'rtp') : null
+    this.priority = parsed?.priority ?? null
+    this.address = parsed?.address.ip ?? null
+    this.protocol = parsed?.protocol ?? null
+    this.port = parsed?.address.port ?? null
+    this.type = parsed?.type ?? null
+    this.tcpType = parsed?.tcpType ?? null
+    this.relatedAddress = parsed?.relatedAddress?.ip ?? null
+    this.relatedPort = parsed?.relatedAddress?.port ?? null
+  }
+
+  /** What signalling carries. */
+  toJSON(): RTCIceCandidateInit {
+    const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = this
+    return { candidate, sdpMid, sdpMLineIndex, usernameFragment }
+  }
+}

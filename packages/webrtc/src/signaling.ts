@@ -1,0 +1,25 @@
+/** What two peers tell each other over the signaling channel. Plain JSON. */
+export type SignalingMessage =
+  | { description: { type: 'offer' | 'answer' | 'pranswer' | 'rollback'; sdp?: string } }
+  /** null: no more candidates. */
+  | { candidate: RTCIceCandidateInit | null }
+  /** The peer goes, and why. */
+  | { bye: string }
+
+/**
+ * A way to one peer: ordered and reliable, as a WebSocket is. A peer of a `@floe/signaling` room is one; so is anything
+ * with these three members.
+ */
+export interface Signaling {
+  send(message: SignalingMessage): void
+  /** Messages that arrive while it is null should be held for the next handler. */
+  onmessage: ((message: SignalingMessage) => void) | null
+  /** Of the two ends exactly one is polite: it waits for the first offer, and yields when offers collide. */
+  readonly polite?: boolean
+}
+
+/** The fingerprints of a session description: a peer with other ones is another peer, or has started over. */
+export function fingerprints(sdp: string | undefined): string {
+  const lines = sdp?.match(/^a=fingerprint:\S+ \S+/gim) ?? []
+  return [...new Set(lines.map((line) => line.toLowerCase()))].sort().join()
+}

@@ -1,0 +1,164 @@
+import { createHash, createHmac, createSign, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { RTCCertificate } from '../src/node/certificate.ts'
+import { HandshakeGuard, PeerAuthenticationError } from '../src/node/dtls-guard.ts'
+import { HandshakeType } from '../src/node/dtls-record.ts'
+
+/*
+ * The guard against a scripted peer, message by message; against real stacks it is tested in impostor.test.ts.
+ */
+
+const localRandom = randomBytes(32)
+const serverRandom = randomBytes(32)
+const masterSecret = randomBytes(48)
+const TRANSCRIPT = Buffer.from('every handshake message so far')
+
+async function identity(): Promise<{ chain: Buffer; key: string }> {
+  const { certPem, privateKey } = RTCCertificate.unwrap(await RTCCertificate.generate())
+  const der = Buffer.from(certPem.replace(/-----[^-]+-----/g, ''), 'base64')
+  const chain = Buffer.concat([u24(der.length + 3), u24(der.length), der])
+  return { chain, key: privateKey }
+}
+
+function guardAs(role: 'client' | 'server'): HandshakeGuard {
+  return new HandshakeGuard({
+    role,
+    localRandom: () => localRandom,
+    masterSecret: () => masterSecret,
+    transcript: () => TRANSCRIPT,
+  })
+}
+
+const u24 = (value: number) => Buffer.from([value >> 16, value >> 8, value])
+
+function signed(data: Buffer, key: string | KeyObject, header = [4, 3]): Buffer {
+  const signature = createSign('sha256').update(data).sign(key)
+  return Buffer.concat([Buffer.from([...header, 0, signature.length]), signature])
+}
+
+function serverKeyExchange(key: string | KeyObject, random = serverRandom, header?: number[]): Buffer {
+  const params = Buffer.concat([Buffer.from([3, 0, 29, 32]), Buffer.alloc(32, 7)])
+  return Buffer.concat([params, signed(Buffer.concat([localRandom, random, params]), key, header)])
+}
+
+function finished(label: string, secret = masterSecret): Buffer {
+  const hash = createHash('sha256').update(TRANSCRIPT).digest()
+  const seed = Buffer.concat([Buffer.from(label), hash])
+  const a1 = createHmac('sha256', secret).update(seed).digest()
+  return createHmac('sha256', secret)
+    .update(Buffer.concat([a1, seed]))
+    .digest()
+    .subarray(0, 12)
+}
+
+/** What an honest server sends, for a client's guard. */
+async function serverScript() {
+  const { chain, key } = await identity()
+  const hello = Buffer.concat([Buffer.from([0xfe, 0xfd]), serverRandom, Buffer.alloc(4)])
+  const script: [type: number, body: Buffer][] = [
+    [HandshakeType.serverHello, hello],
+    [HandshakeType.certificate, chain],
+    [HandshakeType.serverKeyExchange, serverKeyExchange(key)],
+    [HandshakeType.certificateRequest, Buffer.alloc(8)],
+    [HandshakeType.serverHelloDone, Buffer.alloc(0)],
+    [HandshakeType.finished, finished('server finished')],
+  ]
+  return { script, key }
+}
+
+/** What an honest client sends, for a server's guard. */
+async function clientScript() {
+  const { chain, key } = await identity()
+  const script: [type: number, body: Buffer][] = [
+    [HandshakeType.clientHello, Buffer.alloc(40)],
+    [HandshakeType.clientHello, Buffer.alloc(60)],
+    [HandshakeType.certificate, chain],
+    [HandshakeType.clientKeyExchange, Buffer.alloc(33)],
+    [HandshakeType.certificateVerify, signed(TRANSCRIPT, key)],
+    [HandshakeType.finished, finished('client finished')],
+  ]
+  return { script, key }
+}
+
+function play(guard: HandshakeGuard, script: [number, Buffer][]): void {
+  for (const [type, body] of script) guard.examine(type, body)
+}
+
+test('an honest server and an honest client pass', async () => {
+  const asClient = guardAs('client')
+  play(asClient, (await serverScript()).script)
+  const asServer = guardAs('server')
+  play(asServer, (await clientScript()).script)
+  expect([asClient.passed, asServer.passed]).toEqual([true, true])
+})
+
+const impostor = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+
+test.each([
+  ['another key', () => serverKeyExchange(impostor), /does not hold the private key/],
+  ['an RSA key', () => serverKeyExchange(rsa, serverRandom, [4, 1]), /algorithm that was not offered/],
+  ['SHA-1', (key: string) => serverKeyExchange(key, serverRandom, [2, 3]), /algorithm that was not offered/],
+  ['parameters of another handshake', (key: string) => serverKeyExchange(key, randomBytes(32)), /does not hold/],
+  ['nothing', () => Buffer.from([3, 0, 29, 32]), /malformed/],
+  ['an empty message', () => Buffer.alloc(0), /malformed/],
+] as const)('as client: a ServerKeyExchange signed by %s', async (_, message, reason) => {
+  const { script, key } = await serverScript()
+  script[2]![1] = message(key)
+  const guard = guardAs('client')
+  expect(() => play(guard, script)).toThrow(PeerAuthenticationError)
+  // For good: the rest of an honest script does not help.
+  expect(() => guard.examine(...script[3]!)).toThrow(reason)
+  expect(guard.passed).toBe(false)
+})
+
+test.each([
+  ['another key', () => signed(TRANSCRIPT, impostor)],
+  ['another transcript', (key: string) => signed(Buffer.from('another handshake'), key)],
+] as const)('as server: a CertificateVerify over %s', async (_, message) => {
+  const { script, key } = await clientScript()
+  script[4]![1] = message(key)
+  expect(() => play(guardAs('server'), script)).toThrow(/does not hold the private key/)
+})
+
+test('a Finished over another transcript, of our own side, or cut short', async () => {
+  for (const body of [finished('server finished', randomBytes(48)), finished('client finished'), Buffer.alloc(11)]) {
+    const { script } = await serverScript()
+    script[5]![1] = body
+    expect(() => play(guardAs('client'), script)).toThrow(/saw another handshake/)
+  }
+})
+
+test('no certificate, no key exchange, no proof, no second of a kind: the order is the only one', async () => {
+  for (const [role, build] of [
+    ['client', serverScript],
+    ['server', clientScript],
+  ] as const) {
+    const { script } = await build()
+    const required = script.filter(([type]) => type !== HandshakeType.certificateRequest)
+    for (const [index, [type]] of required.entries()) {
+      if (type === HandshakeType.clientHello) continue
+      const without = required.toSpliced(index, 1)
+      const guard = guardAs(role)
+      expect(index === required.length - 1 || attempt(guard, without), `without ${type}`).toBe(true)
+      expect(guard.passed, `without ${type}`).toBe(false)
+      expect(attempt(guardAs(role), required.toSpliced(index, 0, required[index]!)), `${type} twice`).toBe(true)
+    }
+  }
+  expect(
+    attempt(guardAs('server'), [
+      [HandshakeType.clientHello, Buffer.alloc(1)],
+      [HandshakeType.certificate, Buffer.alloc(3)],
+    ]),
+  ).toBe(true)
+})
+
+/** Whether the guard refuses the script somewhere. */
+function attempt(guard: HandshakeGuard, script: [number, Buffer][]): boolean {
+  try {
+    play(guard, script)
+    return false
+  } catch (error) {
+    return error instanceof PeerAuthenticationError
+  }
+}

@@ -1,0 +1,168 @@
+import { expect, test, vi } from 'vitest'
+import {
+  DtlsClient,
+  DtlsServer,
+  RTCDtlsFingerprint,
+  RTCDtlsParameters,
+  RTCDtlsTransport,
+  RTCIceGatherer,
+  RTCIceTransport,
+  Event as WeriftEvent,
+} from 'werift'
+import packageJson from '../package.json' with { type: 'json' }
+import { RTCCertificate } from '../src/node/certificate.ts'
+import { GuardedDtlsTransport } from '../src/node/dtls-transport.ts'
+import { IceConnection } from '../src/node/ice-connection.ts'
+import { SeamPeerConnection, type SeamTransport } from '../src/node/seam.ts'
+import {
+  dtlsInternals,
+  installedWeriftVersion,
+  peerConnectionInternals,
+  sctpInternals,
+  sctpTransportInternals,
+  WERIFT_VERSION,
+} from '../src/node/werift-internals.ts'
+import { LOOPBACK } from './pair.ts'
+
+/*
+ * The contract with werift. When one of these fails after an upgrade, the seam has moved: read
+ * src/node/werift-internals.ts, find the new place, and only then change WERIFT_VERSION.
+ */
+
+function seam(): { peer: SeamPeerConnection; transports: SeamTransport[] } {
+  const transports: SeamTransport[] = []
+  const onTransport = (transport: SeamTransport) => transports.push(transport)
+  const peer = new SeamPeerConnection({
+    ice: LOOPBACK.ice!,
+    bundlePolicy: 'max-bundle',
+    maxMessageSize: 1,
+    onTransport,
+  })
+  peer.createDataChannel('x')
+  return { peer, transports }
+}
+
+test('exactly the version that the seam was cut for', () => {
+  expect(installedWeriftVersion()).toBe(WERIFT_VERSION)
+  expect(packageJson.dependencies.werift).toBe(WERIFT_VERSION)
+})
+
+test('the private members are where they were', async () => {
+  const { peer } = seam()
+  const { secureManager, sdpManager, sctpManager } = peerConnectionInternals(peer)
+  expect(secureManager.createTransport).toBeTypeOf('function')
+  expect(secureManager.getTransportByMLineIndex).toBeTypeOf('function')
+  expect(secureManager.updateIceGatheringState).toBeTypeOf('function')
+  expect(secureManager.updateIceConnectionState).toBeTypeOf('function')
+  expect(sctpManager.createSctpTransport).toBeTypeOf('function')
+  expect(Object.keys(sdpManager)).toEqual(
+    expect.arrayContaining(['currentLocalDescription', 'pendingLocalDescription']),
+  )
+  expect(sctpTransportInternals(peer.sctpTransport!)).toMatchObject({
+    dataChannelQueue: expect.any(Array),
+    dataChannelFlush: expect.any(Function),
+    datachannelReceive: expect.any(Function),
+  })
+  expect(sctpInternals(peer.sctpTransport!)).toMatchObject({
+    outboundQueue: expect.any(Array),
+    sentQueue: expect.any(Array),
+    handleData: expect.any(Function),
+  })
+  expect(dtlsInternals(peer.dtlsTransports[0]!).verifyRemoteCertificateFingerprint).toBeTypeOf('function')
+  await peer.close()
+})
+
+test("werift's parts are the ones that were swapped in", async () => {
+  const { peer, transports } = seam()
+  expect(transports).toHaveLength(1)
+  const { dtls, connection } = transports[0]!
+  expect(dtls).toBeInstanceOf(GuardedDtlsTransport)
+  expect(peer.dtlsTransports).toEqual([dtls])
+  expect(peer.iceTransports[0]!.connection).toBe(connection)
+  expect(connection).toBeInstanceOf(IceConnection)
+  await peer.close()
+})
+
+test('everything that werift asks of an ICE connection is there', async () => {
+  // The fields of werift's own implementation that its upper layers read; methods by their type.
+  const original = new RTCIceGatherer({}).connection
+  const { peer, transports } = seam()
+  const { connection } = transports[0]!
+  const methods = ['restart', 'setIceServers', 'setRemoteParams', 'gatherCandidates', 'connect', 'close'] as const
+  for (const name of [...methods, 'addRemoteCandidate', 'send', 'getDefaultCandidate', 'resetNominatedPair'] as const) {
+    expect(original[name], name).toBeTypeOf('function')
+    expect(connection[name], name).toBeTypeOf('function')
+  }
+  for (const name of ['localUsername', 'localPassword', 'remoteUsername', 'remotePassword', 'state'] as const) {
+    expect(original[name], name).toBeTypeOf('string')
+    expect(connection[name], name).toBeTypeOf('string')
+  }
+  for (const name of ['onData', 'stateChanged', 'onIceCandidate'] as const) {
+    expect(original[name], name).toBeInstanceOf(WeriftEvent)
+    expect(connection[name], name).toBeInstanceOf(WeriftEvent)
+  }
+  await peer.close()
+})
+
+test('the transports have own fields where ours put accessors', () => {
+  const gatherer = new RTCIceGatherer({})
+  expect(Object.keys(gatherer)).toContain('connection')
+  const ice = new RTCIceTransport(gatherer)
+  expect(ice.onNegotiationNeeded).toBeInstanceOf(WeriftEvent)
+  const dtls = new RTCDtlsTransport({ debug: {} }, ice)
+  for (const name of ['dtls', 'dataReceiver', 'sendData']) {
+    expect(Object.getOwnPropertyDescriptor(dtls, name), name).toMatchObject({ configurable: true, writable: true })
+  }
+})
+
+test('a DTLS client speaks in the turn in which it starts, and its flights end when it stops', async () => {
+  const { peer, transports } = seam()
+  const { dtls, connection } = transports[0]!
+  peerConnectionInternals(peer).secureManager.certificate = RTCCertificate.unwrap(await RTCCertificate.generate())
+  await peer.createOffer()
+  const sent = vi.spyOn(connection, 'send')
+  dtls.role = 'client'
+  dtls.setRemoteParams(new RTCDtlsParameters([new RTCDtlsFingerprint('sha-256', '00')], 'server'))
+  void dtls.start().catch(() => {})
+  await new Promise(process.nextTick)
+  // werift's 100 ms sleep has not passed: without the seam nothing would have been sent.
+  expect(sent).toHaveBeenCalledOnce()
+  expect(dtls.dtls!.dtls.flight).toBe(1)
+  await peer.close()
+  expect(dtls.dtls!.dtls.flight).toBe(Number.POSITIVE_INFINITY)
+})
+
+test('an offer with the flag of a restart has new credentials', async () => {
+  const { peer, transports } = seam()
+  const { connection } = transports[0]!
+  await peer.setLocalDescription()
+  const before = connection.localUsername
+  peer.needRestart = true
+  await peer.createOffer()
+  expect(connection.localUsername).not.toBe(before)
+  expect([connection.generation, peer.needRestart]).toEqual([1, false])
+  await peer.close()
+})
+
+test('nonsense from an authenticated peer is dropped, where werift would leave a rejection unhandled', async () => {
+  const { peer } = seam()
+  const transport = peer.sctpTransport!
+  for (const packet of ['', '00', '1388138800000000000000000a', '00'.repeat(40)]) {
+    await sctpInternals(transport).handleData(Buffer.from(packet, 'hex'))
+  }
+  // An acknowledgement for a channel that nobody opened (RFC 8832 §5.2), and an unknown payload protocol.
+  await sctpTransportInternals(transport).datachannelReceive(9, 50, Buffer.from([2]))
+  const channel = peer.createDataChannel('y', { negotiated: true, id: 3 })
+  await sctpTransportInternals(transport).datachannelReceive(3, 99, Buffer.from('?'))
+  expect(channel.readyState).toBe('connecting')
+  await peer.close()
+})
+
+test('a DTLS socket hands its handshakes to a function that can be wrapped, and keeps its transcript', () => {
+  const transport = { send: async () => {}, close: async () => {}, onData: () => {}, type: 'udp', address: {} } as never
+  for (const socket of [new DtlsClient({ transport }), new DtlsServer({ transport })]) {
+    expect(Object.getOwnPropertyDescriptor(socket, 'onHandleHandshakes')).toMatchObject({ writable: true })
+    expect(socket.dtls.flight).toBe(0)
+    expect(socket.dtls.sortedHandshakeCache).toEqual([])
+  }
+})

@@ -1,0 +1,5 @@
+/** The signaling client, the same in Node and in browsers. */
+export { type JoinOptions, joinRoom } from './client/join.ts'
+export type { LeaveReason, Peer } from './client/peer.ts'
+export { PeerEvent, type Room, RoomErrorEvent, type RoomEventMap, type RoomState } from './client/room.ts'
+export { type AgentKind, SignalingError, type SignalingErrorCode, type SignalingMessage } from './protocol.ts'

@@ -1,0 +1,41 @@
+/** Lets `burst` through at once and `perSecond` in the long run. Starts full. */
+export class TokenBucket {
+  readonly #perSecond: number
+  readonly #burst: number
+  #tokens: number
+  #filled: number
+
+  /** `now` is in milliseconds on any clock that never runs backwards. */
+  constructor(perSecond: number, burst: number, now: number) {
+    this.#perSecond = perSecond
+    this.#burst = burst
+    this.#tokens = burst
+    this.#filled = now
+  }
+
+  /**
+   * Takes one token; `false` when there is none. A refused attempt costs a token too, so that who keeps hammering stays
+   * refused and shows as `debt`.
+   */
+  take(now: number): boolean {
+    this.#fill(now)
+    this.#tokens -= 1
+    return this.#tokens >= 0
+  }
+
+  /** Whether a token is there, without taking it. */
+  has(now: number): boolean {
+    this.#fill(now)
+    return this.#tokens >= 1
+  }
+
+  /** How many refused attempts are not yet made up for by time. */
+  get debt(): number {
+    return Math.max(0, -this.#tokens)
+  }
+
+  #fill(now: number): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#filled) / 1000) * this.#perSecond)
+    this.#filled = now
+  }
+}
