@@ -8,6 +8,7 @@ import { TIMING } from './defaults.ts'
 import { IceError } from './error.ts'
 import type { LocalBase, ServerAddress } from './gatherer.ts'
 import { Generation } from './generation.ts'
+import { Generations } from './generations.ts'
 import type { AgentOptions } from './options.ts'
 import { Outbox } from './outbox.ts'
 import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
@@ -30,9 +31,7 @@ export class IceAgent implements Machine<AgentOutput> {
   readonly #bases: LocalBase[] = []
   readonly #servers: ServerAddress[] = []
   readonly #outbox = new Outbox<AgentOutput>()
-  #generation: Generation
-  #previous: Generation | undefined
-  #previousUntil = Number.POSITIVE_INFINITY
+  readonly #generations: Generations
   #state: IceTransportState = 'new'
   #gatheringState: 'new' | 'gathering' | 'complete' = 'new'
   #gatherEnds = false
@@ -54,12 +53,13 @@ export class IceAgent implements Machine<AgentOutput> {
     }
     this.#pace = new Pace(options.pacer ?? new Pacer(), this.#context.timing.Ta)
     const parameters = options.parameters ? checkLocalParameters(options.parameters) : generateParameters(random)
-    this.#generation = this.#newGeneration(0, parameters)
+    this.#generations = new Generations(this.#newGeneration(0, parameters))
     const role = options.role ?? 'controlled'
     this.#connectivity = new Connectivity(this.#context, this.#generation, {
       role,
       lite: this.lite,
       policy: this.#policy,
+      onpair: () => {},
     })
   }
 
@@ -108,8 +108,7 @@ export class IceAgent implements Machine<AgentOutput> {
 
   /** The usernameFragments that requests may name: this generation's and, for a while, the one before. */
   get usernameFragments(): readonly string[] {
-    const { usernameFragment } = this.#generation.local
-    return this.#previous ? [usernameFragment, this.#previous.local.usernameFragment] : [usernameFragment]
+    return this.#generations.usernameFragments
   }
 
   /**
@@ -200,12 +199,7 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   restart(now: number): IceParameters {
     this.#assertOpen()
-    const outgoing = this.#generation
-    // A generation that never met its peer has nobody to answer; the one before it is the one in use.
-    if (outgoing.remote || !this.#previous) this.#previous = outgoing
-    this.#previousUntil = Number.POSITIVE_INFINITY
-    this.#generation = this.#newGeneration(outgoing.number + 1, generateParameters(this.#context.random))
-    for (const candidate of outgoing.takeHeld()) this.#generation.hold(candidate)
+    this.#generations.restart(this.#newGeneration(this.generation + 1, generateParameters(this.#context.random)))
     this.#connectivity.restart(this.#generation)
     this.#pacDeadline = Number.POSITIVE_INFINITY
     this.#pacExpired = false
@@ -219,7 +213,7 @@ export class IceAgent implements Machine<AgentOutput> {
   close(now: number): void {
     if (this.#state === 'closed') return
     this.#connectivity.close()
-    this.#previous = undefined
+    this.#generations.close()
     this.#context.log(now, 'close', () => '')
     this.#state = 'closed'
     this.#emit({ type: 'state', state: 'closed' })
@@ -239,10 +233,7 @@ export class IceAgent implements Machine<AgentOutput> {
     if (this.#state === 'closed') return
     this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
     this.#connectivity.handleTimeout(now)
-    if (now >= this.#previousUntil) {
-      this.#previous = undefined
-      this.#previousUntil = Number.POSITIVE_INFINITY
-    }
+    this.#generations.handleTimeout(now)
     if (now >= this.#pacDeadline) {
       this.#pacExpired = true
       this.#pacDeadline = Number.POSITIVE_INFINITY
@@ -256,7 +247,7 @@ export class IceAgent implements Machine<AgentOutput> {
       this.#generation.gatherer.timeout(this.#needsMappings),
       this.#connectivity.timeout(),
       this.#hasOrdinaryWork ? this.#pace.due : Number.POSITIVE_INFINITY,
-      this.#previousUntil,
+      this.#generations.timeout(),
       this.#pacDeadline,
     )
     return this.#deadline
@@ -282,14 +273,14 @@ export class IceAgent implements Machine<AgentOutput> {
     const isSelected =
       selected?.base === local && selected.destination.port === remote.port && selected.destination.ip === remote.ip
     if (isSelected) return selected
-    return this.#generation.checklist.find(local, remote) ?? this.#previous?.checklist.find(local, remote)
+    return this.#generations.find(local, remote)
   }
 
   #handleStun(now: number, packet: Packet): boolean {
     const message = decode(packet.bytes)
     if (message?.method !== 'binding') return false
     if (message.class === 'request') {
-      const generation = this.#generationOf(message.attributes.username)
+      const generation = this.#generations.named(message.attributes.username)
       if (!generation) return false
       this.#connectivity.handleRequest(now, message, packet, generation)
     } else if (message.class === 'indication') {
@@ -304,10 +295,8 @@ export class IceAgent implements Machine<AgentOutput> {
     return true
   }
 
-  #generationOf(username: string | undefined): Generation | undefined {
-    const ufrag = username?.slice(0, Math.max(0, username.indexOf(':')))
-    if (ufrag === this.#generation.local.usernameFragment) return this.#generation
-    return ufrag === this.#previous?.local.usernameFragment ? this.#previous : undefined
+  get #generation(): Generation {
+    return this.#generations.current
   }
 
   #newGeneration(number: number, parameters: IceParameters): Generation {
@@ -358,9 +347,8 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#startOrdinary(now)
     this.#updateState(now)
     this.#deadline = undefined
-    if (this.#previous && !this.#connectivity.path.outlived && this.#connectivity.path.selected) {
-      this.#previousUntil = Math.min(this.#previousUntil, now + this.#context.timing.restartLinger)
-    }
+    const { path } = this.#connectivity
+    if (path.selected && !path.outlived) this.#generations.retire(now + this.#context.timing.restartLinger)
   }
 
   /** Ordinary checks and gathering share one pace, RFC 8445 §14.2; a peer that waits for candidates goes first. */

@@ -114,6 +114,11 @@ export class Pair implements CandidatePair {
   }
 }
 
+/** For logs. */
+export function describePair({ local, remote, base, destination }: Pair): string {
+  return `${local.type} ${base.ip}:${base.port} → ${remote.type} ${destination.ip}:${destination.port}`
+}
+
 /** A peer cannot know our interface's name: link-local addresses are reached through the base's own zone, RFC 4007 §6. */
 function withScope(address: Address, base: Address): Address {
   if (addressScope(address.ip) !== 'link-local' || address.ip.includes('.')) return address

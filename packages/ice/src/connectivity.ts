@@ -1,21 +1,22 @@
-import type { Address, DecodedMessage, Packet } from '@floe/stun'
+import type { DecodedMessage, Packet } from '@floe/stun'
 import { verifyIntegrity } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
+import { describePair } from './candidate-pair.ts'
 import type { CheckCredentials, CheckOutcome, CheckPurpose } from './check.ts'
 import { Checks } from './check.ts'
-import { Checklist } from './checklist.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
 import type { Context } from './outputs.ts'
+import type { PairingOptions } from './pairing.ts'
+import { Pairing } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
 import { Responder } from './responder.ts'
 import { Role } from './role.ts'
 
-export interface ConnectivityOptions {
+export interface ConnectivityOptions extends PairingOptions {
   readonly role: IceRole
   readonly lite: boolean
-  readonly policy: (candidate: Candidate) => boolean
 }
 
 /** After this many 487 answers a pair counts as failed: two honest agents need one. */
@@ -29,7 +30,7 @@ export class Connectivity {
   readonly #responder: Responder
   readonly #role: Role
   readonly #lite: boolean
-  readonly #policy: (candidate: Candidate) => boolean
+  readonly #pairing: Pairing
   #generation: Generation
   /** Those of the generation before, for consent on its pair while that is still in use. */
   #oldCredentials: CheckCredentials | undefined
@@ -38,7 +39,7 @@ export class Connectivity {
     this.#context = context
     this.#generation = generation
     this.#lite = options.lite
-    this.#policy = options.policy
+    this.#pairing = new Pairing(context, options)
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
     this.#responder = new Responder(context)
@@ -69,21 +70,14 @@ export class Connectivity {
     this.path.close()
   }
 
-  /** Pairs a remote candidate with every local base; one that stands for a peer-reflexive one brings its priority. */
+  /** A new remote candidate. */
   adoptRemote(now: number, remote: Candidate): void {
-    this.#generation.checklist.reprioritise(this.role)
-    for (const local of this.#generation.gatherer.candidates) {
-      if (local.type === 'host') this.#pair(now, local, remote)
-    }
+    this.#pairing.adoptRemote(now, this.#generation, remote, this.role)
   }
 
-  /** Pairs a new base with every remote candidate; one that stands for a peer-reflexive one takes its pairs over. */
+  /** A new local candidate; `replaced` is the peer-reflexive one that stood for it. */
   adoptLocal(now: number, local: Candidate, replaced: Candidate | undefined): void {
-    const { checklist, remoteCandidates } = this.#generation
-    if (local.type === 'host') for (const remote of remoteCandidates) this.#pair(now, local, remote)
-    if (!replaced) return
-    for (const pair of checklist.pairs) if (pair.local === replaced) pair.local = local
-    checklist.reprioritise(this.role)
+    this.#pairing.adoptLocal(now, this.#generation, local, replaced, this.role)
   }
 
   /** Drops every pair of a base that is gone. */
@@ -171,13 +165,6 @@ export class Connectivity {
     return Math.min(this.#checks.timeout(), this.path.timeout())
   }
 
-  #pair(now: number, local: Candidate, remote: Candidate): Pair | undefined {
-    if (!Checklist.canPair(local, remote)) return undefined
-    const pair = this.#generation.checklist.add(local, remote, this.role)
-    if (pair) this.#context.log(now, 'pair', () => `${pair.id} ${describe(pair)}`)
-    return pair
-  }
-
   #check(now: number, pair: Pair, purpose: CheckPurpose): void {
     const { checklist } = this.#generation
     const outlived = this.path.outlived && pair === this.path.selected
@@ -195,7 +182,7 @@ export class Connectivity {
     // RFC 8445 §14.3: the more checks share the pace, the later one is repeated.
     const initial = Math.min(timing.maxRto, Math.max(timing.rto, timing.Ta * checklist.active))
     const rto = rtt === undefined ? initial : Math.max(timing.minRto, 2 * rtt)
-    this.#context.log(now, purpose, () => `${pair.id} ${describe(pair)}`)
+    this.#context.log(now, purpose, () => `${pair.id} ${describePair(pair)}`)
     const { tieBreaker } = this.#role
     const { nomination } = pair
     this.#checks.send(now, {
@@ -234,7 +221,7 @@ export class Connectivity {
 
   /** An authenticated check teaches a candidate, a pair, and what the peer wants. RFC 8445 §7.3.1.3 to §7.3.1.5. */
   #learn(now: number, generation: Generation, check: EarlyCheck, fresh: boolean): void {
-    const pair = this.#pairOf(now, generation, check)
+    const pair = this.#pairing.pairOf(now, generation, check, this.role)
     if (!pair) return
     pair.authenticated = true
     if (fresh) {
@@ -254,20 +241,6 @@ export class Connectivity {
       else if (pair.state === 'succeeded') pair.checkedPlain = true
     }
     if (fresh) this.sendTriggered(now)
-  }
-
-  #pairOf(now: number, generation: Generation, { local, remote, priority }: EarlyCheck): Pair | undefined {
-    const known = generation.checklist.find(local, remote)
-    if (known) return known
-    const host = generation.gatherer.candidates.find((it) => it.type === 'host' && sameBase(it, local))
-    if (!host) return undefined
-    const source = generation.remoteAt(remote, priority)
-    if (!this.#policy(source.candidate)) {
-      this.#context.log(now, 'candidate-refused', () => `${remote.ip}:${remote.port}`, 'policy')
-      return undefined
-    }
-    if (!source.known && !generation.addRemote(source.candidate)) return undefined
-    return this.#pair(now, host, source.candidate)
   }
 
   #nominatedByPeer(now: number, pair: Pair, value: number | undefined): void {
@@ -315,7 +288,7 @@ export class Connectivity {
       checklist.untrigger(pair)
       pair.state = 'succeeded'
       pair.triggers = 0
-      this.#context.log(now, 'valid', () => `${pair.id} ${describe(pair)}`)
+      this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
       if (unfreeze) checklist.unfreeze(pair.foundation)
       if (pair.nominateWhenValid && this.role === 'controlled') {
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)
@@ -348,7 +321,7 @@ export class Connectivity {
     this.#generation.checklist.untrigger(pair)
     pair.state = 'failed'
     pair.nominateWhenValid = false
-    this.#context.log(now, 'failed', () => `${pair.id} ${describe(pair)}`, reason)
+    this.#context.log(now, 'failed', () => `${pair.id} ${describePair(pair)}`, reason)
     this.path.drop(now, pair)
     if (!this.path.selected) this.#revalidate(now)
     this.#select(now)
@@ -378,15 +351,6 @@ export class Connectivity {
   }
 }
 
-function sameBase(candidate: Candidate, local: Address): boolean {
-  const base = candidate.base ?? candidate.address
-  return base === local || (base.port === local.port && base.ip === local.ip)
-}
-
 function from({ local, remote }: Packet): string {
   return `${remote.ip}:${remote.port} at ${local.ip}:${local.port}`
-}
-
-function describe({ local, remote, base, destination }: Pair): string {
-  return `${local.type} ${base.ip}:${base.port} → ${remote.type} ${destination.ip}:${destination.port}`
 }
