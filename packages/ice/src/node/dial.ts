@@ -1,6 +1,7 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { type Address, addressFamily, formatAddress } from '@floe/stun'
+import { IceError } from '../error.ts'
 import { type ConnectStage, connectFailure } from './connect-failure.ts'
 import { HttpConnect } from './http-connect.ts'
 import type { ProxyServer } from './proxy.ts'
@@ -36,7 +37,7 @@ export class Dial {
 
   /**
    * Calls `done` once, never before it returns, with a connected socket or with why there is none.
-   * Throws node:net's ERR_INVALID_… for a `localIp` that is no IP address and a port that is none.
+   * Throws ERR_ICE_ARGUMENT for a `localIp` that is no IP address.
    */
   constructor(options: DialOptions, done: (result: Socket | Error) => void) {
     this.#options = options
@@ -147,5 +148,7 @@ export function destroyed(socket: Socket): Promise<void> {
 }
 
 function bindTo(localIp: string): { localAddress: string; family: number } {
-  return { localAddress: localIp, family: addressFamily(localIp) ?? 0 }
+  const family = addressFamily(localIp)
+  if (family === undefined) throw new IceError('ERR_ICE_ARGUMENT', `localIp must be an IP address, not "${localIp}"`)
+  return { localAddress: localIp, family }
 }
