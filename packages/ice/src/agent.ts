@@ -1,12 +1,12 @@
 import type { Address, Machine, Packet } from '@floe/stun'
-import { decode, isStun, sameAddress } from '@floe/stun'
+import { decode, isStun } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { isReachable } from './candidate.ts'
 import type { CandidatePair, Pair } from './candidate-pair.ts'
 import { Connectivity } from './connectivity.ts'
 import { TIMING } from './defaults.ts'
 import { IceError } from './error.ts'
-import type { LocalBase, ServerAddress } from './gatherer.ts'
+import type { LocalBase } from './gatherer.ts'
 import { Generation } from './generation.ts'
 import { Generations } from './generations.ts'
 import type { AgentOptions } from './options.ts'
@@ -16,7 +16,9 @@ import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
 import { checkLocalParameters, checkParameters, generateParameters } from './parameters.ts'
 import { settledRole } from './role.ts'
-import { nextState } from './state.ts'
+import type { ServerAddress } from './servers.ts'
+import { Sources } from './sources.ts'
+import { AgentState } from './state.ts'
 
 /**
  * An RFC 8445 agent for one data stream of one component, without I/O: see `Machine` for how it is driven.
@@ -27,16 +29,12 @@ export class IceAgent implements Machine<AgentOutput> {
   readonly #context: Context
   readonly #pace: Pace
   readonly #connectivity: Connectivity
-  readonly #policy: (candidate: Candidate) => boolean
-  readonly #bases: LocalBase[] = []
-  readonly #servers: ServerAddress[] = []
+  readonly #sources: Sources
   readonly #outbox = new Outbox<AgentOutput>()
   readonly #generations: Generations
-  #state: IceTransportState = 'new'
-  #gatheringState: 'new' | 'gathering' | 'complete' = 'new'
-  #gatherEnds = false
-  #pacDeadline = Number.POSITIVE_INFINITY
-  #pacExpired = false
+  readonly #state: AgentState
+  /** The time of the call under way: relays have timers that start when a packet leaves. */
+  #now = 0
   /** Cached `timeout()`; data packets leave it alone, so that they cost no search. */
   #deadline: number | undefined
 
@@ -44,13 +42,13 @@ export class IceAgent implements Machine<AgentOutput> {
   constructor(options: AgentOptions) {
     const { random, log = false } = options
     this.lite = options.lite ?? false
-    this.#policy = (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true)
     this.#context = {
       timing: { ...TIMING, ...options.timing },
       random,
       emit: (output) => this.#emit(output),
       log: log ? (now, event, detail, reason) => this.#log(now, event, detail(), reason) : () => {},
     }
+    this.#state = new AgentState(this.#context.timing.pac)
     this.#pace = new Pace(options.pacer ?? new Pacer(), this.#context.timing.Ta)
     const parameters = options.parameters ? checkLocalParameters(options.parameters) : generateParameters(random)
     this.#generations = new Generations(this.#newGeneration(0, parameters))
@@ -58,8 +56,15 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#connectivity = new Connectivity(this.#context, this.#generation, {
       role,
       lite: this.lite,
-      policy: this.#policy,
-      onpair: () => {},
+      policy: (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true),
+      onpair: (now, pair) => this.#sources.permit(now, pair),
+      onvalid: (now, pair) => this.#sources.bindChannel(now, pair),
+    })
+    this.#sources = new Sources(this.#context, {
+      generation: () => this.#generation,
+      onlost: (now, isLost) => this.#connectivity.drop(now, isLost),
+      onrefused: (now, isRefused, reason) => this.#connectivity.refuse(now, isRefused, reason),
+      onpacket: (now, packet) => void this.#handlePeerPacket(now, packet),
     })
   }
 
@@ -68,11 +73,11 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   get state(): IceTransportState {
-    return this.#state
+    return this.#state.current
   }
 
   get gatheringState(): 'new' | 'gathering' | 'complete' {
-    return this.#gatheringState
+    return this.#state.gathering
   }
 
   /** Counts ICE restarts. */
@@ -118,10 +123,24 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[] = [], complete = true): void {
     this.#assertOpen()
-    for (const base of bases) if (!this.#bases.includes(base)) this.#bases.push(base)
-    for (const server of servers) if (!this.#servers.includes(server)) this.#servers.push(server)
-    this.#gatherEnds = complete
-    this.#gather(now, bases, servers)
+    this.#beginGathering()
+    this.#sources.gather(now, bases, this.lite ? [] : servers, complete)
+    this.#progress(now)
+  }
+
+  /** A connection of a `connect` output is open. ERR_ICE_CLOSED is not thrown: drivers cannot know. */
+  connected(now: number, connection: Address): void {
+    this.#now = now
+    if (!this.#sources.relays.connected(now, connection)) this.#connectivity.connected(now, connection)
+    this.#progress(now)
+  }
+
+  /** It could not be opened, or has ended; `reason` is for people. */
+  disconnected(now: number, connection: Address, reason: string): void {
+    this.#now = now
+    if (!this.#sources.relays.disconnected(now, connection, reason))
+      this.#connectivity.disconnected(now, connection, reason)
+    this.#progress(now)
   }
 
   /**
@@ -144,9 +163,9 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#connectivity.role = settledRole(this.lite, remote.iceLite ?? false, role ?? this.role)
     if (known) return
     this.#generation.setRemote(remote)
-    this.#pacDeadline = now + this.#context.timing.pac
+    this.#state.start(now)
     this.#context.log(now, 'start', () => `${this.role}, remote ufrag ${remote.usernameFragment}`)
-    for (const candidate of this.#generation.takeHeld()) this.#addRemote(now, candidate)
+    for (const candidate of this.#generation.takeHeld()) this.#connectivity.addRemote(now, candidate)
     this.#connectivity.replayEarlyChecks(now)
     this.#progress(now)
   }
@@ -154,18 +173,14 @@ export class IceAgent implements Machine<AgentOutput> {
   /** From signaling; `null` is the end of candidates. Candidates of another generation are kept or ignored. ERR_ICE_CLOSED. */
   addRemoteCandidate(now: number, candidate: Candidate | null): void {
     this.#assertOpen()
-    if (this.#generation.remote) this.#addRemote(now, candidate)
+    if (this.#generation.remote) this.#connectivity.addRemote(now, candidate)
     else this.#generation.hold(candidate)
     this.#progress(now)
   }
 
   /** A socket is gone: its candidates and pairs go with it. */
   removeLocalBase(now: number, address: Address): void {
-    const index = this.#bases.findIndex((base) => sameAddress(base.address, address))
-    if (index < 0) return
-    this.#bases.splice(index, 1)
-    this.#generation.gatherer.removeBase(now, address)
-    this.#connectivity.removeBase(now, (pair) => sameAddress(pair.base, address))
+    this.#sources.removeBase(now, address)
     this.#progress(now)
   }
 
@@ -186,10 +201,8 @@ export class IceAgent implements Machine<AgentOutput> {
     pair.stats.packetsSent++
     pair.stats.bytesSent += bytes.length
     pair.stats.lastPacketSent = now
-    this.#outbox.push({
-      type: 'packet',
-      packet: { protocol: pair.local.protocol, local: pair.base, remote: pair.destination, bytes },
-    })
+    this.#now = now
+    this.#transmit({ protocol: pair.local.protocol, local: pair.base, remote: pair.destination, bytes })
     return true
   }
 
@@ -201,60 +214,80 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#assertOpen()
     this.#generations.restart(this.#newGeneration(this.generation + 1, generateParameters(this.#context.random)))
     this.#connectivity.restart(this.#generation)
-    this.#pacDeadline = Number.POSITIVE_INFINITY
-    this.#pacExpired = false
+    this.#state.restart()
     this.#context.log(now, 'restart', () => `generation ${this.generation}`)
-    if (this.#gatheringState !== 'new') this.#gather(now, this.#bases, this.#servers)
+    if (this.gatheringState !== 'new') {
+      this.#beginGathering()
+      this.#sources.regather(now)
+    }
     this.#progress(now)
     return this.localParameters
   }
 
-  /** Nothing is sent or scheduled any more. Idempotent. */
+  /**
+   * Nothing is sent to the peer or scheduled any more; only TURN servers are told to release what they hold for us, and
+   * connections closed, until `timeout()` is Infinity, `releaseDeadline` ms later at most. Idempotent.
+   */
   close(now: number): void {
-    if (this.#state === 'closed') return
+    if (this.state === 'closed') return
+    this.#now = now
     this.#connectivity.close()
     this.#generations.close()
     this.#context.log(now, 'close', () => '')
-    this.#state = 'closed'
+    this.#state.current = 'closed'
     this.#emit({ type: 'state', state: 'closed' })
-    this.#deadline = Number.POSITIVE_INFINITY
+    this.#sources.relays.close(now)
+    this.#deadline = undefined
   }
 
   handlePacket(now: number, packet: Packet): boolean {
-    if (this.#state === 'closed') return false
-    const { bytes } = packet
-    const first = bytes[0]
-    if (first === undefined) return false
-    // RFC 7983: STUN begins with 0 to 3; everything else is the layer's above.
-    return first < 4 && isStun(bytes) ? this.#handleStun(now, packet) : this.#handleData(now, packet)
+    this.#now = now
+    const { relays } = this.#sources
+    if (relays.uses(packet.local)) {
+      const mine = relays.handlePacket(now, packet)
+      this.#progress(now)
+      return mine
+    }
+    return this.#handlePeerPacket(now, packet)
   }
-
   handleTimeout(now: number): void {
-    if (this.#state === 'closed') return
+    this.#now = now
+    this.#sources.relays.handleTimeout(now)
+    this.#deadline = undefined
+    if (this.state === 'closed') return
     this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
     this.#connectivity.handleTimeout(now)
-    this.#generations.handleTimeout(now)
-    if (now >= this.#pacDeadline) {
-      this.#pacExpired = true
-      this.#pacDeadline = Number.POSITIVE_INFINITY
-    }
+    if (this.#generations.handleTimeout(now)) this.#connectivity.closeStaleConnections()
+    this.#state.handleTimeout(now)
     this.#progress(now)
   }
 
   timeout(): number {
     if (this.#deadline !== undefined) return this.#deadline
+    const relays = this.#sources.relays.timeout()
+    if (this.state === 'closed') return (this.#deadline = relays)
     this.#deadline = Math.min(
+      relays,
       this.#generation.gatherer.timeout(this.#needsMappings),
       this.#connectivity.timeout(),
       this.#hasOrdinaryWork ? this.#pace.due : Number.POSITIVE_INFINITY,
       this.#generations.timeout(),
-      this.#pacDeadline,
+      this.#state.timeout(),
     )
     return this.#deadline
   }
 
   poll(): AgentOutput | undefined {
     return this.#outbox.poll()
+  }
+
+  /** From the peer or a STUN server, over a socket of ours or through a relay. */
+  #handlePeerPacket(now: number, packet: Packet): boolean {
+    if (this.state === 'closed') return false
+    const first = packet.bytes[0]
+    if (first === undefined) return false
+    // RFC 7983: STUN begins with 0 to 3; everything else is the layer's above.
+    return first < 4 && isStun(packet.bytes) ? this.#handleStun(now, packet) : this.#handleData(now, packet)
   }
 
   #handleData(now: number, packet: Packet): boolean {
@@ -264,16 +297,17 @@ export class IceAgent implements Machine<AgentOutput> {
     pair.stats.bytesReceived += packet.bytes.length
     pair.stats.lastPacketReceived = now
     this.#outbox.push({ type: 'data', bytes: packet.bytes })
-    if (this.#state === 'disconnected') this.#progress(now)
+    if (this.state === 'disconnected') this.#progress(now)
     return true
   }
 
-  #pairOfData({ local, remote }: Packet): Pair | undefined {
+  #pairOfData(packet: Packet): Pair | undefined {
+    const { local, remote } = packet
     const { selected } = this.#connectivity.path
     const isSelected =
       selected?.base === local && selected.destination.port === remote.port && selected.destination.ip === remote.ip
     if (isSelected) return selected
-    return this.#generations.find(local, remote)
+    return this.#generations.find(packet)
   }
 
   #handleStun(now: number, packet: Packet): boolean {
@@ -300,36 +334,17 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   #newGeneration(number: number, parameters: IceParameters): Generation {
-    return new Generation(this.#context, number, parameters, (now, candidate, replaced) => {
-      this.#emit({ type: 'candidate', candidate })
-      this.#connectivity.adoptLocal(now, candidate, replaced)
+    return new Generation(this.#context, number, parameters, {
+      awaitsRelays: () => !this.#sources.relays.settled,
+      oncandidate: (now, candidate, replaced) => {
+        this.#emit({ type: 'candidate', candidate })
+        this.#connectivity.adoptLocal(now, candidate, replaced)
+      },
     })
   }
 
-  #gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[]): void {
-    if (this.#gatheringState !== 'gathering') {
-      this.#gatheringState = 'gathering'
-      this.#emit({ type: 'gatheringstate', state: 'gathering' })
-    }
-    this.#generation.gatherer.gather(now, bases, this.lite ? [] : servers, this.#gatherEnds)
-    this.#progress(now)
-  }
-
-  #addRemote(now: number, candidate: Candidate | null): void {
-    const generation = this.#generation
-    if (candidate === null) {
-      generation.remoteEnded = true
-      return
-    }
-    const { usernameFragment, address, type } = candidate
-    const foreign = usernameFragment !== undefined && usernameFragment !== generation.remote?.usernameFragment
-    // Perhaps of a restart whose parameters it has overtaken: the next start() knows.
-    if (foreign) return generation.hold(candidate)
-    if (!this.#policy(candidate)) {
-      return this.#context.log(now, 'candidate-refused', () => `${type} ${address.ip}:${address.port}`, 'policy')
-    }
-    if (!generation.addRemote(candidate)) return
-    this.#connectivity.adoptRemote(now, candidate)
+  #beginGathering(): void {
+    if (this.gatheringState !== 'gathering') this.#emit({ type: 'gatheringstate', state: 'gathering' })
   }
 
   /** Mappings are kept open while no pair is selected: nobody else sends through them. */
@@ -338,15 +353,16 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   get #hasOrdinaryWork(): boolean {
-    return this.#generation.gatherer.hasWork || this.#connectivity.hasOrdinary
+    return this.#sources.hasWork || this.#connectivity.hasOrdinary
   }
 
   /** What every change ends with: the next paced transaction, the state, the deadline. */
   #progress(now: number): void {
-    if (this.#state === 'closed') return
-    this.#startOrdinary(now)
-    this.#updateState(now)
     this.#deadline = undefined
+    if (this.state === 'closed') return
+    this.#startOrdinary(now)
+    if (this.#state.update(now, this.#generation, this.#connectivity.path))
+      this.#emit({ type: 'state', state: this.state })
     const { path } = this.#connectivity
     if (path.selected && !path.outlived) this.#generations.retire(now + this.#context.timing.restartLinger)
   }
@@ -354,27 +370,24 @@ export class IceAgent implements Machine<AgentOutput> {
   /** Ordinary checks and gathering share one pace, RFC 8445 §14.2; a peer that waits for candidates goes first. */
   #startOrdinary(now: number): void {
     while (this.#hasOrdinaryWork && this.#pace.take(now)) {
-      if (this.#generation.gatherer.hasWork) this.#generation.gatherer.startNext(now)
+      if (this.#sources.hasWork) this.#sources.startNext(now)
       else this.#connectivity.sendOrdinary(now)
     }
   }
 
-  #updateState(now: number): void {
-    const next = nextState(now, {
-      current: this.#state,
-      generation: this.#generation,
-      path: this.#connectivity.path,
-      gatheringComplete: this.#gatheringState === 'complete',
-      pacExpired: this.#pacExpired,
-    })
-    if (next === this.#state) return
-    this.#state = next
-    this.#emit({ type: 'state', state: next })
+  #emit(output: AgentOutput): void {
+    if (output.type === 'packet') return this.#transmit(output.packet)
+    // Closed: what releases relays is all that still leaves.
+    if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
+    if (output.type === 'gatheringstate') this.#state.gathering = output.state
+    this.#outbox.push(output)
   }
 
-  #emit(output: AgentOutput): void {
-    if (output.type === 'gatheringstate') this.#gatheringState = output.state
-    this.#outbox.push(output)
+  /** Onto the wire, or into the relay whose address it bears. */
+  #transmit(packet: Packet): void {
+    const { relays } = this.#sources
+    if (relays.carries(packet.local)) relays.transmit(this.#now, packet)
+    else this.#outbox.push({ type: 'packet', packet })
   }
 
   #log(now: number, event: string, detail: string, reason: string | undefined): void {
@@ -382,6 +395,6 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   #assertOpen(): void {
-    if (this.#state === 'closed') throw new IceError('ERR_ICE_CLOSED', 'The agent is closed: make a new one')
+    if (this.state === 'closed') throw new IceError('ERR_ICE_CLOSED', 'The agent is closed: make a new one')
   }
 }

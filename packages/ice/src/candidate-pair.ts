@@ -64,6 +64,8 @@ export class Pair implements CandidatePair {
   nominateWhenValid = false
   /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
   triggers = 0
+  /** A connection of it that breaks is opened again, so often. RFC 6544 §7.2. */
+  reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
   nomination = 0
   /** The peer has proved on this path that it knows our password, or answered us: its data is let through. */
@@ -92,11 +94,13 @@ export class Pair implements CandidatePair {
     lastPacketSent: Number.NEGATIVE_INFINITY,
   }
 
-  constructor(id: string, local: Candidate, remote: Candidate, role: IceRole) {
+  /** `base`: the connection that it is, for a pair over TCP that the peer has opened. */
+  constructor(id: string, local: Candidate, remote: Candidate, role: IceRole, base?: Address) {
     this.id = id
     this.local = local
     this.remote = remote
-    this.base = local.base ?? local.address
+    // A TCP pair is a connection of its own, named by its own object.
+    this.base = base ?? (local.protocol === 'tcp' ? { ...local.address } : (local.base ?? local.address))
     this.destination = withScope(remote.address, this.base)
     this.updatePriority(role)
   }
@@ -117,6 +121,11 @@ export class Pair implements CandidatePair {
 /** For logs. */
 export function describePair({ local, remote, base, destination }: Pair): string {
   return `${local.type} ${base.ip}:${base.port} → ${remote.type} ${destination.ip}:${destination.port}`
+}
+
+/** For logs: where a packet came from, and to. */
+export function describePath({ local, remote }: { local: Address; remote: Address }): string {
+  return `${remote.ip}:${remote.port} at ${local.ip}:${local.port}`
 }
 
 /** A peer cannot know our interface's name: link-local addresses are reached through the base's own zone, RFC 4007 §6. */

@@ -2,6 +2,7 @@ import type { DecodedMessage, IntegrityKey, Packet, TransactionId } from '@floe/
 import { newTransactionId, Transaction } from '@floe/stun'
 import { peerReflexivePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
+import type { Timing } from './defaults.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
 
@@ -44,6 +45,12 @@ interface Outstanding {
   abandonAt: number
 }
 
+/** RFC 8445 §14.3: twice the round trip where it is known; else the more checks share the pace, the later one is repeated. */
+export function initialRto({ roundTripTime }: Pair, timing: Timing, activePairs: number): number {
+  if (roundTripTime !== undefined) return Math.max(timing.minRto, 2 * roundTripTime)
+  return Math.min(timing.maxRto, Math.max(timing.rto, timing.Ta * activePairs))
+}
+
 /** The Binding requests under way: sent, repeated, matched with their answers. */
 export class Checks {
   readonly #context: Context
@@ -64,7 +71,7 @@ export class Checks {
         transactionId: newTransactionId(random),
         attributes: {
           username: credentials.username,
-          priority: peerReflexivePriority(pair.local.priority),
+          priority: peerReflexivePriority(pair.local),
           ...(role === 'controlling' ? { iceControlling: tieBreaker } : { iceControlled: tieBreaker }),
           ...(useCandidate && { useCandidate: true }),
           ...(useCandidate && nomination > 0 && { nomination }),

@@ -1,10 +1,10 @@
-import type { DecodedMessage, Packet } from '@floe/stun'
+import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { verifyIntegrity } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
-import { describePair } from './candidate-pair.ts'
+import { describePair, describePath } from './candidate-pair.ts'
 import type { CheckCredentials, CheckOutcome, CheckPurpose } from './check.ts'
-import { Checks } from './check.ts'
+import { Checks, initialRto } from './check.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
 import type { Context } from './outputs.ts'
 import type { PairingOptions } from './pairing.ts'
@@ -13,10 +13,13 @@ import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
 import { Responder } from './responder.ts'
 import { Role } from './role.ts'
+import { TcpConnections } from './tcp-connections.ts'
 
 export interface ConnectivityOptions extends PairingOptions {
   readonly role: IceRole
   readonly lite: boolean
+  /** A check has succeeded: the pair can carry data. */
+  readonly onvalid: (now: number, pair: Pair) => void
 }
 
 /** After this many 487 answers a pair counts as failed: two honest agents need one. */
@@ -28,9 +31,11 @@ export class Connectivity {
   readonly #context: Context
   readonly #checks: Checks
   readonly #responder: Responder
+  readonly #connections: TcpConnections
   readonly #role: Role
   readonly #lite: boolean
   readonly #pairing: Pairing
+  readonly #onvalid: ConnectivityOptions['onvalid']
   #generation: Generation
   /** Those of the generation before, for consent on its pair while that is still in use. */
   #oldCredentials: CheckCredentials | undefined
@@ -40,8 +45,10 @@ export class Connectivity {
     this.#generation = generation
     this.#lite = options.lite
     this.#pairing = new Pairing(context, options)
+    this.#onvalid = options.onvalid
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
+    this.#connections = new TcpConnections(context)
     this.#responder = new Responder(context)
     this.path = new Path(context, options.lite)
   }
@@ -67,12 +74,14 @@ export class Connectivity {
 
   close(): void {
     this.#checks.clear()
+    this.#connections.closeAll()
     this.path.close()
   }
 
-  /** A new remote candidate. */
-  adoptRemote(now: number, remote: Candidate): void {
-    this.#pairing.adoptRemote(now, this.#generation, remote, this.role)
+  /** From signaling, once the peer's parameters are known; `null` is the end of candidates. */
+  addRemote(now: number, candidate: Candidate | null): void {
+    if (candidate === null) this.#generation.remoteEnded = true
+    else this.#pairing.addRemote(now, this.#generation, candidate, this.role)
   }
 
   /** A new local candidate; `replaced` is the peer-reflexive one that stood for it. */
@@ -80,13 +89,47 @@ export class Connectivity {
     this.#pairing.adoptLocal(now, this.#generation, local, replaced, this.role)
   }
 
-  /** Drops every pair of a base that is gone. */
-  removeBase(now: number, gone: (pair: Pair) => boolean): void {
-    for (const pair of this.#generation.checklist.remove(gone)) {
+  /** Forgets pairs whose base is gone. */
+  drop(now: number, isGone: (pair: Pair) => boolean): void {
+    const { selected } = this.path
+    // The selected one may be of the generation before an ICE restart.
+    const isOld = selected && isGone(selected) && this.path.outlived
+    for (const pair of [...this.#generation.checklist.remove(isGone), ...(isOld ? [selected] : [])]) {
       this.#checks.forget(pair)
+      this.#connections.close(pair)
       this.path.drop(now, pair)
     }
     this.#select(now)
+  }
+
+  /** Pairs that a relay refuses to serve: they fail at once instead of waiting for answers. */
+  refuse(now: number, isRefused: (pair: Pair) => boolean, reason: string): void {
+    for (const pair of this.#generation.checklist.pairs.filter(isRefused)) this.#fail(now, pair, reason)
+  }
+
+  /** A TCP connection to the peer is open: its pair is checked. */
+  connected(now: number, connection: Address): void {
+    const pair = this.#connections.opened(connection)
+    if (pair) this.#check(now, pair, 'check')
+    this.sendTriggered(now)
+  }
+
+  /** It could not be opened, or has broken. One that was of use is opened again (RFC 6544 §7.2). */
+  disconnected(now: number, connection: Address, reason: string): void {
+    const pair = this.#connections.lost(connection)
+    if (!pair) return
+    const wasValid = pair.state === 'succeeded'
+    this.#fail(now, pair, reason)
+    if (wasValid) pair.reconnects = this.#context.timing.tcpReconnects
+    else if (pair.reconnects > 0) pair.reconnects--
+    if (pair.reconnects > 0 && pair.local.tcpType === 'active') this.#generation.checklist.trigger(pair)
+    this.sendTriggered(now)
+  }
+
+  /** Of generations that are answered no longer. */
+  closeStaleConnections(): void {
+    const { pairs } = this.#generation.checklist
+    this.#connections.closeAll((pair) => pairs.includes(pair) || pair === this.path.selected)
   }
 
   get hasOrdinary(): boolean {
@@ -108,14 +151,24 @@ export class Connectivity {
   /** `generation`: the one whose local ufrag the request names; an old one is answered on its own pairs, and nothing else. */
   handleRequest(now: number, message: DecodedMessage, packet: Packet, generation: Generation): void {
     if (!verifyIntegrity(message, generation.localKey)) {
-      return this.#context.log(now, 'request-dropped', () => from(packet), 'MESSAGE-INTEGRITY is missing or wrong')
+      return this.#context.log(
+        now,
+        'request-dropped',
+        () => describePath(packet),
+        'MESSAGE-INTEGRITY is missing or wrong',
+      )
     }
     if (message.unknownRequired.length > 0) {
       return this.#responder.error(message, packet, generation.localKey, 420, 'Unknown Attribute')
     }
-    if (generation !== this.#generation && !generation.checklist.find(packet.local, packet.remote)) {
+    if (generation !== this.#generation && !generation.checklist.find(packet)) {
       // Chromium's new ports try the credentials of before the restart first. An answer would make it send data there.
-      return this.#context.log(now, 'request-dropped', () => from(packet), 'an old generation learns no new address')
+      return this.#context.log(
+        now,
+        'request-dropped',
+        () => describePath(packet),
+        'an old generation learns no new address',
+      )
     }
     if (!this.#settleRole(now, message, packet, generation)) return
     this.#responder.success(message, packet, generation.localKey)
@@ -123,6 +176,7 @@ export class Connectivity {
     const remoteUsernameFragment = username.slice(username.indexOf(':') + 1)
     const check: EarlyCheck = {
       remoteUsernameFragment,
+      protocol: packet.protocol,
       local: packet.local,
       remote: { ip: packet.remote.ip, port: packet.remote.port },
       priority,
@@ -155,7 +209,7 @@ export class Connectivity {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
     const lost = this.path.takeExpired(now)
     if (lost) this.#revoke(now, lost, 'consent expired')
-    if (this.path.takeSilent(now)) this.#revalidate(now)
+    if (this.path.takeSilent(now)) this.path.revalidate(now, this.#generation.checklist)
     const due = this.path.takeConsentDue(now)
     if (due && !this.#lite) this.#check(now, due, 'consent')
     this.sendTriggered(now)
@@ -174,14 +228,11 @@ export class Connectivity {
       checklist.untrigger(pair)
       pair.state = 'in-progress'
     }
+    if (!this.#connections.isReady(pair)) return this.#connections.open(now, pair)
     const nominates =
       this.role === 'controlling' && (purpose === 'nomination' || (purpose === 'consent' && pair.nominated))
     if (purpose === 'nomination') pair.nomination = this.path.nomination.next()
-    const { timing } = this.#context
-    const rtt = pair.roundTripTime
-    // RFC 8445 §14.3: the more checks share the pace, the later one is repeated.
-    const initial = Math.min(timing.maxRto, Math.max(timing.rto, timing.Ta * checklist.active))
-    const rto = rtt === undefined ? initial : Math.max(timing.minRto, 2 * rtt)
+    const rto = initialRto(pair, this.#context.timing, checklist.active)
     this.#context.log(now, purpose, () => `${pair.id} ${describePair(pair)}`)
     const { tieBreaker } = this.#role
     const { nomination } = pair
@@ -224,6 +275,7 @@ export class Connectivity {
     const pair = this.#pairing.pairOf(now, generation, check, this.role)
     if (!pair) return
     pair.authenticated = true
+    if (pair.local.tcpType === 'passive') this.#connections.adopt(pair)
     if (fresh) {
       pair.stats.requestsReceived++
       pair.stats.responsesSent++
@@ -289,6 +341,7 @@ export class Connectivity {
       pair.state = 'succeeded'
       pair.triggers = 0
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
+      this.#onvalid(now, pair)
       if (unfreeze) checklist.unfreeze(pair.foundation)
       if (pair.nominateWhenValid && this.role === 'controlled') {
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)
@@ -318,21 +371,14 @@ export class Connectivity {
 
   #fail(now: number, pair: Pair, reason: string): void {
     this.#checks.forget(pair)
+    this.#connections.close(pair)
     this.#generation.checklist.untrigger(pair)
     pair.state = 'failed'
     pair.nominateWhenValid = false
     this.#context.log(now, 'failed', () => `${pair.id} ${describePair(pair)}`, reason)
     this.path.drop(now, pair)
-    if (!this.path.selected) this.#revalidate(now)
+    if (!this.path.selected) this.path.revalidate(now, this.#generation.checklist)
     this.#select(now)
-  }
-
-  /** The selected pair is silent or lost: every other path is tried again, in the usual order and pace. */
-  #revalidate(now: number): void {
-    for (const pair of this.#generation.checklist.pairs) {
-      const stale = pair.state === 'succeeded' && pair !== this.path.selected && !this.path.isAlive(pair, now)
-      if (stale) pair.state = 'waiting'
-    }
   }
 
   #select(now: number): void {
@@ -349,8 +395,4 @@ export class Connectivity {
       return false
     return !best.nominated && !this.#checks.isPending(best, 'nomination')
   }
-}
-
-function from({ local, remote }: Packet): string {
-  return `${remote.ip}:${remote.port} at ${local.ip}:${local.port}`
 }

@@ -24,6 +24,13 @@ export const TIMING = {
   serverRc: 5,
   /** A server that is silent this long delays the end of candidates no further. Host candidates never wait for it. */
   serverDeadline: 5_000,
+  /** The same for a TURN server: a TCP and a TLS handshake and two round trips of TURN, with a loss in between. */
+  relayDeadline: 10_000,
+  /** First pause before a TURN server is asked again that could not be reached; it doubles, up to `maxRelayPause`. */
+  relayPause: 1_000,
+  maxRelayPause: 60_000,
+  /** How long a closing agent waits for a TURN server to confirm that an allocation is released, RFC 8656 §8. */
+  releaseDeadline: 1_500,
   /** Keeps a server-reflexive mapping open until a pair is selected. RFC 8445 §5.1.1.4; under every NAT's timeout. */
   mappingKeepalive: 15_000,
   /** Mean consent interval, randomised ±20 %, RFC 7675 §5.1. It is also the keepalive (RFC 8445 §11 asks ≤ 15 s). */
@@ -34,6 +41,8 @@ export const TIMING = {
   disconnectedTimeout: 10_000,
   /** RFC 8863 §3 PAC timer: no `failed` earlier, since a peer-reflexive candidate may still turn up. */
   pac: 39_500,
+  /** How often a TCP connection that carried a valid pair is opened again when it breaks, each time it does. */
+  tcpReconnects: 3,
   /** How long a superseded generation is still answered after a restart: its last checks and data are in flight. */
   restartLinger: 5_000,
 }
@@ -52,7 +61,26 @@ export const LIMITS = {
   earlyChecks: 100,
   /** Local candidates trickled by one agent; a host with more interfaces than this has its worst ones left out. */
   localCandidates: 50,
+  /** Relays of one agent: server addresses times interfaces. Each is an allocation on somebody's server. */
+  relays: 16,
+  /** Interfaces that a relay is made from, for each TURN/UDP server: one in use and one to fall back to. */
+  relayInterfaces: 2,
 } as const
 
 /** RFC 8445 §5.1.2.2. */
 export const TYPE_PREFERENCE = { host: 126, prflx: 110, srflx: 100, relay: 0 } as const
+
+/**
+ * RFC 6544 §4.2: the same over TCP, where one lost segment holds back all that follow. Below every direct UDP candidate
+ * and above relays, as in libwebrtc.
+ */
+export const TCP_TYPE_PREFERENCE = { host: 90, prflx: 80, srflx: 70, relay: 0 } as const
+
+/** RFC 6544 §4.2: who connects from inside gets through most NATs, so that is tried first. */
+export const TCP_DIRECTION_PREFERENCE = { active: 6, passive: 4, so: 2 } as const
+
+/** RFC 6544 §4.5: an active candidate has no port yet, and signals this one. */
+export const ACTIVE_PORT = 9
+
+/** Of relayed candidates among each other, by the way to the server: TCP and TLS hold packets back when one is lost. */
+export const RELAY_PREFERENCE = { udp: 3, tcp: 2, tls: 1 } as const

@@ -1,5 +1,5 @@
-import type { Address } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
+import type { PacketPath } from './checklist.ts'
 import type { Generation } from './generation.ts'
 
 /** The generation in use and, until the new one stands on its own feet, the one before the last ICE restart. RFC 8445 §9. */
@@ -26,8 +26,8 @@ export class Generations {
   }
 
   /** The pair that a packet came over. */
-  find(local: Address, remote: Address): Pair | undefined {
-    return this.current.checklist.find(local, remote) ?? this.#previous?.checklist.find(local, remote)
+  find(path: PacketPath): Pair | undefined {
+    return this.current.checklist.find(path) ?? this.#previous?.checklist.find(path)
   }
 
   restart(next: Generation): void {
@@ -48,10 +48,12 @@ export class Generations {
     this.#previous = undefined
   }
 
-  handleTimeout(now: number): void {
-    if (now < this.#previousUntil) return
+  /** `true` when the generation before has just served its time. */
+  handleTimeout(now: number): boolean {
+    if (now < this.#previousUntil) return false
     this.#previous = undefined
     this.#previousUntil = Number.POSITIVE_INFINITY
+    return true
   }
 
   timeout(): number {

@@ -24,7 +24,15 @@ export class Pairing {
   }
 
   /** Pairs a remote candidate with every local base; one that stands for a peer-reflexive one brings its priority. */
-  adoptRemote(now: number, generation: Generation, remote: Candidate, role: IceRole): void {
+  addRemote(now: number, generation: Generation, remote: Candidate, role: IceRole): void {
+    const { usernameFragment, address, type } = remote
+    const foreign = usernameFragment !== undefined && usernameFragment !== generation.remote?.usernameFragment
+    // Perhaps of a restart whose parameters it has overtaken: the next start() knows.
+    if (foreign) return generation.hold(remote)
+    if (!this.#options.policy(remote)) {
+      return this.#context.log(now, 'candidate-refused', () => `${type} ${address.ip}:${address.port}`, 'policy')
+    }
+    if (!generation.addRemote(remote)) return
     generation.checklist.reprioritise(role)
     for (const local of generation.gatherer.candidates) {
       if (isBase(local)) this.#pair(now, generation, local, remote, role)
@@ -48,23 +56,36 @@ export class Pairing {
 
   /** The pair that an authenticated check came over: known, or made of a new peer-reflexive candidate. */
   pairOf(now: number, generation: Generation, check: EarlyCheck, role: IceRole): Pair | undefined {
-    const { local, remote, priority } = check
-    const known = generation.checklist.find(local, remote)
+    const { protocol, local, remote } = check
+    const known = generation.checklist.find(check)
     if (known) return known
-    const base = generation.gatherer.candidates.find((candidate) => isBase(candidate) && sameBase(candidate, local))
+    const base = generation.gatherer.candidates.find(
+      (candidate) => isBase(candidate) && candidate.protocol === protocol && sameBase(candidate, local),
+    )
     if (!base) return undefined
-    const source = generation.remoteAt(remote, priority)
+    const source = generation.remoteAt(check)
     if (!this.#options.policy(source.candidate)) {
       this.#context.log(now, 'candidate-refused', () => `${remote.ip}:${remote.port}`, 'policy')
       return undefined
     }
     if (!source.known && !generation.addRemote(source.candidate)) return undefined
-    return this.#pair(now, generation, base, source.candidate, role)
+    if (protocol === 'udp') return this.#pair(now, generation, base, source.candidate, role)
+    return this.#add(now, generation, base, source.candidate, role, local)
   }
 
   #pair(now: number, generation: Generation, local: Candidate, remote: Candidate, role: IceRole): Pair | undefined {
-    if (!Checklist.canPair(local, remote)) return undefined
-    const pair = generation.checklist.add(local, remote, role)
+    return Checklist.canPair(local, remote) ? this.#add(now, generation, local, remote, role) : undefined
+  }
+
+  #add(
+    now: number,
+    generation: Generation,
+    local: Candidate,
+    remote: Candidate,
+    role: IceRole,
+    connection?: Address,
+  ): Pair | undefined {
+    const pair = generation.checklist.add(local, remote, role, connection)
     if (!pair) return undefined
     this.#context.log(now, 'pair', () => `${pair.id} ${describePair(pair)}`)
     this.#options.onpair(now, pair)

@@ -98,6 +98,14 @@ export class Path {
     return this.#silent && !before
   }
 
+  /** The selected pair is silent or lost: every other path is tried again, in the usual order and pace. */
+  revalidate(now: number, checklist: Checklist): void {
+    for (const pair of checklist.pairs) {
+      const stale = pair.state === 'succeeded' && pair !== this.#selected && !this.isAlive(pair, now)
+      if (stale) pair.state = 'waiting'
+    }
+  }
+
   takeConsentDue(now: number): Pair | undefined {
     return this.#consent.take(now)
   }

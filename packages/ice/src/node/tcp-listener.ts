@@ -9,7 +9,7 @@ import { Stream, type StreamOwner } from './stream.ts'
 
 /** What is asked of a transport that takes TCP connections (RFC 6544 passive candidates). */
 export interface TcpMember extends StreamOwner {
-  /** Peers can connect to `address`. The object is `local` of the streams and packets that come in there. */
+  /** Peers can connect to `address`. Streams and packets that come in there have equal `local`s, one object per stream. */
   handleListening(address: Address): void
   /** An address could not be listened on, or took no connection. Never fatal: others go on. */
   handleSocketError(local: string, error: NodeJS.ErrnoException): void
@@ -137,7 +137,8 @@ export class TcpShare implements StreamOwner {
   /** For Listener. `false`: it has enough of them. */
   accept(socket: Socket, local: Address, remote: Address): boolean {
     if (this.#closed || this.#streams.size >= this.#limits.perMember) return false
-    Stream.accept(socket, { local, remote, framing: rfc4571 }, this)
+    // An object of its own: it names the connection.
+    Stream.accept(socket, { local: Object.freeze({ ...local }), remote, framing: rfc4571 }, this)
     return true
   }
 
