@@ -22,10 +22,10 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'packages/ice': ['packages/stun', 'packages/turn'],
   'packages/nat': ['packages/stun'],
   'packages/webrtc': ['packages/stun', 'packages/ice'],
-  signaling: ['packages/webrtc'],
+  signaling: ['packages/stun', 'packages/webrtc'],
   'apps/exchange': ['packages/webrtc'],
   'apps/demo': ['packages/webrtc', 'signaling', 'apps/exchange'],
-  'apps/cli': ['packages/ice', 'packages/webrtc', 'signaling', 'apps/exchange'],
+  'apps/cli': ['packages/stun', 'packages/ice', 'packages/webrtc', 'signaling', 'apps/exchange'],
 }
 
 export const LAWS: readonly Law[] = [

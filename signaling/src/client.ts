@@ -2,4 +2,10 @@
 export { type JoinOptions, joinRoom } from './client/join.ts'
 export type { LeaveReason, Peer } from './client/peer.ts'
 export { PeerEvent, type Room, RoomErrorEvent, type RoomEventMap, type RoomState } from './client/room.ts'
-export { type AgentKind, SignalingError, type SignalingErrorCode, type SignalingMessage } from './protocol.ts'
+export {
+  type AgentKind,
+  type IceServer,
+  SignalingError,
+  type SignalingErrorCode,
+  type SignalingMessage,
+} from './protocol.ts'

@@ -2,6 +2,7 @@
  * What goes over the wire between a signaling client and its server: schemas, and the types inferred from them.
  * Both ends check what they receive against these; neither trusts the other. See `RoomEvent` for the delivery contract.
  */
+import { parseStunUri, parseTurnUri } from '@floe/stun'
 import * as v from 'valibot'
 
 /** Raised when an old client and a new server (or the reverse) would misunderstand each other. */
@@ -15,7 +16,12 @@ export const LENGTHS = {
   sdp: 65_536,
   candidate: 1_024,
   short: 256, // ids, ufrags (RFC 8839 §5.4 allows 256), reasons
+  url: 512,
+  credential: 512, // a USERNAME has at most 508 bytes (RFC 8489 §14.3)
 } as const
+
+/** Most ICE servers that a peer is offered, and URLs of each: a fleet in a few regions, over every transport. */
+const ICE_SERVERS = { servers: 8, urls: 8 } as const
 
 const short = v.pipe(v.string(), v.maxLength(LENGTHS.short))
 
@@ -39,6 +45,31 @@ export const SignalingMessageSchema = v.union([
 ])
 /** The same shape as `SignalingMessage` of `@floe/webrtc`: a `Peer` fits its `connect()`. */
 export type SignalingMessage = v.InferOutput<typeof SignalingMessageSchema>
+
+const iceUrl = v.pipe(v.string(), v.maxLength(LENGTHS.url), v.check(isIceUrl, 'It is no STUN or TURN URL'))
+const credential = v.pipe(v.string(), v.maxLength(LENGTHS.credential))
+
+/** W3C RTCIceServer, of which no RTCPeerConnection complains. */
+export const IceServerSchema = v.pipe(
+  v.object({
+    urls: v.union([iceUrl, v.pipe(v.array(iceUrl), v.minLength(1), v.maxLength(ICE_SERVERS.urls))]),
+    username: v.exactOptional(credential),
+    credential: v.exactOptional(credential),
+  }),
+  v.check(hasCredentials, 'A TURN server needs a username and a credential'),
+)
+export type IceServer = v.InferOutput<typeof IceServerSchema>
+
+export const IceServersSchema = v.pipe(v.array(IceServerSchema), v.maxLength(ICE_SERVERS.servers))
+
+function isIceUrl(url: string): boolean {
+  return (parseStunUri(url) ?? parseTurnUri(url)) !== undefined
+}
+
+function hasCredentials({ urls, username, credential }: RTCIceServer): boolean {
+  if (username !== undefined && credential !== undefined) return true
+  return [urls].flat().every((url) => parseTurnUri(url) === undefined)
+}
 
 const agent = v.picklist(['node', 'browser'])
 export type AgentKind = v.InferOutput<typeof agent>
@@ -88,6 +119,8 @@ export const WelcomeSchema = v.object({
   resumed: v.boolean(),
   /** How long the server holds the place of a member whose connection broke, in milliseconds. */
   resumeGrace: v.number(),
+  /** For connections with peers of this room. Absent, as from older servers: those that were known before, if any. */
+  iceServers: v.exactOptional(IceServersSchema),
 })
 export type Welcome = v.InferOutput<typeof WelcomeSchema>
 
@@ -166,6 +199,11 @@ export interface ClientEvents {
 export interface ServerEvents {
   welcome: (welcome: Welcome) => void
   event: (number: number, event: RoomEvent, acknowledge: () => void) => void
+  /**
+   * In place of those of `welcome`, whose credentials will expire. No `RoomEvent`: only the latest count, `welcome` brings
+   * them after an interruption, and a client that has never heard of them need not acknowledge what it does not take.
+   */
+  iceServers: (servers: IceServer[]) => void
   /** The connection ends, and why. */
   goodbye: (error: ErrorBody) => void
 }

@@ -16,10 +16,18 @@ import {
   signalingError,
 } from './protocol.ts'
 import { interceptHealth, mount } from './server/http.ts'
+import { type IceServersOption, iceServerSource } from './server/ice-servers.ts'
 import { type Link, type Member, Rooms } from './server/rooms.ts'
 import { TokenBucket } from './server/token-bucket.ts'
 
+export {
+  DEFAULT_CREDENTIAL_LIFETIME,
+  issueTurnCredentials,
+  type TurnCredentialOptions,
+  type TurnCredentials,
+} from './credentials.ts'
 export { SignalingError, type SignalingErrorCode } from './protocol.ts'
+export type { IceServerOffer, IceServersOption } from './server/ice-servers.ts'
 
 /** What one server, room and connection may use. Everything that comes from the network is bounded by one of these. */
 export interface SignalingLimits {
@@ -72,6 +80,11 @@ export interface SignalingServerOptions {
   readonly resumeGrace?: number
   /** The secret of every room, or of the rooms for which the function returns one. Other rooms: whoever opens one decides. */
   readonly roomSecret?: string | ((room: string) => string | undefined)
+  /**
+   * STUN and TURN servers for connections within the rooms, which go to everybody who is let in: `Room.iceServers`. As a
+   * function it is asked again before what it gave expires, see `issueTurnCredentials`. Default: none.
+   */
+  readonly iceServers?: IceServersOption
   /** Origins of web pages (`https://example.org`) that may connect, beside the server's own. `'*'`: all. */
   readonly origins?: readonly string[] | '*'
   /** Path of the health report. Default `/healthz`. `false`: none, see `SignalingServer.health()`. */
@@ -105,6 +118,7 @@ export interface SignalingServer extends AsyncDisposable {
 /**
  * Starts a signaling server.
  * @throws {SignalingError} `ERR_SIGNALING_UNREACHABLE` when the port cannot be had; `cause` is the system's error.
+ *   `ERR_SIGNALING_ARGUMENT` when `iceServers` is a list of something else.
  */
 export async function createSignalingServer(options: SignalingServerOptions = {}): Promise<SignalingServer> {
   const httpServer = options.httpServer ?? createServer(answerNotFound)
@@ -142,6 +156,7 @@ class SocketSignalingServer implements SignalingServer {
       resumeGrace: options.resumeGrace ?? DEFAULT_RESUME_GRACE,
       secretFor: typeof roomSecret === 'function' ? roomSecret : () => roomSecret,
       onRoom: options.onRoom ?? (() => {}),
+      iceServersFor: iceServerSource(options.iceServers),
     })
     this.#io = new Server({
       serveClient: false,
@@ -269,6 +284,7 @@ function linkTo(socket: FloeSocket): Link {
   return {
     address: socket.handshake.address,
     welcome: (welcome) => socket.emit('welcome', welcome),
+    renew: (iceServers) => socket.emit('iceServers', iceServers),
     deliver: ({ number, item }, acknowledged) => socket.emit('event', number, item, acknowledged),
     end: (error) => {
       socket.emit('goodbye', error)

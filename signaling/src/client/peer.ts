@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import {
   type AgentKind,
   describeIssues,
+  type IceServer,
   LENGTHS,
   type PeerInfo,
   type SignalingMessage,
@@ -23,6 +24,14 @@ export interface PeerControl {
   readonly peer: Peer
   receive(message: SignalingMessage): void
   leave(reason: LeaveReason): void
+  /** The room's ICE servers are others. */
+  renew(): void
+}
+
+/** What a peer needs of its room. */
+export interface PeerRoom {
+  transmit(message: SignalingMessage): void
+  iceServers(): readonly IceServer[]
 }
 
 /** Another member of the room. Fits `connect()` of `@floe/webrtc` as it is. */
@@ -34,23 +43,35 @@ export class Peer {
    * be the controlling side of ICE; among equals the newcomer is polite. The two ends always hold opposite values.
    */
   readonly polite: boolean
-  readonly #transmit: (message: SignalingMessage) => void
+  /** Called when `iceServers` are others. */
+  oniceserverschange: (() => void) | null = null
+  readonly #room: PeerRoom
   #held: SignalingMessage[] = []
   #onmessage: ((message: SignalingMessage) => void) | null = null
   #onleave: ((reason: LeaveReason) => void) | null = null
   #left: LeaveReason | undefined
 
   /** Peers come from `Room`; this is for the room's own use. */
-  static control(info: PeerInfo, polite: boolean, transmit: (message: SignalingMessage) => void): PeerControl {
-    const peer = new Peer(info, polite, transmit)
-    return { peer, receive: (message) => peer.#receive(message), leave: (reason) => peer.#leave(reason) }
+  static control(info: PeerInfo, polite: boolean, room: PeerRoom): PeerControl {
+    const peer = new Peer(info, polite, room)
+    return {
+      peer,
+      receive: (message) => peer.#receive(message),
+      leave: (reason) => peer.#leave(reason),
+      renew: () => peer.oniceserverschange?.(),
+    }
   }
 
-  private constructor(info: PeerInfo, polite: boolean, transmit: (message: SignalingMessage) => void) {
+  private constructor(info: PeerInfo, polite: boolean, room: PeerRoom) {
     this.id = info.id
     this.agent = info.agent
     this.polite = polite
-    this.#transmit = transmit
+    this.#room = room
+  }
+
+  /** Those of the room, for a connection with this peer. */
+  get iceServers(): readonly IceServer[] {
+    return this.#room.iceServers()
   }
 
   /** Why it left; `undefined` while it is there. */
@@ -91,7 +112,7 @@ export class Peer {
       const limits = `(an SDP may have ${LENGTHS.sdp} characters, a candidate ${LENGTHS.candidate})`
       throw signalingError('ERR_SIGNALING_MESSAGE', `Not a message: ${describeIssues(parsed.issues)} ${limits}.`)
     }
-    if (this.#left === undefined) this.#transmit(parsed.output)
+    if (this.#left === undefined) this.#room.transmit(parsed.output)
   }
 
   #receive(message: SignalingMessage): void {

@@ -1,4 +1,4 @@
-import type { PeerInfo, RoomEvent, SignalingError, Welcome } from '../protocol.ts'
+import type { IceServer, PeerInfo, RoomEvent, SignalingError, Welcome } from '../protocol.ts'
 import { type LeaveReason, Peer, type PeerControl } from './peer.ts'
 import { type ClientSocket, type EndReason, ServerLink } from './server-link.ts'
 
@@ -26,6 +26,8 @@ export class RoomErrorEvent extends Event {
 export interface RoomEventMap {
   peer: PeerEvent
   statechange: Event
+  /** `Room.iceServers` are others, as before the credentials of TURN servers expire. */
+  iceserverschange: Event
   error: RoomErrorEvent
 }
 
@@ -55,6 +57,7 @@ export class Room extends EventTarget implements AsyncDisposable {
   }
   #self: PeerInfo | undefined
   #state: RoomState = 'joining'
+  #iceServers: readonly IceServer[] = []
   #onpeer: ((peer: Peer) => void) | null = null
   #onjoined: (() => void) | undefined
   #closed!: (reason: EndReason) => void
@@ -78,6 +81,7 @@ export class Room extends EventTarget implements AsyncDisposable {
     this.#link = new ServerLink(socket, reconnectTimeout, {
       onwelcome: (welcome) => this.#onwelcome(welcome),
       onevent: (event) => this.#onevent(event),
+      oniceservers: (iceServers) => this.#setIceServers(iceServers),
       oninterrupted: () => this.#setState('interrupted'),
       onerror: (error) => this.dispatchEvent(new RoomErrorEvent(error)),
       onend: (reason) => this.#onend(reason),
@@ -92,6 +96,14 @@ export class Room extends EventTarget implements AsyncDisposable {
 
   get state(): RoomState {
     return this.#state
+  }
+
+  /**
+   * What the signaling server offers for connections with peers of this room, with credentials that are good for now.
+   * `connect()` of `@floe/webrtc` uses them by itself.
+   */
+  get iceServers(): readonly IceServer[] {
+    return this.#iceServers
   }
 
   /** The others in the room, by id. */
@@ -133,8 +145,9 @@ export class Room extends EventTarget implements AsyncDisposable {
     super.removeEventListener(type, listener as EventListener, options)
   }
 
-  #onwelcome({ self, peers, resumed, resumeGrace }: Welcome): void {
+  #onwelcome({ self, peers, resumed, resumeGrace, iceServers }: Welcome): void {
     this.#self = self
+    if (iceServers !== undefined) this.#setIceServers(iceServers)
     for (const peer of peers) this.#add(peer)
     // A server that has been restarted learns only now who is in the room: the others get as long as we would have.
     if (!resumed) this.#expect(new Set(peers.map(({ id }) => id)), resumeGrace)
@@ -159,7 +172,10 @@ export class Room extends EventTarget implements AsyncDisposable {
     clearTimeout(this.#missing.get(info.id))
     this.#missing.delete(info.id)
     if (this.#controls.has(info.id)) return
-    const control = Peer.control(info, this.#isPolite(info), (message) => this.#link.send(info.id, message))
+    const control = Peer.control(info, this.#isPolite(info), {
+      transmit: (message) => this.#link.send(info.id, message),
+      iceServers: () => this.#iceServers,
+    })
     this.#controls.set(info.id, control)
     this.#peers.set(info.id, control.peer)
     this.dispatchEvent(new PeerEvent(control.peer))
@@ -188,6 +204,13 @@ export class Room extends EventTarget implements AsyncDisposable {
   #isPolite(peer: PeerInfo): boolean {
     const self = this.#self!
     return self.agent === peer.agent ? self.joined > peer.joined : self.agent === 'browser'
+  }
+
+  #setIceServers(iceServers: readonly IceServer[]): void {
+    if (JSON.stringify(iceServers) === JSON.stringify(this.#iceServers)) return
+    this.#iceServers = iceServers
+    this.dispatchEvent(new Event('iceserverschange'))
+    for (const control of [...this.#controls.values()]) control.renew()
   }
 
   #setState(state: RoomState): void {

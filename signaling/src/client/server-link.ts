@@ -5,6 +5,8 @@ import {
   type ClientEvents,
   type ErrorBody,
   ErrorBodySchema,
+  type IceServer,
+  IceServersSchema,
   NumberedEventSchema,
   type RoomEvent,
   type ServerEvents,
@@ -24,6 +26,8 @@ export interface ServerLinkHandlers {
   /** First thing on every connection, hence also after an interruption. */
   onwelcome(welcome: Welcome): void
   onevent(event: RoomEvent): void
+  /** In place of those of the last welcome. */
+  oniceservers(iceServers: readonly IceServer[]): void
   oninterrupted(): void
   /** Something that the link survives. */
   onerror(error: SignalingError): void
@@ -57,6 +61,7 @@ export class ServerLink {
     this.#handlers = handlers
     socket.on('welcome', (welcome: unknown) => this.#onwelcome(welcome))
     socket.on('event', (...raw: unknown[]) => this.#onevent(raw))
+    socket.on('iceServers', (iceServers: unknown) => this.#oniceservers(iceServers))
     socket.on('goodbye', (error: unknown) => this.#ongoodbye(error))
     socket.on('connect_error', (error) => this.#onconnecterror(error))
     socket.on('disconnect', (reason) => this.#ondisconnect(reason))
@@ -130,6 +135,11 @@ export class ServerLink {
     if (number <= this.#received) return
     this.#received = number
     this.#handlers.onevent(event)
+  }
+
+  #oniceservers(raw: unknown): void {
+    const iceServers = v.safeParse(IceServersSchema, raw)
+    if (iceServers.success && !this.#ended) this.#handlers.oniceservers(iceServers.output)
   }
 
   #ongoodbye(raw: unknown): void {

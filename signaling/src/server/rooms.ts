@@ -1,7 +1,17 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Outbox, type OutboxEntry } from '../outbox.ts'
-import type { AgentKind, ErrorBody, Handshake, PeerInfo, RoomEvent, SignalingMessage, Welcome } from '../protocol.ts'
+import type {
+  AgentKind,
+  ErrorBody,
+  Handshake,
+  IceServer,
+  PeerInfo,
+  RoomEvent,
+  SignalingMessage,
+  Welcome,
+} from '../protocol.ts'
 import { errorBody } from '../protocol.ts'
+import type { IceServerSupply } from './ice-servers.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 /** One client connection, as the rooms see it: Socket.IO in production. */
@@ -9,6 +19,8 @@ export interface Link {
   /** Where it comes from, for counting wrong secrets. */
   readonly address: string
   welcome(welcome: Welcome): void
+  /** In place of those of `welcome`. */
+  renew(iceServers: IceServer[]): void
   /** Sends an event; calls `acknowledged` when the client has it. */
   deliver(entry: OutboxEntry<RoomEvent>, acknowledged: () => void): void
   /** Tells the client why, then closes. */
@@ -25,6 +37,8 @@ export interface Member {
   /** Number of the last signal that came from it. */
   received: number
   held: ReturnType<typeof setTimeout> | undefined
+  /** Of its ICE servers, while it has a connection. */
+  renewal: ReturnType<typeof setTimeout> | undefined
 }
 
 interface Room {
@@ -44,6 +58,7 @@ export interface RoomsOptions {
   /** The secret that a room demands; `undefined`: whoever opens it decides. */
   readonly secretFor: (room: string) => string | undefined
   readonly onRoom: (room: string, secret: string | undefined) => void
+  readonly iceServersFor: (room: string, peer: string) => IceServerSupply
 }
 
 /** Guesses of a secret per address: 20 at once, then one in 10 s. Makes even a four-digit secret last for a day. */
@@ -88,7 +103,14 @@ export class Rooms {
     this.#attach(member, link)
     const peers = [...room.members.values()].filter((other) => other !== member).map((other) => other.info)
     const { resumeGrace } = this.#options
-    link.welcome({ self: member.info, peers, resumed: returning !== undefined, resumeGrace })
+    const iceServers = this.#supply(member)
+    link.welcome({
+      self: member.info,
+      peers,
+      resumed: returning !== undefined,
+      resumeGrace,
+      ...(iceServers && { iceServers }),
+    })
     for (const entry of member.outbox.pending()) deliver(member, entry)
     if (known === undefined) this.#options.onRoom(room.name, handshake.secret)
     return member
@@ -112,12 +134,13 @@ export class Rooms {
   detach(member: Member, link: Link): void {
     if (member.link !== link) return
     member.link = undefined
+    clearTimeout(member.renewal)
     member.held = setTimeout(() => this.leave(member, 'vanished'), this.#options.resumeGrace)
   }
 
   leave(member: Member, reason: 'left' | 'vanished'): void {
     const { room } = member
-    clearTimeout(member.held)
+    stopTimers(member)
     member.link = undefined
     if (room.members.get(member.info.id) !== member) return
     room.members.delete(member.info.id)
@@ -130,7 +153,7 @@ export class Rooms {
   close(error: ErrorBody): void {
     for (const room of this.#rooms.values()) {
       for (const member of room.members.values()) {
-        clearTimeout(member.held)
+        stopTimers(member)
         const { link } = member
         member.link = undefined // first: a link that ends at once must not have its place held
         link?.end(error)
@@ -188,7 +211,15 @@ export class Rooms {
     const { heldMessages, heldSize } = this.#options
     const info: PeerInfo = { id, agent, joined: ++room.arrivals }
     const outbox = new Outbox<RoomEvent>({ entries: heldMessages, size: heldSize })
-    const member: Member = { info, room, outbox, link: undefined, received: 0, held: undefined }
+    const member: Member = {
+      info,
+      room,
+      outbox,
+      link: undefined,
+      received: 0,
+      held: undefined,
+      renewal: undefined,
+    }
     for (const other of [...room.members.values()]) this.#tell(other, { type: 'joined', peer: info })
     room.members.set(id, member)
     this.#peers += 1
@@ -201,6 +232,19 @@ export class Rooms {
     const former = member.link
     member.link = link
     former?.end(errorBody('ERR_SIGNALING_REPLACED', 'Another connection with the same resume token has taken over.'))
+  }
+
+  /** The member's ICE servers as of now; tells it others when these will expire. */
+  #supply(member: Member): IceServer[] | undefined {
+    const { iceServers, renewIn } = this.#options.iceServersFor(member.room.name, member.info.id)
+    clearTimeout(member.renewal)
+    member.renewal = renewIn === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => this.#renew(member), renewIn)
+    return iceServers
+  }
+
+  #renew(member: Member): void {
+    const iceServers = this.#supply(member)
+    if (iceServers !== undefined) member.link?.renew(iceServers)
   }
 
   #tell(member: Member, event: RoomEvent): void {
@@ -217,6 +261,11 @@ export class Rooms {
 
 function deliver(member: Member, entry: OutboxEntry<RoomEvent>): void {
   member.link?.deliver(entry, () => member.outbox.acknowledge(entry.number))
+}
+
+function stopTimers({ held, renewal }: Member): void {
+  clearTimeout(held)
+  clearTimeout(renewal)
 }
 
 /** One-way, so that an id, which everybody in the room sees, gives nobody the token. 96 bits. */
