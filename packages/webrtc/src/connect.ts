@@ -16,6 +16,7 @@ const MAX_LEFT_OVER_MESSAGES = 256
 export interface ConnectOptions {
   /** Wait for the peer's offer and yield to it. Default: what `signaling.polite` says. */
   polite?: boolean
+  /** Default: what `signaling.iceServers` offers, also when that changes later. */
   iceServers?: RTCIceServer[]
   /** Aborts the attempt, not the open connection. */
   signal?: AbortSignal
@@ -36,17 +37,25 @@ export type Connect = (signaling: Signaling, options?: ConnectOptions) => Promis
 /** connect() over the RTCPeerConnection of this world. */
 export function createConnect(Peer: new (configuration: PeerConnectionConfiguration) => RTCPeerConnection): Connect {
   return async (signaling, options = {}) => {
-    const { iceServers, configuration, signal } = options
+    const { configuration, signal } = options
     if (signal?.aborted) throw aborted(signal)
     const polite = options.polite ?? signaling.polite
     if (polite === undefined) {
       const advice = 'Say `polite: true` at one end and `polite: false` at the other'
       throw new ConnectError('ERR_CONNECT_SIGNALING', `Nobody knows who makes the first offer. ${advice}`)
     }
+    const named = options.iceServers ?? configuration?.iceServers
+    const iceServers = named ?? offeredServers(signaling)
     const peerConnection = new Peer({ ...configuration, ...(iceServers ? { iceServers } : {}) })
     options.onpeerconnection?.(peerConnection)
-    return new Session(peerConnection, signaling, polite, options).opened
+    const session = new Session(peerConnection, signaling, polite, options)
+    if (named === undefined) session.followOffers()
+    return session.opened
   }
+}
+
+function offeredServers({ iceServers }: Signaling): RTCIceServer[] | undefined {
+  return iceServers && [...iceServers]
 }
 
 /** Messages for the next connect() on a channel whose peer started over. */
@@ -64,6 +73,7 @@ class Session {
   readonly #openTimer: ReturnType<typeof setTimeout>
   #isOpen = false
   #startedOver = false
+  #followsOffers = false
   #resolve!: (connection: Connection) => void
   #reject!: (error: ConnectError) => void
 
@@ -94,6 +104,13 @@ class Session {
     this.#listen()
   }
 
+  /** Servers that the signaling offers later are taken into the configuration. */
+  followOffers(): void {
+    if (this.#signaling.iceServers === undefined || this.#connection.state === 'closed') return
+    this.#followsOffers = true
+    this.#signaling.oniceserverschange = () => this.#takeOffer()
+  }
+
   /** Of the connection: it has ended. */
   release(reason: string): void {
     clearTimeout(this.#openTimer)
@@ -102,7 +119,16 @@ class Session {
     // A bye would reach the new session of a peer that started over, which is not meant.
     this.#negotiation.stop(this.#startedOver ? undefined : reason)
     if (!this.#startedOver) this.#signaling.onmessage = null
+    if (this.#followsOffers) this.#signaling.oniceserverschange = null
     this.#reject(new ConnectError('ERR_CONNECT_FAILED', `The connection was closed: ${reason}`))
+  }
+
+  /** Counts from the next gathering on: at an ICE restart. What has been allocated before lives on with what it had. */
+  #takeOffer(): void {
+    const iceServers = offeredServers(this.#signaling) ?? []
+    try {
+      this.#peerConnection.setConfiguration({ ...this.#peerConnection.getConfiguration(), iceServers })
+    } catch {} // What this RTCPeerConnection does not take is no reason to give up a path that works.
   }
 
   #listen(): void {

@@ -8,7 +8,7 @@ export type SignalingMessage =
 
 /**
  * A way to one peer: ordered and reliable, as a WebSocket is. A peer of a `@floe/signaling` room is one; so is anything
- * with these three members.
+ * with the first three of these members.
  */
 export interface Signaling {
   send(message: SignalingMessage): void
@@ -16,6 +16,10 @@ export interface Signaling {
   onmessage: ((message: SignalingMessage) => void) | null
   /** Of the two ends exactly one is polite: it waits for the first offer, and yields when offers collide. */
   readonly polite?: boolean
+  /** STUN and TURN servers that whoever runs the channel offers: for a connect() whose caller names none. */
+  readonly iceServers?: readonly RTCIceServer[]
+  /** Called when `iceServers` are others, as before the credentials of TURN servers expire. */
+  oniceserverschange?: (() => void) | null
 }
 
 /** The fingerprints of a session description: a peer with other ones is another peer, or has started over. */

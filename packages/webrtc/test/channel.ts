@@ -4,6 +4,8 @@ import type { Signaling, SignalingMessage } from '../src/signaling.ts'
 export class MemorySignaling implements Signaling {
   readonly polite: boolean
   readonly sent: SignalingMessage[] = []
+  iceServers: RTCIceServer[] = []
+  oniceserverschange: (() => void) | null = null
   readonly #held: string[] = []
   #peer: MemorySignaling | undefined
   #onmessage: Signaling['onmessage'] = null

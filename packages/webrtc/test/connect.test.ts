@@ -1,8 +1,9 @@
 import { IceTransport } from '@floe/ice/node'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Connection } from '../src/connection.ts'
 import { RTCCertificate } from '../src/node/certificate.ts'
 import { ConnectError, connect } from '../src/node/index.ts'
+import type { Signaling } from '../src/signaling.ts'
 import { MemorySignaling } from './channel.ts'
 import { LOOPBACK } from './pair.ts'
 
@@ -134,6 +135,78 @@ test('timeout: an answer, but no path', async () => {
   // Whoever gives up first says bye, which may reach the other one before its own clock does.
   expect(errors.map(({ code }) => code)).toContain('ERR_CONNECT_TIMEOUT')
   expect(errors.find(({ code }) => code === 'ERR_CONNECT_TIMEOUT')!.message).toContain('no path was found')
+})
+
+describe('ICE servers that come with the signaling', () => {
+  const offered = [{ urls: 'turn:127.0.0.1:9', username: 'first', credential: 'x' }]
+  const renewed = [{ urls: 'turn:127.0.0.1:9', username: 'second', credential: 'x' }]
+
+  /** Connects with these options at one end whose signaling offers servers; what it is configured with afterwards. */
+  async function configured(options: object) {
+    const [impolite, polite] = MemorySignaling.pair()
+    impolite.iceServers = offered
+    let named: RTCIceServer[] | undefined
+    const setConfiguration = vi.fn()
+    const onpeerconnection = (pc: RTCPeerConnection) => {
+      named = pc.getConfiguration().iceServers
+      pc.setConfiguration = setConfiguration
+    }
+    const ends = await Promise.all([
+      connect(impolite, { ...OPTIONS, onpeerconnection, ...options }),
+      connect(polite, OPTIONS),
+    ])
+    impolite.iceServers = renewed
+    impolite.oniceserverschange?.()
+    const changed = setConfiguration.mock.calls.map(([configuration]) => configuration)
+    await Promise.all(ends.map((end) => end.close()))
+    return { named, changed, after: impolite.oniceserverschange }
+  }
+
+  test('are used when the caller names none, and followed when they change', async () => {
+    const { named, changed, after } = await configured({})
+    expect(named).toMatchObject([{ username: 'first' }])
+    expect(changed).toEqual([expect.objectContaining({ iceServers: renewed, ice: LOOPBACK.ice })])
+    expect(after).toBeNull()
+  })
+
+  const own = [{ urls: 'stun:127.0.0.1:9' }]
+  test.each([{ iceServers: own }, { iceServers: [] }, { configuration: { ...LOOPBACK, iceServers: own } }])(
+    'are not used when the caller names servers, or none at all: %j',
+    async (options) => {
+      const { named, changed } = await configured(options)
+      expect(named).not.toContainEqual(expect.objectContaining({ username: 'first' }))
+      expect(changed).toEqual([])
+    },
+  )
+
+  test('which the RTCPeerConnection does not take leave the connection alone', async () => {
+    const [impolite, polite] = MemorySignaling.pair()
+    const ends = await Promise.all([impolite, polite].map((end) => connect(end, OPTIONS)))
+    impolite.iceServers = [{ urls: 'nonsense' }]
+    expect(() => impolite.oniceserverschange?.()).not.toThrow()
+    expect(ends.map(({ state }) => state)).toEqual(['open', 'open'])
+    await Promise.all(ends.map((end) => end.close()))
+  })
+
+  test('are nothing that signaling must have', async () => {
+    const [impolite, polite] = MemorySignaling.pair()
+    const ends = await Promise.all([connect(bare(impolite), OPTIONS), connect(bare(polite), OPTIONS)])
+    await Promise.all(ends.map((end) => end.close()))
+  })
+
+  /** With the three members that it needs. */
+  function bare(signaling: MemorySignaling): Signaling {
+    return {
+      polite: signaling.polite,
+      send: (message) => signaling.send(message),
+      get onmessage() {
+        return signaling.onmessage
+      },
+      set onmessage(listener) {
+        signaling.onmessage = listener
+      },
+    }
+  }
 })
 
 test('bye while connecting', async () => {
