@@ -1,9 +1,10 @@
 import type { FileSource } from '@floe/exchange'
 import { usageError } from './failure.ts'
 import { openFolder, openSource } from './files.ts'
-import { parseOptions, parseSeconds, parseSize, parseStunUrls } from './options.ts'
+import { type IceServerChoice, parseStunUrls, parseTurnServers } from './ice-servers.ts'
+import { parseOptions, parseSeconds, parseSize } from './options.ts'
 
-export interface ConnectOptions {
+export interface ConnectOptions extends IceServerChoice {
   readonly room: string
   readonly server: string
   readonly secret: string | undefined
@@ -11,7 +12,6 @@ export interface ConnectOptions {
   readonly receive: string | undefined
   /** Bytes. */
   readonly maxSize: number
-  readonly iceServers: RTCIceServer[]
   /** Milliseconds; `undefined`: as long as it takes. */
   readonly wait: number | undefined
   /** Milliseconds of silence after which we hang up; `undefined`: we leave that to the peer. */
@@ -30,6 +30,10 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
       receive: { type: 'string' },
       'max-size': { type: 'string', default: '1G' },
       stun: { type: 'string', multiple: true, default: [] },
+      'turn-server': { type: 'string', multiple: true, default: [] },
+      'turn-username': { type: 'string' },
+      'turn-credential': { type: 'string' },
+      'relay-only': { type: 'boolean', default: false },
       wait: { type: 'string' },
       linger: { type: 'string' },
       json: { type: 'boolean' },
@@ -38,6 +42,11 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
   const [room, ...more] = positionals
   if (room === undefined) throw usageError('Which room? floe connect ROOM', 'connect')
   if (more.length > 0) throw usageError(`One room at a time: what is '${more[0]}'?`, 'connect')
+  const { 'turn-server': turnUrls, 'turn-username': username, 'turn-credential': credential } = values
+  const iceServers = [
+    ...parseStunUrls('connect', values.stun),
+    ...parseTurnServers('connect', turnUrls, username, credential),
+  ]
   // Who takes files waits for them.
   const linger = values.linger ?? (values.receive === undefined ? '2' : undefined)
   return {
@@ -47,7 +56,8 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     send: await Promise.all(values.send.map(openSource)),
     receive: values.receive === undefined ? undefined : await openFolder(values.receive),
     maxSize: parseSize('connect', 'max-size', values['max-size']),
-    iceServers: parseStunUrls('connect', values.stun),
+    iceServers: iceServers.length === 0 ? undefined : iceServers,
+    relayOnly: values['relay-only'],
     wait: values.wait === undefined ? undefined : parseSeconds('connect', 'wait', values.wait),
     linger: linger === undefined ? undefined : parseSeconds('connect', 'linger', linger),
   }

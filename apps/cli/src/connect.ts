@@ -3,6 +3,7 @@ import { type Connection, connect } from '@floe/webrtc'
 import { type ConnectOptions, readConnectOptions } from './connect-options.ts'
 import { Conversation } from './conversation.ts'
 import { CliError, EXIT, type ExitCode } from './failure.ts'
+import { connectionOptions, hasRelay } from './ice-servers.ts'
 import { type Output, printable } from './output.ts'
 import { describePath } from './path.ts'
 
@@ -15,6 +16,7 @@ export async function connectCommand(args: string[], output: Output, interrupted
   const hangUp = () => void connection?.close('interrupted')
   interrupted.addEventListener('abort', hangUp, { once: true })
   try {
+    expectRelay(room, options)
     output.event('joined', { room: name, id: room.id, server }, `In room ${name}, waiting for a peer …`)
     connection = await connectToFirst(room, options, output, interrupted)
     void connection.closed.then((reason) => {
@@ -61,8 +63,11 @@ async function connectToFirst(
     const gone = new AbortController()
     peer.onleave = () => gone.abort()
     try {
-      const { iceServers } = options
-      const connection = await connect(peer, { iceServers, signal: AbortSignal.any([interrupted, gone.signal]) })
+      const connection = await connect(peer, {
+        ...connectionOptions(peer, options),
+        signal: AbortSignal.any([interrupted, gone.signal]),
+        onpeerconnection: (peerConnection) => reportServers(peerConnection, output),
+      })
       room.onpeer = (other) => {
         if (other !== peer) other.send({ bye: 'busy with somebody else' })
       }
@@ -74,6 +79,25 @@ async function connectToFirst(
       output.event('peer-left', { id: peer.id }, 'The peer has left again, waiting for another …')
     }
   }
+}
+
+/** With --relay-only and no relay there is nothing to wait for. */
+function expectRelay(room: Room, { iceServers, relayOnly }: ConnectOptions): void {
+  if (!relayOnly || hasRelay(iceServers ?? room.iceServers)) return
+  const message = 'There is no relay: neither the room nor --turn-server names a TURN server.'
+  const hint = "Start the room's server with 'floe serve --turn', or name a TURN server of your own."
+  throw new CliError('ERR_CLI_NO_RELAY', EXIT.turn, message, hint)
+}
+
+/** Servers that do not help, each once: without them the connection may well succeed, and if not, here is why. */
+function reportServers(peerConnection: RTCPeerConnection, output: Output): void {
+  const told = new Set<string>()
+  peerConnection.addEventListener('icecandidateerror', ({ url, errorCode, errorText }) => {
+    const words = `${url || 'ICE servers'}: ${errorCode} ${errorText}`
+    if (told.has(words)) return
+    told.add(words)
+    output.event('server-error', { url, errorCode, errorText }, printable(words))
+  })
 }
 
 function nextPeer(room: Room, patience: AbortSignal, { wait }: ConnectOptions): Promise<Peer> {

@@ -6,6 +6,7 @@ import { joinRoom, type Peer, type Room } from '@floe/signaling'
 import { type Connection, connect } from '@floe/webrtc'
 import { describeFailure } from './failure.ts'
 import { fileSource, save } from './files.ts'
+import { connectionOptions } from './ice-servers.ts'
 import { formatSize, type Output, printable } from './output.ts'
 
 /** Rooms in which the echo peer answers. */
@@ -20,12 +21,14 @@ const SESSIONS = 64
 /** Words on their way back to one peer. One that talks on without listening is hung up on. */
 const ECHOES_PENDING = 256
 
+/** The servers of the room, and any path. */
+const LIKE_EVERYBODY = { iceServers: undefined, relayOnly: false } as const
+
 export interface EchoPeerOptions {
   /** Of the signaling server; asked for when the first room opens. */
   readonly server: () => string
   /** Whether anybody is in a room. */
   readonly isOpen: (room: string) => boolean
-  readonly iceServers: RTCIceServer[]
   readonly output: Output
 }
 
@@ -102,7 +105,7 @@ export class EchoPeer implements AsyncDisposable {
   }
 
   async #talk(room: string, peer: Peer, gone: AbortSignal): Promise<void> {
-    const { output, iceServers } = this.#options
+    const { output } = this.#options
     if (this.#sessions >= SESSIONS) {
       peer.send({ bye: `the echo peer has its ${SESSIONS} sessions already: try again later` })
       return
@@ -111,7 +114,7 @@ export class EchoPeer implements AsyncDisposable {
     const where = { room, peer: peer.id }
     const signal = AbortSignal.any([gone, this.#closing.signal])
     try {
-      const connection = await connect(peer, { iceServers, signal })
+      const connection = await connect(peer, { ...connectionOptions(peer, LIKE_EVERYBODY), signal })
       this.#connections.add(connection)
       // Not when it vanished: that is the connection to the server, ours to the peer may well live.
       gone.addEventListener('abort', () => {

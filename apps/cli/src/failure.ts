@@ -7,6 +7,7 @@ export const EXIT = {
   noPeer: 4,
   connection: 5,
   transfer: 6,
+  turn: 7,
   interrupted: 130, // 128 + SIGINT, as shells have it
 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]

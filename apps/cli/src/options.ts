@@ -35,13 +35,3 @@ export function parseSize(command: string, name: string, text: string): number {
   if (match === null) throw usageError(`--${name} wants a size, such as 500M or 2G, not '${text}'.`, command)
   return Math.floor(Number(match[1]) * UNITS[match[2]!.toLowerCase() as keyof typeof UNITS])
 }
-
-/** STUN servers, if any were named. */
-export function parseStunUrls(command: string, urls: readonly string[]): RTCIceServer[] {
-  for (const url of urls) {
-    if (!/^stun:[^/\s]+$/.test(url)) {
-      throw usageError(`--stun wants a URL such as stun:stun.example.org:3478, not '${url}'.`, command)
-    }
-  }
-  return urls.length === 0 ? [] : [{ urls: [...urls] }]
-}

@@ -10,6 +10,8 @@ interface CandidateDescription {
   /** `host`, `srflx`, `prflx` or `relay`. */
   readonly type: string
   readonly protocol: string
+  /** Of a relay: how this end reaches its server. */
+  readonly relayProtocol?: string
   readonly address?: string
   readonly port?: number
 }
@@ -34,15 +36,17 @@ export async function describePath(peerConnection: RTCPeerConnection): Promise<P
 
 function describe(entry: Record<string, unknown> | undefined): CandidateDescription | undefined {
   if (entry === undefined) return undefined
-  const { candidateType, protocol, address, port } = entry
+  const { candidateType, protocol, relayProtocol, address, port } = entry
   return {
     type: String(candidateType),
     protocol: String(protocol),
+    ...(typeof relayProtocol === 'string' ? { relayProtocol } : {}),
     ...(typeof address === 'string' ? { address } : {}),
     ...(typeof port === 'number' ? { port } : {}),
   }
 }
 
-function inWords({ type, protocol, address = '?', port = 0 }: CandidateDescription): string {
-  return `${type} ${address.includes(':') ? `[${address}]` : address}:${port}/${protocol}`
+function inWords({ type, protocol, relayProtocol, address = '?', port = 0 }: CandidateDescription): string {
+  const via = relayProtocol === undefined ? '' : ` via ${relayProtocol}`
+  return `${type} ${address.includes(':') ? `[${address}]` : address}:${port}/${protocol}${via}`
 }

@@ -2,49 +2,72 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { addressScope } from '@floe/ice'
 import { createSignalingServer, type SignalingServer } from '@floe/signaling/server'
 import sirv from 'sirv'
 import { EchoPeer } from './echo-peer.ts'
 import { CliError, EXIT, type ExitCode } from './failure.ts'
-import { parseInteger, parseOptions, parseStunUrls } from './options.ts'
+import { parseStunUrls } from './ice-servers.ts'
+import { parseInteger, parseOptions } from './options.ts'
 import type { Output } from './output.ts'
+import { ownAddresses } from './turn/addresses.ts'
+import { readTurnOptions, TURN_OPTIONS, type TurnOptions } from './turn/options.ts'
+import { startTurn, type TurnSupply } from './turn/supply.ts'
 
 interface ServeOptions {
   readonly port: number
   readonly host: string
   readonly secret: string | undefined
-  readonly iceServers: RTCIceServer[]
+  readonly stun: { urls: string[] }[]
+  readonly turn: TurnOptions | undefined
 }
 
 /** `floe serve`: runs until `interrupted`. */
 export async function serveCommand(args: string[], output: Output, interrupted: AbortSignal): Promise<ExitCode> {
   const options = readOptions(args)
   const httpServer = createServer(demoPage())
+  let turn: TurnSupply | undefined
+  try {
+    await listen(httpServer, options)
+    const { address } = httpServer.address() as AddressInfo
+    if (options.turn !== undefined) turn = await startTurn(options.turn, address, output)
+    await serveRooms(httpServer, options, turn, output, interrupted)
+  } finally {
+    await turn?.stop()
+    await closeServer(httpServer)
+  }
+  output.event('stopped', {}, 'floe has stopped')
+  return EXIT.done
+}
+
+/** Lets people in: the HTTP server listens already, and the relays work. */
+async function serveRooms(
+  httpServer: Server,
+  options: ServeOptions,
+  turn: TurnSupply | undefined,
+  output: Output,
+  interrupted: AbortSignal,
+): Promise<void> {
   let signaling: SignalingServer | undefined
   const echo = new EchoPeer({
     server: () => signaling!.url,
     isOpen: (room) => signaling!.peersIn(room) > 0,
-    iceServers: options.iceServers,
     output,
   })
   signaling = await createSignalingServer({
     httpServer,
     ...(options.secret === undefined ? {} : { roomSecret: options.secret }),
+    iceServers: (_room, peer) => [...options.stun, ...(turn === undefined ? [] : [turn.issue(peer)])],
     onRoom: (room, secret) => echo.attend(room, secret),
   })
   try {
-    await listen(httpServer, options)
-    announce(httpServer, signaling.url, options, output)
+    announce(httpServer, signaling.url, options, turn, output)
     if (!interrupted.aborted) await once(interrupted, 'abort')
   } finally {
     await echo.close()
     await signaling.stop()
-    await closeServer(httpServer)
   }
-  output.event('stopped', {}, 'floe has stopped')
-  return EXIT.done
 }
 
 function readOptions(args: string[]): ServeOptions {
@@ -55,6 +78,7 @@ function readOptions(args: string[]): ServeOptions {
       host: { type: 'string', default: '127.0.0.1' },
       secret: { type: 'string' },
       stun: { type: 'string', multiple: true, default: [] },
+      ...TURN_OPTIONS,
       json: { type: 'boolean' },
     },
   })
@@ -62,7 +86,8 @@ function readOptions(args: string[]): ServeOptions {
     port: parseInteger('serve', 'port', values.port, 0, 65_535),
     host: values.host,
     secret: values.secret,
-    iceServers: parseStunUrls('serve', values.stun),
+    stun: parseStunUrls('serve', values.stun),
+    turn: readTurnOptions(values),
   }
 }
 
@@ -85,22 +110,27 @@ function demoPage(): RequestListener {
   })
 }
 
-function announce(httpServer: Server, url: string, { host, secret, port }: ServeOptions, output: Output): void {
+function announce(
+  httpServer: Server,
+  url: string,
+  { host, secret, port }: ServeOptions,
+  turn: TurnSupply | undefined,
+  output: Output,
+): void {
   const address = httpServer.address() as AddressInfo
   output.result('listening', { url: `${url}/`, host, port: address.port }, `floe is ready: ${url}/`)
-  if (isLoopback(address.address)) return
+  if (turn !== undefined)
+    output.event('relaying', { urls: turn.urls }, `Relayed, where need be, by ${turn.urls.join(' ')}`)
+  if (addressScope(address.address) === 'loopback') return
   const others = lanAddresses().map((ip) => `http://${ip}:${address.port || port}/`)
   const warning = secret === undefined ? 'Everybody who can reach it may join; --secret keeps strangers out.' : ''
   output.event('exposed', { urls: others }, `From other machines: ${others.join(' ')}\n${warning}`.trimEnd())
 }
 
-function isLoopback(ip: string): boolean {
-  return ip.startsWith('127.') || ip === '::1'
-}
-
 function lanAddresses(): string[] {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
-  return all.filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address)
+  return ownAddresses()
+    .filter(({ internal, family }) => !internal && family === 'IPv4')
+    .map(({ address }) => address)
 }
 
 async function listen(httpServer: Server, { port, host }: ServeOptions): Promise<void> {

@@ -29,8 +29,8 @@ export class Floe implements AsyncDisposable {
   /** The exit code, when it has ended. */
   readonly exit: Promise<number | null>
 
-  constructor(args: readonly string[], input = '') {
-    this.#process = spawn(process.execPath, [command, ...args], { stdio: 'pipe' })
+  constructor(args: readonly string[], input = '', env: NodeJS.ProcessEnv = {}) {
+    this.#process = spawn(process.execPath, [command, ...args], { stdio: 'pipe', env: { ...process.env, ...env } })
     this.#process.stderr!.setEncoding('utf8').on('data', (text) => {
       this.stderr += text
     })
@@ -51,14 +51,14 @@ export class Floe implements AsyncDisposable {
     return this.stdout.map((line) => JSON.parse(line))
   }
 
-  /** With `--json`: the first line of this event, as soon as it is there. */
-  async event(name: string): Promise<Line> {
+  /** With `--json`: the first line of this event, or the `nth`, as soon as it is there. */
+  async event(name: string, nth = 1): Promise<Line> {
     let ended = false
     void this.exit.then(() => {
       ended = true
     })
     for (;;) {
-      const found = this.lines.find(({ event }) => event === name)
+      const found = this.lines.filter(({ event }) => event === name)[nth - 1]
       if (found !== undefined) return found
       if (ended) throw new Error(`no '${name}' among:\n${this.stdout.join('\n')}\n${this.stderr}`)
       await new Promise<void>((resolve) => {
@@ -79,6 +79,11 @@ export class Floe implements AsyncDisposable {
     this.#process.kill('SIGINT')
   }
 
+  /** As if the machine's memory had run out. */
+  kill(): void {
+    this.#process.kill('SIGKILL')
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill('SIGKILL')
     await this.exit
@@ -86,7 +91,11 @@ export class Floe implements AsyncDisposable {
 }
 
 /** Runs the command to its end. */
-export async function run(args: readonly string[], input = ''): Promise<{ code: number | null; floe: Floe }> {
-  const floe = new Floe(args, input)
+export async function run(
+  args: readonly string[],
+  input = '',
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ code: number | null; floe: Floe }> {
+  const floe = new Floe(args, input, env)
   return { code: await floe.exit, floe }
 }

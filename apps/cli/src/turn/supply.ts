@@ -1,0 +1,37 @@
+/** The TURN servers of `floe serve`: its own or others, and credentials for them. */
+import { type IceServerOffer, issueTurnCredentials } from '@floe/signaling/server'
+import type { Output } from '../output.ts'
+import { turnAddresses } from './addresses.ts'
+import { Coturn } from './coturn.ts'
+import { type OwnTurn, type TurnOptions, turnUrl } from './options.ts'
+
+export interface TurnSupply {
+  readonly urls: readonly string[]
+  /** What this peer needs to use them, good for a while. */
+  issue(user: string): IceServerOffer
+  stop(): Promise<void>
+}
+
+/**
+ * Starts our own server, if that is what was asked for, beside an HTTP server that listens at `httpIp`.
+ * @throws CliError
+ */
+export async function startTurn(options: TurnOptions, httpIp: string, output: Output): Promise<TurnSupply> {
+  const { secret, lifetime } = options
+  const { urls, stop } =
+    options.kind === 'fleet' ? { ...options, stop: async () => {} } : await own(options, httpIp, output)
+  return { urls, stop, issue: (user) => issueTurnCredentials({ secret, urls, user, lifetime }) }
+}
+
+async function own(
+  options: OwnTurn & TurnOptions,
+  httpIp: string,
+  output: Output,
+): Promise<{ urls: string[]; stop: () => Promise<void> }> {
+  const { host, externalIp } = options
+  const ips = await turnAddresses(httpIp)
+  const coturn = await Coturn.start({ ...options, ips }, output)
+  const hosts = host !== undefined ? [host] : externalIp !== undefined ? [externalIp] : ips
+  const urls = hosts.flatMap((name) => ['udp', 'tcp'].map((by) => `${turnUrl(name, coturn.port)}?transport=${by}`))
+  return { urls, stop: () => coturn.stop() }
+}
