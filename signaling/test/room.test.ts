@@ -137,7 +137,10 @@ describe('secrets', () => {
   test('the first peer sets it, and the others need it', async () => {
     await join('blue', { secret: 'salt' })
     await expect(join('blue', { secret: 'pepper' })).rejects.toMatchObject({ code: 'ERR_SIGNALING_SECRET' })
-    await expect(join('blue')).rejects.toMatchObject({ code: 'ERR_SIGNALING_SECRET', hint: /secret/ })
+    await expect(join('blue')).rejects.toMatchObject({
+      code: 'ERR_SIGNALING_SECRET',
+      hint: expect.stringMatching(/secret/),
+    })
     const second = await join('blue', { secret: 'salt' })
     expect(second.peers.size).toBe(1)
     expect(opened).toEqual([['blue', 'salt']])
@@ -166,9 +169,15 @@ describe('secrets', () => {
 describe('limits', () => {
   test('a full room, and a server with all its rooms, say so', async () => {
     for (let peer = 0; peer < 3; peer++) await join('blue')
-    await expect(join('blue')).rejects.toMatchObject({ code: 'ERR_SIGNALING_ROOM_FULL', message: /3 peers/ })
+    await expect(join('blue')).rejects.toMatchObject({
+      code: 'ERR_SIGNALING_ROOM_FULL',
+      message: expect.stringMatching(/3 peers/),
+    })
     for (const name of ['red', 'green', 'grey']) await join(name)
-    await expect(join('black')).rejects.toMatchObject({ code: 'ERR_SIGNALING_SERVER_FULL', message: /4 rooms/ })
+    await expect(join('black')).rejects.toMatchObject({
+      code: 'ERR_SIGNALING_SERVER_FULL',
+      message: expect.stringMatching(/4 rooms/),
+    })
   })
 
   test('a room ends with its last peer', async () => {

@@ -182,7 +182,11 @@ describe('no TURN server is exit code 7', () => {
   test('when coturn is not installed: says how to install it', async () => {
     const { code: exitCode, floe } = await run(OWN_TURN, '', { PATH: folder })
     const [error] = floe.lines
-    expect(error).toMatchObject({ event: 'error', code: 'ERR_CLI_TURN_MISSING', message: expect.stringContaining('turnserver') })
+    expect(error).toMatchObject({
+      event: 'error',
+      code: 'ERR_CLI_TURN_MISSING',
+      message: expect.stringContaining('turnserver'),
+    })
     expect(error!.hint).toMatch(/apt install coturn[\s\S]*dnf install coturn[\s\S]*brew install coturn/)
     expect([exitCode, floe.lines.length]).toEqual([7, 1])
   })
