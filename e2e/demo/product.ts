@@ -18,9 +18,9 @@ export async function buildPage(): Promise<void> {
 }
 
 /** Runs what `tsc -b` has built: `npm test` does so first. */
-export async function startProduct(): Promise<Product> {
+export async function startProduct(options: readonly string[] = []): Promise<Product> {
   const floe = join(root, 'apps/cli/bin/floe.mjs')
-  const server = spawn(process.execPath, [floe, 'serve', '--port', '0', '--json'], {
+  const server = spawn(process.execPath, [floe, 'serve', '--port', '0', '--json', ...options], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   return { url: await listeningUrl(server), stop: () => stop(server) }
@@ -28,8 +28,8 @@ export async function startProduct(): Promise<Product> {
 
 async function listeningUrl(server: ChildProcess): Promise<string> {
   for await (const line of createInterface({ input: server.stdout! })) {
-    const { url } = JSON.parse(line) as { url?: string }
-    if (url !== undefined) {
+    const { event, url } = JSON.parse(line) as { event: string; url?: string }
+    if (event === 'listening' && url !== undefined) {
       server.stdout!.resume() // what else it has to say must not fill the pipe
       return url
     }

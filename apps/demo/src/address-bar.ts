@@ -3,16 +3,20 @@ export interface Invitation {
   readonly room: string
   readonly secret?: string
   readonly stun?: string
+  /** Ours alone: nobody else has to go through a relay because we want to. */
+  readonly relayOnly?: boolean
 }
 
 export function readInvitation(hash: string): Invitation | undefined {
   const fields = new URLSearchParams(hash.replace(/^#/, ''))
   const [room, secret, stun] = [fields.get('room'), fields.get('secret'), fields.get('stun')]
-  return room ? { room, ...(secret ? { secret } : {}), ...(stun ? { stun } : {}) } : undefined
+  if (!room) return undefined
+  const relayOnly = fields.get('relay') === 'only'
+  return { room, ...(secret ? { secret } : {}), ...(stun ? { stun } : {}), ...(relayOnly ? { relayOnly } : {}) }
 }
 
-export function writeInvitation(invitation: Invitation): string {
-  return `#${new URLSearchParams(Object.entries(invitation))}`
+export function writeInvitation({ relayOnly, ...fields }: Invitation): string {
+  return `#${new URLSearchParams({ ...fields, ...(relayOnly ? { relay: 'only' } : {}) })}`
 }
 
 /** Ten characters of 32, none of which looks like another: 50 bits, not to be guessed by visiting rooms. */

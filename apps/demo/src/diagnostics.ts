@@ -11,6 +11,8 @@ export function diagnose(session: Session | undefined, pairs: readonly Pair[]): 
       room: session.options.room,
       hasSecret: session.options.secret !== undefined,
       stun: session.options.stun ?? null,
+      relayOnly: session.options.relayOnly ?? false,
+      offered: session.offered,
       phase: session.phase,
       peer: session.peer && { agent: session.peer.agent, polite: session.peer.polite, left: session.peer.left ?? null },
       steps: Object.fromEntries(session.steps),

@@ -66,6 +66,11 @@ function begin(invitation: Invitation, expects: SessionOptions['expects']): void
   status.focus()
 }
 
+function linkTo({ room, secret, stun }: SessionOptions): string {
+  const fields = { room, ...(secret ? { secret } : {}), ...(stun ? { stun } : {}) }
+  return new URL(writeInvitation(fields), location.href).href
+}
+
 function retry(): void {
   if (session) begin(session.options, session.options.expects)
 }
@@ -73,8 +78,8 @@ function retry(): void {
 /** The first secret was wrong, or missing. */
 function retryWithSecret(secret: string): void {
   if (!session) return
-  const { room, stun, expects } = session.options
-  const invitation = { room, secret, ...(stun ? { stun } : {}) }
+  const { room, stun, relayOnly, expects } = session.options
+  const invitation = { room, secret, ...(stun ? { stun } : {}), ...(relayOnly ? { relayOnly } : {}) }
   if (expects === 'anyone') invite(invitation)
   else begin(invitation, expects)
 }
@@ -136,7 +141,7 @@ function isLive(session: Session): boolean {
 function update(): void {
   start.hidden = session !== undefined
   diagnostics.hidden = session === undefined
-  status.update(session, session?.options.expects === 'anyone' ? location.href : undefined)
+  status.update(session, session?.options.expects === 'anyone' ? linkTo(session.options) : undefined)
   pairsTable.update(pairs, session !== undefined && isLive(session))
   path.update(session ? pairs.find(({ selected }) => selected) : undefined, session?.phase, session?.peer?.agent)
   diagnostics.refresh()

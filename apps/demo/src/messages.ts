@@ -99,7 +99,8 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ERR_CONNECT_FAILED: {
     title: 'No path between the two sides',
     why: 'Every pair of addresses was tried, and none carried data. A firewall or a VPN on one side usually is the reason.',
-    advice: 'Turn off the VPN, or try another network. From different networks, name a STUN server on the start page.',
+    advice:
+      'Turn off the VPN, or try another network. A relay gets through nearly everywhere: “floe serve --turn” brings one.',
   },
   ERR_CONNECT_PEER_LEFT: {
     title: 'The other side left',
@@ -121,6 +122,11 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     why: 'The server is there, but no Node process joined the room.',
     advice: 'Check that the server was started with “floe serve”: it brings the Node peer along. Then try again.',
   },
+  NO_RELAY: {
+    title: 'There is no relay',
+    why: 'Nothing but a relay was to be used, and the server of this page offers none.',
+    advice: 'Start it with “floe serve --turn”, or connect without “Through a relay only”.',
+  },
   NO_WEBRTC: {
     title: 'This browser has no WebRTC',
     why: 'It is too old, or WebRTC is switched off in its settings or by an extension.',
@@ -130,8 +136,8 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
 
 /** Codes of this page's own failures, see {@link EXPLANATIONS}. */
 export class DemoError extends Error {
-  readonly code: 'NO_NODE_PEER' | 'NO_WEBRTC'
-  constructor(code: 'NO_NODE_PEER' | 'NO_WEBRTC') {
+  readonly code: 'NO_NODE_PEER' | 'NO_RELAY' | 'NO_WEBRTC'
+  constructor(code: DemoError['code']) {
     super(code)
     this.code = code
   }

@@ -31,6 +31,21 @@ export function describePath(pair: Pair | undefined, peer: PeerKind): string {
   return `${stations.join(', ')}${pair ? `, over ${pair.local.protocol}` : ''}`
 }
 
+/** What lies between the two ends, for those who do not know the words of ICE. */
+export function explainPath({ local, remote }: Pair): string {
+  const [ours, theirs] = [local.type === 'relay', remote.type === 'relay']
+  const over = local.relayProtocol ? ` over ${local.relayProtocol.toUpperCase()}` : ''
+  if (ours && theirs) {
+    return `Relayed: this browser reaches a relay server${over}, which passes everything on to the relay of the other side. Neither can read any of it.`
+  }
+  if (ours) {
+    return `Relayed: this browser reaches a relay server${over}, which passes everything on. It cannot read any of it.`
+  }
+  if (theirs)
+    return 'Relayed: the other side uses a relay server, which passes everything on. It cannot read any of it.'
+  return 'Direct: what you send goes straight to the other side, through no server.'
+}
+
 /**
  * A host candidate is the end itself; the others are seen through, or relayed by, something in between. A remote
  * peer-reflexive address is drawn as the end: a NAT may be there, or the peer's candidate just took longer than its check.

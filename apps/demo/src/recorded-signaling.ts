@@ -6,14 +6,33 @@ export class RecordedSignaling implements Signaling {
   readonly polite: boolean
   readonly #peer: Signaling
   readonly #journal: Journal
+  readonly #servers: readonly RTCIceServer[]
   readonly #onrecord: (kind: 'description' | 'candidate' | 'bye') => void
   #onmessage: ((message: SignalingMessage) => void) | null = null
 
-  constructor(peer: Signaling, journal: Journal, onrecord: (kind: 'description' | 'candidate' | 'bye') => void) {
+  /** `servers`: ICE servers beside those that come with the peer. */
+  constructor(
+    peer: Signaling,
+    servers: readonly RTCIceServer[],
+    journal: Journal,
+    onrecord: (kind: 'description' | 'candidate' | 'bye') => void,
+  ) {
     this.polite = peer.polite ?? false
     this.#peer = peer
+    this.#servers = servers
     this.#journal = journal
     this.#onrecord = onrecord
+  }
+
+  get iceServers(): readonly RTCIceServer[] {
+    return [...(this.#peer.iceServers ?? []), ...this.#servers]
+  }
+
+  get oniceserverschange(): (() => void) | null {
+    return this.#peer.oniceserverschange ?? null
+  }
+  set oniceserverschange(listener: (() => void) | null) {
+    this.#peer.oniceserverschange = listener
   }
 
   send(message: SignalingMessage): void {

@@ -19,6 +19,8 @@ export interface SessionOptions {
   readonly secret?: string
   /** A STUN server's URL, for peers in other networks. */
   readonly stun?: string
+  /** Gather no candidate but a relay's: the peer learns no address of ours. */
+  readonly relayOnly?: boolean
   /** `node`: the server's own peer, which comes by itself and soon. `anyone`: whoever opens the link, whenever. */
   readonly expects: 'node' | 'anyone'
 }
@@ -38,6 +40,8 @@ export class Session extends EventTarget {
   phase: Phase = 'joining'
   /** When each step was reached, in milliseconds since the session began. */
   readonly steps = new Map<Step, number>()
+  /** URLs of the STUN and TURN servers that the room offers; their credentials are nobody's business. */
+  offered: readonly string[] = []
   peer: Peer | undefined
   peerConnection: RTCPeerConnection | undefined
   connection: Connection | undefined
@@ -61,6 +65,7 @@ export class Session extends EventTarget {
     try {
       if (typeof RTCPeerConnection === 'undefined') throw new DemoError('NO_WEBRTC')
       room = await this.#join()
+      if (this.options.relayOnly && !this.offered.some(isTurn)) throw new DemoError('NO_RELAY')
       do {
         const peer = await this.#nextPeer(room)
         await this.#talk(peer)
@@ -86,6 +91,8 @@ export class Session extends EventTarget {
     const signal = this.#abort.signal
     const room = await joinRoom(server, { room: name, agent: 'browser', signal, ...(secret ? { secret } : {}) })
     this.#reach('room')
+    this.#noteServers(room)
+    room.addEventListener('iceserverschange', () => this.#noteServers(room))
     room.onpeer = (peer) => {
       this.journal.note('peer arrived', { agent: peer.agent, polite: peer.polite })
       this.#arrived.push(peer)
@@ -93,6 +100,11 @@ export class Session extends EventTarget {
     }
     void room.closed.then((reason) => this.journal.note('signaling ended', String(reason)))
     return room
+  }
+
+  #noteServers(room: Room): void {
+    this.offered = room.iceServers.flatMap(({ urls }) => urls)
+    this.journal.note('ICE servers', this.offered)
   }
 
   async #nextPeer(room: Room): Promise<Peer> {
@@ -147,9 +159,11 @@ export class Session extends EventTarget {
   }
 
   #connect(peer: Peer, signal: AbortSignal): Promise<Connection> {
-    const signaling = new RecordedSignaling(peer, this.journal, () => this.#reach('introduced'))
-    const iceServers = this.options.stun ? [{ urls: this.options.stun }] : []
-    return connect(signaling, { signal, iceServers, onpeerconnection: (pc) => this.#watch(pc) })
+    const { stun, relayOnly } = this.options
+    const servers = stun ? [{ urls: stun }] : []
+    const signaling = new RecordedSignaling(peer, servers, this.journal, () => this.#reach('introduced'))
+    const configuration: RTCConfiguration = { iceTransportPolicy: relayOnly ? 'relay' : 'all' }
+    return connect(signaling, { signal, configuration, onpeerconnection: (pc) => this.#watch(pc) })
   }
 
   #opened(connection: Connection): void {
@@ -221,6 +235,10 @@ export class Session extends EventTarget {
   #changed(): void {
     this.dispatchEvent(new Event('change'))
   }
+}
+
+function isTurn(url: string): boolean {
+  return /^turns?:/i.test(url)
 }
 
 function ended(reason: string): Explanation {

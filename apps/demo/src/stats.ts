@@ -8,6 +8,8 @@ export interface End {
   readonly address: string
   /** `udp`, `tcp`; for a relay with how it is reached, `udp via tls`. */
   readonly protocol: string
+  /** Of our own relay, where the browser tells: `udp`, `tcp` or `tls`. */
+  readonly relayProtocol?: string
 }
 
 export interface Pair {
@@ -69,11 +71,12 @@ function readPair(entry: Entry, selected: boolean): Omit<Pair, 'local' | 'remote
 
 function readEnd(entry: Entry | undefined, lines: readonly string[]): End {
   const protocol = String(entry?.protocol ?? 'udp')
-  const relayProtocol = entry?.relayProtocol
+  const relayProtocol = typeof entry?.relayProtocol === 'string' ? entry.relayProtocol : undefined
   return {
     type: typeOf(entry?.candidateType),
     address: addressOf(entry, lines),
     protocol: relayProtocol && relayProtocol !== protocol ? `${protocol} via ${relayProtocol}` : protocol,
+    ...(relayProtocol ? { relayProtocol } : {}),
   }
 }
 

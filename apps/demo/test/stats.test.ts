@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { describePath, hopsOf } from '../src/path-hops.ts'
+import { describePath, explainPath, hopsOf } from '../src/path-hops.ts'
 import { candidateLines, type Pair, readPairs } from '../src/stats.ts'
 
 const NO_LINES = { local: [], remote: [] }
@@ -37,7 +37,7 @@ test('reads what Chromium reports: the transport names the selected pair', () =>
   expect(pairs.map(({ id }) => id)).toEqual(['P2', 'P1'])
   expect(pairs[0]).toEqual({
     id: 'P2',
-    local: { type: 'relay', address: '[2001:db8::1]:5', protocol: 'udp via tls' },
+    local: { type: 'relay', address: '[2001:db8::1]:5', protocol: 'udp via tls', relayProtocol: 'tls' },
     remote: { type: 'srflx', address: '192.0.2.1:6', protocol: 'udp' },
     state: 'succeeded',
     nominated: true,
@@ -78,6 +78,16 @@ test.each<[Pair['local']['type'], Pair['remote']['type'], string[]]>([
   const pair = { local: end(local), remote: end(remote) } as Pair
   expect(hopsOf(pair, 'node').map(({ kind }) => kind)).toEqual(kinds)
   expect(describePath(pair, 'node')).toMatch(/^This browser.*Node peer.*, over udp$/)
+})
+
+test.each<[Pair['local'], Pair['remote'], RegExp]>([
+  [end('host'), end('srflx'), /^Direct: .*no server/],
+  [{ ...end('relay'), relayProtocol: 'tls' }, end('srflx'), /^Relayed: this browser .* over TLS, .* cannot read/],
+  [{ ...end('relay'), relayProtocol: 'udp' }, end('relay'), /^Relayed: this browser .* over UDP, .* of the other side/],
+  [end('relay'), end('host'), /^Relayed: this browser reaches a relay server, which/],
+  [end('prflx'), end('relay'), /^Relayed: the other side uses a relay server/],
+])('in plain words, %j – %j', (local, remote, words) => {
+  expect(explainPath({ local, remote } as Pair)).toMatch(words)
 })
 
 test('without a pair, nobody pretends to know the path', () => {

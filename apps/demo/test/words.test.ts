@@ -10,6 +10,7 @@ test('an invitation survives the address bar', () => {
   const invitation = { room: 'kitchen-table', secret: 'a&b=c #d', stun: 'stun:stun.example.org:3478' }
   expect(readInvitation(writeInvitation(invitation))).toEqual(invitation)
   expect(readInvitation(writeInvitation({ room: 'r' }))).toEqual({ room: 'r' })
+  expect(readInvitation(writeInvitation({ room: 'r', relayOnly: true }))).toEqual({ room: 'r', relayOnly: true })
   expect(readInvitation('')).toBeUndefined()
   expect(readInvitation('#main')).toBeUndefined()
 })

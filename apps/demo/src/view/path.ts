@@ -1,9 +1,9 @@
 import { formatMilliseconds, shortAddress } from '../format.ts'
 import { drawPath, type Line } from '../path-drawing.ts'
-import { describePath, hopsOf, type PeerKind } from '../path-hops.ts'
+import { describePath, explainPath, hopsOf, type PeerKind } from '../path-hops.ts'
 import type { Phase } from '../session.ts'
 import type { Pair } from '../stats.ts'
-import { announce, byId, create } from './element.ts'
+import { announce, byId, create, setText } from './element.ts'
 
 /** Changes of the path that are listed. */
 const LONGEST = 6
@@ -12,6 +12,7 @@ const LONGEST = 6
 export class PathView {
   readonly #svg = byId<SVGSVGElement>('path-drawing')
   readonly #history = byId('path-history')
+  readonly #words = byId('path-words')
   readonly #card = byId('path')
   #selected: Pair | undefined
   #phase: Phase | undefined
@@ -29,6 +30,9 @@ export class PathView {
     this.#phase = phase
     this.#peer = peer
     if (pair) this.#remember(pair.id, wordsFor(pair))
+    const carries = phase === 'open' || phase === 'interrupted'
+    setText(this.#words, pair && carries ? explainPath(pair) : '')
+    this.#words.hidden = !pair || !carries
     this.#draw()
   }
 

@@ -4,6 +4,7 @@ import { byId } from './element.ts'
 export interface Extras {
   readonly secret?: string
   readonly stun?: string
+  readonly relayOnly?: boolean
 }
 
 export interface StartHandlers {
@@ -32,7 +33,8 @@ export class StartView {
 
 function extras(): Extras {
   const [secret, stun] = [fieldText('room-secret'), fieldText('room-stun')]
-  return { ...(secret ? { secret } : {}), ...(stun ? { stun } : {}) }
+  const relayOnly = byId<HTMLInputElement>('room-relay').checked
+  return { ...(secret ? { secret } : {}), ...(stun ? { stun } : {}), ...(relayOnly ? { relayOnly } : {}) }
 }
 
 function fieldText(id: string): string {
