@@ -32,7 +32,8 @@ Options
   --json           one JSON object per line on stdout
 
 Relays, for peers that cannot reach each other directly
-  --turn                  runs a TURN server (coturn, which must be installed) where floe listens
+  --turn                  runs a TURN server (coturn, which must be installed) where floe listens; on 127.0.0.1 it
+                          serves Chromium and terminals, Firefox wants it at an address of the network: --host
   --turn-port PORT        its UDP and TCP port, default 3478; 0 takes a free one
   --turn-ports MIN-MAX    UDP ports of the relayed addresses, default 49152-65535
   --turn-host NAME        how clients name it, default: the address where it listens
@@ -51,7 +52,7 @@ Examples
   floe serve --turn                             with a relay: try the demo's 'relay only', or connect --relay-only
   floe serve --host 0.0.0.0 --secret swordfish --turn --turn-ports 50000-50999 --external-ip 203.0.113.7
                                                 on a machine in a cloud; open UDP and TCP 3478, UDP 50000-50999
-  FLOE_TURN_SECRET=… floe serve --turn-server turns:turn.example.org:443?transport=tcp
+  FLOE_TURN_SECRET=… floe serve --turn-server 'turns:turn.example.org:443?transport=tcp'
                                                 with a coturn of yours, see docs/turn.md
   curl http://127.0.0.1:3000/healthz            how it is doing
 
