@@ -3,8 +3,8 @@ import { type Browser, chromium, type Page } from 'playwright'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { buildPage, type Product, startProduct } from './product.ts'
 
-/** So short that a page sees its credentials renewed within a second. */
-const LIFETIME_SECONDS = '2'
+/** So short that a page sees its credentials renewed within two seconds. */
+const LIFETIME_SECONDS = '3'
 
 let product: Product
 let browser: Browser

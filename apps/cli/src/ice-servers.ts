@@ -10,6 +10,9 @@ export interface IceServerChoice {
   readonly relayOnly: boolean
 }
 
+/** What one RTCIceServer may have, as signaling passes it on. */
+export const MAX_URLS = 8
+
 /** STUN servers, if any were named. */
 export function parseStunUrls(command: string, urls: readonly string[]): { urls: string[] }[] {
   for (const url of urls) {
@@ -17,6 +20,7 @@ export function parseStunUrls(command: string, urls: readonly string[]): { urls:
       throw usageError(`--stun wants a URL such as stun:stun.example.org:3478, not '${url}'.`, command)
     }
   }
+  if (urls.length > MAX_URLS) throw usageError(`--stun takes ${MAX_URLS} URLs: one or two are enough.`, command)
   return urls.length === 0 ? [] : [{ urls: [...urls] }]
 }
 

@@ -123,7 +123,8 @@ function announce(
     output.event('relaying', { urls: turn.urls }, `Relayed, where need be, by ${turn.urls.join(' ')}`)
   if (addressScope(address.address) === 'loopback') return
   const others = lanAddresses().map((ip) => `http://${ip}:${address.port || port}/`)
-  const warning = secret === undefined ? 'Everybody who can reach it may join; --secret keeps strangers out.' : ''
+  const may = turn === undefined ? 'join' : 'join and be relayed'
+  const warning = secret === undefined ? `Everybody who can reach it may ${may}; --secret keeps strangers out.` : ''
   output.event('exposed', { urls: others }, `From other machines: ${others.join(' ')}\n${warning}`.trimEnd())
 }
 

@@ -23,6 +23,10 @@ describe('whom a relay may send to', () => {
     expect(rules).not.toContain('denied-peer-ip=192.168.0.0-192.168.255.255')
   })
 
+  test('on loopback with a public address in front of it: this machine is off limits', () => {
+    expect(peerRules(['127.0.0.1'], OWN, true)).not.toContain('allow-loopback-peers')
+  })
+
   test('in private networks: those networks, not the others', () => {
     const rules = peerRules(['192.168.7.5', 'fd00::5'], OWN, false)
     expect(allowed(rules)).toEqual(['192.168.7.0-192.168.7.255', 'fd00::-fd00::ffff:ffff:ffff:ffff'])
@@ -55,8 +59,8 @@ test.each([
 ])('%s is %s', (network, range) => expect(rangeOf(network)).toBe(range))
 
 test('the configuration says where to listen, what to relay, and how the world sees it', () => {
-  const settings = { folder: '/tmp/x', ips: ['192.168.7.5'], port: 3478, secret: 'north', relayPorts: [50_000, 50_999] }
-  const lines = coturnConfig({ ...settings, relayPorts: [50_000, 50_999], externalIp: '203.0.113.7' }).split('\n')
+  const where = { folder: '/tmp/x', ips: ['192.168.7.5'], port: 3478, externalIp: '203.0.113.7' }
+  const lines = coturnConfig({ ...where, relayPorts: [50_000, 50_999], secret: 'north' }).split('\n')
   for (const line of [
     'listening-port=3478',
     'listening-ip=192.168.7.5',

@@ -133,7 +133,7 @@ describe('floe serve --turn', () => {
   })
 
   test('peers get new credentials before theirs expire, and expired ones open nothing', async () => {
-    await using floe = new Floe([...OWN_TURN, '--turn-lifetime', '2'])
+    await using floe = new Floe([...OWN_TURN, '--turn-lifetime', '3'])
     const address = String((await floe.event('listening')).url)
     await using room = await joinRoom(address, { room: 'den' })
     const first = room.iceServers

@@ -66,6 +66,7 @@ function begin(invitation: Invitation, expects: SessionOptions['expects']): void
   status.focus()
 }
 
+/** For the other side. That we go through a relay only is our business, and stays in our own address. */
 function linkTo({ room, secret, stun }: SessionOptions): string {
   const fields = { room, ...(secret ? { secret } : {}), ...(stun ? { stun } : {}) }
   return new URL(writeInvitation(fields), location.href).href

@@ -22,7 +22,7 @@ export interface IceServerSupply {
   readonly renewIn: number
 }
 
-/** A peer never holds credentials that are past the middle of their life: it may be offline when they are renewed. */
+/** New ones come in the middle of the life of credentials: a peer that is offline just then still has good ones. */
 const RENEW_AT = 0.5
 
 /** Of `renewIn`, in ms: a list that has expired already must not keep the server busy; what a timer can hold. */

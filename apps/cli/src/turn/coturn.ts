@@ -91,8 +91,9 @@ export class Coturn implements AsyncDisposable {
     await started(child)
     const watchdog = watch(child, folder)
     let answeredAt: number | undefined
-    child.once('exit', (code, signal) => {
-      watchdog.stdin?.end('done\n')
+    child.once('exit', () => watchdog.stdin?.end('done\n'))
+    // Not at its exit: its last words come after that.
+    child.once('close', (code, signal) => {
       if (answeredAt !== undefined) this.#ended(code, signal, performance.now() - answeredAt)
     })
     try {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { isIP } from 'node:net'
 import { parseTurnUri } from '@floe/stun'
 import { usageError } from '../failure.ts'
+import { MAX_URLS } from '../ice-servers.ts'
 import { parseInteger, parseSeconds } from '../options.ts'
 
 /** A coturn of our own, which `floe serve` runs beside itself. */
@@ -54,9 +55,6 @@ export interface TurnValues {
 
 /** Not on the command line, since that is for everybody on the machine to read. */
 const SECRET_VARIABLE = 'FLOE_TURN_SECRET'
-
-/** One RTCIceServer that signaling passes on takes as many. */
-const MAX_URLS = 8
 
 /** RFC 8656 §7.2 recommends the ports that IANA leaves to nobody in particular. */
 const RELAY_PORTS = '49152-65535'

@@ -41,7 +41,7 @@ const SPECIAL = [
  */
 export function peerRules(ips: readonly string[], own: readonly NetworkInterfaceInfo[], isPublic: boolean): string[] {
   const always = ['no-multicast-peers', ...LINK_LOCAL.map(denied)]
-  if (ips.every((ip) => addressScope(ip) === 'loopback')) return [...always, 'allow-loopback-peers']
+  if (!isPublic && ips.every((ip) => addressScope(ip) === 'loopback')) return [...always, 'allow-loopback-peers']
   const onInternet = isPublic || ips.some((ip) => addressScope(ip) === 'global')
   const networks = ips.map((ip) => {
     const cidr = onInternet ? undefined : own.find(({ address }) => address === ip)?.cidr

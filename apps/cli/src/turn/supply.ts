@@ -1,5 +1,7 @@
 /** The TURN servers of `floe serve`: its own or others, and credentials for them. */
+import { addressScope } from '@floe/ice'
 import { type IceServerOffer, issueTurnCredentials } from '@floe/signaling/server'
+import { usageError } from '../failure.ts'
 import type { Output } from '../output.ts'
 import { turnAddresses } from './addresses.ts'
 import { Coturn } from './coturn.ts'
@@ -24,11 +26,15 @@ export async function startTurn(options: TurnOptions, httpIp: string, output: Ou
 }
 
 async function own(
-  options: OwnTurn & TurnOptions,
+  options: OwnTurn & { readonly secret: string },
   httpIp: string,
   output: Output,
 ): Promise<{ urls: string[]; stop: () => Promise<void> }> {
   const { host, externalIp } = options
+  if ((host ?? externalIp) !== undefined && addressScope(httpIp) === 'loopback') {
+    // Whoever came in from outside would be let through to what trusts this machine alone.
+    throw usageError('--turn-host and --external-ip are for a server that others reach: see --host.', 'serve')
+  }
   const ips = await turnAddresses(httpIp)
   const coturn = await Coturn.start({ ...options, ips }, output)
   const hosts = host !== undefined ? [host] : externalIp !== undefined ? [externalIp] : ips
