@@ -185,7 +185,7 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   /**
-   * `false`: no path yet, or the peer's consent is lost. The bytes are not copied: leave them alone once sent.
+   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave them alone once sent.
    * Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
    */
   send(now: number, bytes: Uint8Array): boolean {
@@ -202,8 +202,7 @@ export class IceAgent implements Machine<AgentOutput> {
     pair.stats.bytesSent += bytes.length
     pair.stats.lastPacketSent = now
     this.#now = now
-    this.#transmit({ protocol: pair.local.protocol, local: pair.base, remote: pair.destination, bytes })
-    return true
+    return this.#transmit({ protocol: pair.local.protocol, local: pair.base, remote: pair.destination, bytes })
   }
 
   /**
@@ -376,7 +375,7 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   #emit(output: AgentOutput): void {
-    if (output.type === 'packet') return this.#transmit(output.packet)
+    if (output.type === 'packet') return void this.#transmit(output.packet)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
     if (output.type === 'gatheringstate') this.#state.gathering = output.state
@@ -384,10 +383,11 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   /** Onto the wire, or into the relay whose address it bears. */
-  #transmit(packet: Packet): void {
+  #transmit(packet: Packet): boolean {
     const { relays } = this.#sources
-    if (relays.carries(packet.local)) relays.transmit(this.#now, packet)
-    else this.#outbox.push({ type: 'packet', packet })
+    if (relays.carries(packet.local)) return relays.transmit(this.#now, packet)
+    this.#outbox.push({ type: 'packet', packet })
+    return true
   }
 
   #log(now: number, event: string, detail: string, reason: string | undefined): void {

@@ -12,7 +12,7 @@ export interface RelayOwner {
   onallocated(now: number, relay: Relay): void
   /** Its relayed addresses are gone. */
   onlost(now: number, relay: Relay, relayed: readonly Address[]): void
-  /** The first attempt has come to an end, or took too long to wait for. */
+  /** An attempt has come to an end, or the first one took too long to wait for. */
   onsettled(now: number): void
   /** The server refuses to relay to this IP address. */
   onrefused(now: number, relay: Relay, ip: string, reason: string): void
@@ -309,7 +309,6 @@ export class Relay {
 
   #settle(now: number): void {
     this.#deadline = Number.POSITIVE_INFINITY
-    if (this.#settled) return
     this.#settled = true
     this.#owner.onsettled(now)
   }
