@@ -2,8 +2,9 @@ import type { Address, Machine, Packet } from '@floe/stun'
 import { decode, isStun } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { isReachable } from './candidate.ts'
-import type { CandidatePair, Pair } from './candidate-pair.ts'
+import type { CandidatePair } from './candidate-pair.ts'
 import { Connectivity } from './connectivity.ts'
+import { DataPath } from './data-path.ts'
 import { TIMING } from './defaults.ts'
 import { IceError } from './error.ts'
 import type { LocalBase } from './gatherer.ts'
@@ -32,6 +33,7 @@ export class IceAgent implements Machine<AgentOutput> {
   readonly #sources: Sources
   readonly #outbox = new Outbox<AgentOutput>()
   readonly #generations: Generations
+  readonly #data: DataPath
   readonly #state: AgentState
   /** The time of the call under way: relays have timers that start when a packet leaves. */
   #now = 0
@@ -59,6 +61,13 @@ export class IceAgent implements Machine<AgentOutput> {
       policy: (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true),
       onpair: (now, pair) => this.#sources.permit(now, pair),
       onvalid: (now, pair) => this.#sources.bindChannel(now, pair),
+    })
+    this.#data = new DataPath({
+      generations: this.#generations,
+      path: this.#connectivity.path,
+      timing: this.#context.timing,
+      transmit: (packet) => this.#transmit(packet),
+      ondata: (bytes) => this.#outbox.push({ type: 'data', bytes }),
     })
     this.#sources = new Sources(this.#context, {
       generation: () => this.#generation,
@@ -190,19 +199,8 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   send(now: number, bytes: Uint8Array): boolean {
     this.#assertOpen()
-    if (bytes.length >= 20 && (bytes[0] as number) < 4 && isStun(bytes)) {
-      throw new IceError(
-        'ERR_ICE_ARGUMENT',
-        'These bytes are a STUN message: the peer would not pass them up. Frame your data differently',
-      )
-    }
-    const pair = this.#connectivity.path.selected
-    if (!pair) return false
-    pair.stats.packetsSent++
-    pair.stats.bytesSent += bytes.length
-    pair.stats.lastPacketSent = now
     this.#now = now
-    return this.#transmit({ protocol: pair.local.protocol, local: pair.base, remote: pair.destination, bytes })
+    return this.#data.send(now, bytes, this.#forgetDeadline)
   }
 
   /**
@@ -290,23 +288,9 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   #handleData(now: number, packet: Packet): boolean {
-    const pair = this.#pairOfData(packet)
-    if (!pair?.authenticated) return false
-    pair.stats.packetsReceived++
-    pair.stats.bytesReceived += packet.bytes.length
-    pair.stats.lastPacketReceived = now
-    this.#outbox.push({ type: 'data', bytes: packet.bytes })
-    if (this.state === 'disconnected') this.#progress(now)
-    return true
-  }
-
-  #pairOfData(packet: Packet): Pair | undefined {
-    const { local, remote } = packet
-    const { selected } = this.#connectivity.path
-    const isSelected =
-      selected?.base === local && selected.destination.port === remote.port && selected.destination.ip === remote.ip
-    if (isSelected) return selected
-    return this.#generations.find(packet)
+    const received = this.#data.receive(now, packet, this.role === 'controlled')
+    if (received === 'news') this.#progress(now)
+    return received !== undefined
   }
 
   #handleStun(now: number, packet: Packet): boolean {
@@ -318,9 +302,9 @@ export class IceAgent implements Machine<AgentOutput> {
       this.#connectivity.handleRequest(now, message, packet, generation)
     } else if (message.class === 'indication') {
       // RFC 8445 §11: a keepalive. Not authenticated, so it says no more than data does.
-      const pair = this.#pairOfData(packet)
+      const pair = this.#data.pairOf(packet)
       if (!pair?.authenticated || message.unknownRequired.length > 0) return false
-      pair.stats.lastPacketReceived = now
+      pair.heard(now)
     } else if (!this.#generation.gatherer.handleResponse(now, message, packet)) {
       if (!this.#connectivity.handleResponse(now, message, packet)) return false
     }
@@ -372,6 +356,10 @@ export class IceAgent implements Machine<AgentOutput> {
       if (this.#sources.hasWork) this.#sources.startNext(now)
       else this.#connectivity.sendOrdinary(now)
     }
+  }
+
+  readonly #forgetDeadline = () => {
+    this.#deadline = undefined
   }
 
   #emit(output: AgentOutput): void {

@@ -6,8 +6,8 @@ import type { Timing } from './defaults.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
 
-/** Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1. */
-export type CheckPurpose = 'check' | 'nomination' | 'consent'
+/** Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1; `probe`: is the path alive? */
+export type CheckPurpose = 'check' | 'nomination' | 'consent' | 'probe'
 
 /** What every check of one generation has in common. */
 export interface CheckCredentials {
@@ -63,7 +63,7 @@ export class Checks {
   send(now: number, request: CheckRequest): void {
     const { pair, role, tieBreaker, useCandidate, nomination, credentials, purpose } = request
     const { timing, random } = this.#context
-    const once = purpose === 'consent'
+    const once = purpose === 'consent' || purpose === 'probe'
     const transaction = new Transaction(now, {
       message: {
         method: 'binding',
@@ -90,7 +90,8 @@ export class Checks {
     const entry = { request, transaction, abandonAt: Number.POSITIVE_INFINITY }
     this.#outstanding.set(transaction.id, entry)
     pair.stats.requestsSent++
-    if (once) pair.stats.consentRequestsSent++
+    pair.askedAt ??= now
+    if (purpose === 'consent') pair.stats.consentRequestsSent++
     pair.stats.retransmissionsSent--
     this.#drain(now, entry)
   }

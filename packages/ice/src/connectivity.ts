@@ -210,13 +210,22 @@ export class Connectivity {
     const lost = this.path.takeExpired(now)
     if (lost) this.#revoke(now, lost, 'consent expired')
     if (this.path.takeSilent(now)) this.path.revalidate(now, this.#generation.checklist)
+    for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+    if (this.path.selected?.dead) this.#select(now)
     const due = this.path.takeConsentDue(now)
-    if (due && !this.#lite) this.#check(now, due, 'consent')
+    if (due && !this.#lite) this.#refresh(now, due)
     this.sendTriggered(now)
   }
 
   timeout(): number {
     return Math.min(this.#checks.timeout(), this.path.timeout())
+  }
+
+  /** The consent tick: the one wake-up of an idle agent, so all else that is asked regularly goes with it. */
+  #refresh(now: number, selected: Pair): void {
+    this.#check(now, selected, 'consent')
+    for (const pair of this.path.takeCompany(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+    this.#select(now)
   }
 
   #check(now: number, pair: Pair, purpose: CheckPurpose): void {
@@ -230,7 +239,7 @@ export class Connectivity {
     }
     if (!this.#connections.isReady(pair)) return this.#connections.open(now, pair)
     const nominates =
-      this.role === 'controlling' && (purpose === 'nomination' || (purpose === 'consent' && pair.nominated))
+      this.role === 'controlling' && (purpose === 'nomination' || (purpose !== 'check' && pair.nominated))
     if (purpose === 'nomination') pair.nomination = this.path.nomination.next()
     const rto = initialRto(pair, this.#context.timing, checklist.active)
     this.#context.log(now, purpose, () => `${pair.id} ${describePair(pair)}`)
@@ -279,7 +288,7 @@ export class Connectivity {
     if (fresh) {
       pair.stats.requestsReceived++
       pair.stats.responsesSent++
-      pair.stats.lastPacketReceived = now
+      pair.heard(now)
     }
     if (generation !== this.#generation || pair.revoked) return
     if (this.#lite) this.#validate(now, pair, pair.local, true)
@@ -305,21 +314,18 @@ export class Connectivity {
   #conclude(now: number, outcome: CheckOutcome): void {
     const { pair, purpose } = outcome.request
     if (outcome.result === 'timeout') {
-      if (purpose !== 'consent' && !this.#checks.isPending(pair, 'check'))
-        this.#fail(now, pair, `no answer to the ${purpose}`)
+      const isOwed = purpose === 'check' || purpose === 'nomination'
+      if (isOwed && !this.#checks.isPending(pair, 'check')) this.#fail(now, pair, `no answer to the ${purpose}`)
       return
     }
     pair.stats.responsesReceived++
-    pair.stats.lastPacketReceived = now
+    pair.heard(now)
     pair.authenticated = true
     const { message, roundTripTime } = outcome
     if (message.class === 'error') return this.#refused(now, outcome.request, message)
     const mapped = message.attributes.xorMappedAddress
     if (!mapped || message.unknownRequired.length > 0) return this.#fail(now, pair, 'the answer is not understood')
-    if (roundTripTime !== undefined) {
-      pair.roundTripTime = roundTripTime
-      pair.stats.totalRoundTripTime += roundTripTime
-    }
+    if (roundTripTime !== undefined) pair.measured(roundTripTime)
     pair.consentAt = now
     if (this.path.outlived && pair === this.path.selected) return
     if (purpose === 'nomination' && this.role === 'controlling')
@@ -384,15 +390,8 @@ export class Connectivity {
   #select(now: number): void {
     const { checklist } = this.#generation
     const best = this.path.best(now, checklist)
-    if (this.role === 'controlling' && best && !this.#lite && this.#wantsNomination(now, best))
-      this.#check(now, best, 'nomination')
+    const isDue = best && !best.nominated && !this.#checks.isPending(best, 'nomination')
+    if (isDue && this.role === 'controlling' && !this.#lite) this.#check(now, best, 'nomination')
     this.path.select(now, best)
-  }
-
-  #wantsNomination(now: number, best: Pair): boolean {
-    const { nominee } = this.path.nomination
-    if (nominee && nominee !== best && nominee.priority >= best.priority && this.path.isAlive(nominee, now))
-      return false
-    return !best.nominated && !this.#checks.isPending(best, 'nomination')
   }
 }
