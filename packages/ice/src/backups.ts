@@ -5,29 +5,31 @@ import { DIRECT, tierOf } from './preference.ts'
 
 /** What is asked beside the pair in use: pairs to fall back to, and better ones that did not work before. */
 export class Backups {
-  #round = 0
   #attempts = 0
   #attemptAt = Number.NEGATIVE_INFINITY
 
-  /** The best valid pair of each way out of here and of each address of the peer's, beside the selected one. */
+  /**
+   * The best valid pairs beside the selected one: first those that share neither network nor address with it, then those
+   * that share one, so that whatever dies leaves a path.
+   */
   of(checklist: Checklist, selected: Pair | undefined): Pair[] {
+    const valid = checklist.pairs.filter((pair) => pair !== selected && pair.state === 'succeeded' && !pair.revoked)
     const seen = new Set(selected ? waysOf(selected) : [])
     const backups: Pair[] = []
-    for (const pair of checklist.pairs) {
-      if (pair === selected || pair.state !== 'succeeded' || pair.revoked) continue
-      const ways = waysOf(pair)
-      if (ways.every((way) => seen.has(way)) && backups.length > 0) continue
-      for (const way of ways) seen.add(way)
-      backups.push(pair)
-      if (backups.length === LIMITS.backups) break
+    for (const fresh of [2, 1, 0]) {
+      for (const pair of valid) {
+        const ways = waysOf(pair)
+        if (backups.includes(pair) || ways.filter((way) => !seen.has(way)).length < fresh) continue
+        for (const way of ways) seen.add(way)
+        backups.push(pair)
+      }
     }
-    return backups
+    return backups.slice(0, LIMITS.backups)
   }
 
-  /** One backup for each consent tick, in turn: each keeps its consent (RFC 7675) and its round-trip time. */
+  /** One backup for each consent tick, the one that has waited longest: each keeps its consent (RFC 7675). */
   next(checklist: Checklist, selected: Pair | undefined): Pair | undefined {
-    const backups = this.of(checklist, selected)
-    return backups.length > 0 ? backups[this.#round++ % backups.length] : undefined
+    return this.of(checklist, selected).toSorted((a, b) => a.consentAt - b.consentAt)[0]
   }
 
   /** Failed pairs that would be better than the selected one: both ends try again, often at first, then less. */

@@ -64,6 +64,8 @@ export class Pair implements CandidatePair {
   smoothedRoundTripTime?: number
   /** How many samples that is made of. */
   roundTrips = 0
+  /** The peer seems not to hear us here: only an answer helps. */
+  doubtedAt: number | undefined
   /** When the first check was sent that nothing has been heard since of; undefined when there is none. */
   askedAt: number | undefined
   /** Usual time between two packets of the peer, milliseconds. */
@@ -78,8 +80,8 @@ export class Pair implements CandidatePair {
   /** How often it died, and until when nothing is moved back to it. */
   deaths = 0
   probationUntil = Number.NEGATIVE_INFINITY
-  /** A pair of lower priority was so much faster that data moved away from this one. */
-  outrun = false
+  /** When its first check succeeded. */
+  validAt = Number.POSITIVE_INFINITY
   /** Controlled: USE-CANDIDATE came before our own check had succeeded (RFC 8445 §7.3.1.5). */
   nominateWhenValid = false
   /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
@@ -125,11 +127,13 @@ export class Pair implements CandidatePair {
     this.updatePriority(role)
   }
 
-  /** An authenticated packet has come over it. */
-  heard(now: number): void {
+  /** An authenticated packet has come over it. `answered`: it shows that ours arrive too. */
+  heard(now: number, answered = false): void {
     const gap = now - this.stats.lastPacketReceived
     if (gap < LONGEST_GAP) this.meanGap += (gap - this.meanGap) / 8
     this.stats.lastPacketReceived = now
+    if (answered) this.doubtedAt = undefined
+    else if (this.doubtedAt !== undefined) return
     this.askedAt = undefined
     this.dead = false
   }

@@ -212,8 +212,10 @@ export class Connectivity {
     if (this.path.takeSilent(now)) this.path.revalidate(now, this.#generation.checklist)
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
     if (this.path.selected?.dead) this.#select(now)
+    const urgent = this.path.takeConsentUrgent(now)
+    if (urgent) this.#check(now, urgent, 'probe')
     const due = this.path.takeConsentDue(now)
-    if (due && !this.#lite) this.#refresh(now, due)
+    if (due) this.#refresh(now, due)
     this.sendTriggered(now)
   }
 
@@ -319,7 +321,7 @@ export class Connectivity {
       return
     }
     pair.stats.responsesReceived++
-    pair.heard(now)
+    pair.heard(now, true)
     pair.authenticated = true
     const { message, roundTripTime } = outcome
     if (message.class === 'error') return this.#refused(now, outcome.request, message)
@@ -345,6 +347,7 @@ export class Connectivity {
       this.#checks.cancel(now, pair)
       checklist.untrigger(pair)
       pair.state = 'succeeded'
+      pair.validAt = now
       pair.triggers = 0
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
       this.#onvalid(now, pair)

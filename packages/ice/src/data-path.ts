@@ -45,7 +45,7 @@ export class DataPath {
     const { path, ondata, timing } = this.#options
     const pair = this.pairOf(packet)
     if (!pair?.authenticated) return undefined
-    const isNews = pair.askedAt !== undefined || path.isSilent(pair, now)
+    const isNews = pair !== path.selected || pair.askedAt !== undefined || path.isSilent(pair, now)
     pair.stats.packetsReceived++
     pair.stats.bytesReceived += packet.bytes.length
     pair.heard(now)
@@ -53,7 +53,7 @@ export class DataPath {
     const before = pair.patience
     pair.patience = Liveness.patienceOf(pair, timing)
     ondata(packet.bytes)
-    if (isControlled && pair !== path.selected) path.followData(now, pair)
+    if (pair !== path.selected) path.heardElsewhere(now, pair, isControlled)
     return isNews || begins || pair.patience < before ? 'news' : 'expected'
   }
 

@@ -37,6 +37,9 @@ export const TIMING = {
   consentInterval: 5_000,
   /** Consent expires this long after the last authenticated response, RFC 7675 §5.1. Sending stops at once. */
   consentTimeout: 30_000,
+  /** Consent that is so old is asked for every `consentUrgency` ms until it is renewed: at 30 % loss six in a row get lost. */
+  consentAge: 12_000,
+  consentUrgency: 1_000,
   /** Silence of the selected pair, in both answers and data, that is reported as `disconnected`: two lost consent checks. */
   disconnectedTimeout: 10_000,
   /** A pair has traffic until so long after its last data packet. Only then is its silence worth a question. */
@@ -49,6 +52,8 @@ export const TIMING = {
   answerPatience: 150,
   /** Least time between the probes of a suspected pair; one round trip where that is longer. */
   probeInterval: 100,
+  /** Data of the peer's on another path casts doubt on this one, so often at most. */
+  doubtInterval: 500,
   /** Unanswered probes after which a pair counts as dead: at 10 % loss each way that is wrong once in 800 suspicions. */
   deadlyProbes: 4,
   /** Between the probes of a dead pair, until it counts as disconnected. */
@@ -91,7 +96,7 @@ export const LIMITS = {
   /** Relays of one agent: server addresses times interfaces. Each is an allocation on somebody's server. */
   relays: 16,
   /** Valid pairs kept warm beside the selected one. */
-  backups: 4,
+  backups: 3,
   /** Failed pairs that are tried again at a time while data takes a worse path. */
   upgrades: 8,
   /** Interfaces that a relay is made from, for each TURN/UDP server: one in use and one to fall back to. */

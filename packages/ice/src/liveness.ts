@@ -55,7 +55,7 @@ export class Liveness {
   timeout(): number {
     const pair = this.#pair
     if (!pair) return Number.POSITIVE_INFINITY
-    if (pair.askedAt === undefined) return this.#quietUntil(pair)
+    if (pair.askedAt === undefined) return pair.doubtedAt ?? this.#quietUntil(pair)
     const { deadlyProbes, probeInterval, deadInterval, disconnectedTimeout } = this.#timing
     const rtt = pair.smoothedRoundTripTime ?? this.#timing.rto
     const patience = Math.max(this.#timing.answerPatience, 2 * rtt)

@@ -5,7 +5,7 @@ import { Consent } from './consent.ts'
 import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
-import { isBetter, isFaster } from './preference.ts'
+import { isBetter } from './preference.ts'
 
 /** Which pair carries data, whether it is alive, and what takes its place. */
 export class Path {
@@ -27,7 +27,7 @@ export class Path {
   constructor(context: Context, lite: boolean) {
     this.#context = context
     this.#lite = lite
-    this.#consent = new Consent(context.timing, context.random)
+    this.#consent = new Consent(context.timing, context.random, !lite)
     this.#liveness = new Liveness(context.timing)
   }
 
@@ -55,13 +55,17 @@ export class Path {
     const usable = checklist.pairs.filter((pair) => pair.state === 'succeeded' && this.#consent.isFresh(pair, now))
     const alive = usable.filter((pair) => !pair.dead)
     const heard = alive.filter((pair) => !this.isSilent(pair, now))
-    const [pool = []] = [heard, alive, usable].filter(({ length }) => length > 0)
-    const mayCompete = now >= this.#movedAt + timing.holdAfterMove
     // What the two sides have agreed on stays, and without an agreement what is in use.
     const incumbent = this.nomination.nominee ?? this.#selected
-    let best = pool.find((pair) => pair === incumbent)
+    let best = heard.find((pair) => pair === incumbent)
+    // In its place comes what has answered the last question: at the death of a path all backups are asked.
+    const answered = best ? heard : heard.filter(({ askedAt }) => askedAt === undefined)
+    const [pool = []] = [answered, heard, alive, usable].filter(({ length }) => length > 0)
+    const since = best ? this.#movedAt : now
+    // Data goes over the twin already.
+    best ??= pool.find((pair) => pair === this.#twin)
     for (const pair of pool) {
-      if (!best || (isBetter(pair, best, timing, mayCompete) && !isOnProbation(pair, now))) best = pair
+      if (!best || (isBetter(now, pair, best, timing, since) && !isOnProbation(pair, now))) best = pair
     }
     return best
   }
@@ -91,11 +95,15 @@ export class Path {
     return true
   }
 
-  /** Controlled: the peer's data has come over another valid pair. Nomination before data, but life before both. */
-  followData(now: number, pair: Pair): void {
+  /**
+   * The peer's data has come over another pair: perhaps it does not hear us over the selected one, so that is asked. The
+   * controlled side moves there where it has doubts of its own: nomination before data, but life before both.
+   */
+  heardElsewhere(now: number, pair: Pair, isControlled: boolean): void {
     const selected = this.#selected
     if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.#consent.isFresh(pair, now)) return
-    if (!selected.dead && !this.#liveness.suspects) return
+    if (now >= (selected.doubtedAt ?? this.#movedAt) + this.#context.timing.doubtInterval) selected.doubtedAt = now
+    if (!isControlled || (!selected.dead && !this.#liveness.suspects)) return
     this.nomination.follow(pair)
     this.#set(now, pair, 'the peer’s data has moved here')
   }
@@ -156,12 +164,17 @@ export class Path {
     const step = this.#lite ? undefined : this.#liveness.step(now)
     if (!step || !selected) return []
     if (step === 'dead') return this.#bury(now, selected)
-    if (wasSuspected || !this.#liveness.suspects) return [selected]
-    const backups = this.backups.of(checklist, selected)
-    this.#twin = backups.find((pair) => this.isAlive(pair, now)) ?? backups.find((pair) => !pair.dead)
+    if (!this.#liveness.suspects) return [selected]
+    const backups = this.backups.of(checklist, selected).filter(({ dead }) => !dead)
+    this.#twin = backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
+    if (wasSuspected) return [selected]
     this.#twinUntil = now + this.#context.timing.twinFor
     this.#context.log(now, 'suspect', () => selected.id, 'no answer on the selected pair')
     return [selected, ...backups]
+  }
+
+  takeConsentUrgent(now: number): Pair | undefined {
+    return this.#consent.takeUrgent(now)
   }
 
   takeConsentDue(now: number): Pair | undefined {
@@ -206,7 +219,6 @@ export class Path {
     const before = this.#selected
     if (pair === before) return
     if (before) before.selected = false
-    if (before && isFaster(pair, before, this.#context.timing)) before.outrun = true
     pair.selected = true
     this.#selected = pair
     this.#outlived = false

@@ -13,14 +13,14 @@ export const DIRECT = 3
 
 /**
  * Whether data should move from one working pair to another. Tiers first; then the round trip, where the difference is
- * worth a move and `mayCompete` (not just after another move); then ICE's priority, which counts until a round trip has
- * spoken against it.
+ * worth a move and the last one (`movedAt`) is some time ago; then ICE's priority, of a pair that has turned valid since:
+ * which of two proven pairs has the higher number is no reason to move.
  */
-export function isBetter(a: Pair, b: Pair, timing: Timing, mayCompete: boolean): boolean {
+export function isBetter(now: number, a: Pair, b: Pair, timing: Timing, movedAt: number): boolean {
   const tiers = tierOf(a) - tierOf(b)
   if (tiers !== 0) return tiers > 0
-  if (isFaster(a, b, timing)) return mayCompete
-  return a.priority > b.priority && !a.outrun && !isFaster(b, a, timing)
+  if (isFaster(a, b, timing)) return now >= movedAt + timing.holdAfterMove
+  return a.priority > b.priority && a.validAt >= movedAt && !isFaster(b, a, timing)
 }
 
 /** By at least 10 ms and 15 %, over averages of at least three samples each. */
