@@ -1,10 +1,9 @@
-import type { LinkQuality } from './link.ts'
-import type { NatBehavior } from './nat.ts'
+import type { LinkQuality, NatBehavior } from '../topology/behavior.ts'
+import type { Placement } from '../topology/placement.ts'
 import { Random } from './random.ts'
 import { reachability, type Verdict } from './reachability.ts'
 import type { Scenario } from './scenario.ts'
 import type { StunServerOptions } from './stun-server.ts'
-import type { Placement } from './world.ts'
 
 /** Milliseconds in which two peers that can meet must have met, in the worst weather that is drawn. */
 const LIMIT = 30_000

@@ -1,7 +1,9 @@
 import { type Address, decode, encode, newTransactionId } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
-import { type Dependence, MAPPING_TIMEOUT, type NatBehavior } from './nat.ts'
-import { Network, Realm, Router, type Socket } from './network.ts'
+import type { Dependence, NatBehavior } from '../topology/behavior.ts'
+import { MAPPING_TIMEOUT } from './nat.ts'
+import { Network, Realm, type Socket } from './network.ts'
+import { Router } from './router.ts'
 import { STUN_PORT, StunServer } from './stun-server.ts'
 
 const DEPENDENCES = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
+import type { LinkQuality } from '../topology/behavior.ts'
 import { Clock } from './clock.ts'
-import { type LinkQuality, REORDER_DELAY } from './link.ts'
-import { Network, Realm, Router } from './network.ts'
+import { REORDER_DELAY } from './link.ts'
+import { Network, Realm } from './network.ts'
 import { Random } from './random.ts'
+import { Router } from './router.ts'
 
 test('time passes only when nothing is left to do before, and equal times keep their order', () => {
   const clock = new Clock()
@@ -63,7 +65,7 @@ test('packets of one link: latency, loss, duplication, reordering', () => {
     [2, 27],
   ])
   expect(arrivals({ loss: 1 }, 50)).toEqual([])
-  expect(arrivals({ down: true }, 50)).toEqual([])
+  expect(arrivals({ drops: 'all' }, 50)).toEqual([])
   expect(arrivals({ duplicate: 1 }, 2).map(([n]) => n)).toEqual([0, 0, 1, 1])
   const half = arrivals({ loss: 0.5 }, 400).length
   expect(half).toBeGreaterThan(150)

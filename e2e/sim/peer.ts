@@ -70,7 +70,11 @@ export class Peer {
     this.name = host.name
     this.#options = options
     this.#random = host.network.random.fork(`peer ${host.name}`)
-    this.agent = new IceAgent({ log: true, random: this.#random.fork('agent').bytes, ...agentOptions })
+    this.agent = new IceAgent({
+      log: host.network.trace.enabled,
+      random: this.#random.fork('agent').bytes,
+      ...agentOptions,
+    })
     for (const { ip } of host.attachments) this.#bind(ip)
   }
 
@@ -181,7 +185,7 @@ export class Peer {
     if (output.type === 'packet') return this.#send(output.packet)
     if (output.type === 'data') return this.#take(output.bytes)
     this.events.push({ time: this.now, output })
-    this.host.network.trace.note(this.now, this.name, describeOutput(output))
+    this.host.network.trace.note(this.now, this.name, () => describeOutput(output))
     if (output.type === 'candidate') this.oncandidate?.(output.candidate)
   }
 
@@ -225,8 +229,7 @@ export class Peer {
     if (Number.isNaN(deadline)) throw new Error(`${this.name}: timeout() is NaN`)
     if (this.#wake && this.#wake.time <= deadline) return
     this.#wake?.cancel()
-    this.#wake =
-      deadline === Number.POSITIVE_INFINITY ? undefined : this.host.network.clock.at(deadline, () => this.#onWake())
+    this.#wake = deadline === Number.POSITIVE_INFINITY ? undefined : this.host.at(deadline, () => this.#onWake())
   }
 
   #onWake() {

@@ -1,9 +1,10 @@
+import type { LinkQuality } from '../topology/behavior.ts'
+import type { Placement } from '../topology/placement.ts'
 import { assertAgreement } from './invariants.ts'
-import type { LinkQuality } from './link.ts'
 import type { Peer } from './peer.ts'
 import type { SignalingOptions } from './signaling.ts'
 import type { StunServerOptions } from './stun-server.ts'
-import { type Placement, simulate } from './world.ts'
+import { simulate } from './world.ts'
 
 /** Two agents somewhere on the test internet that want to meet: all of it is data, so that it can be drawn at random. */
 export interface Scenario {

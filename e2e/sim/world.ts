@@ -1,27 +1,13 @@
-import type { FirewallPolicy } from './firewall.ts'
+import type { Address } from '@floe/stun'
+import type { NatBehavior } from '../topology/behavior.ts'
+import type { Placement } from '../topology/placement.ts'
 import { assertQuietAfterClose, assertStatesLegal, assertUnverifiedBounded } from './invariants.ts'
-import type { LinkQuality } from './link.ts'
-import type { NatBehavior } from './nat.ts'
-import { type Host, Network, Realm, Router } from './network.ts'
+import { type Attachment, type Host, Network, Realm } from './network.ts'
 import { Peer, type PeerOptions } from './peer.ts'
 import { RawPeer, type RawPeerOptions } from './raw-peer.ts'
+import { Router } from './router.ts'
 import { Signaling, type SignalingOptions } from './signaling.ts'
 import { StunServer, type StunServerOptions } from './stun-server.ts'
-
-/** Where a host stands. Left out: on the open internet, over a perfect wire. */
-export interface Placement {
-  /** The home router's NAT. */
-  readonly nat?: NatBehavior
-  /** A second NAT between home and internet. Homes that name the same carrier stand behind the same one. */
-  readonly carrier?: { readonly name: string; readonly nat: NatBehavior }
-  readonly firewall?: FirewallPolicy
-  /** Hosts with the same name share one LAN and its router, which the first of them describes. */
-  readonly lan?: string
-  readonly link?: LinkQuality
-  /** The host's own address, when the test cares. */
-  readonly ip?: string
-  readonly family?: 4 | 6
-}
 
 /** A test internet with its inhabitants, built by a few calls. Everything follows from `seed`. */
 export class World {
@@ -32,9 +18,9 @@ export class World {
   readonly routers = new Map<string, Router>()
   #places = 0
 
-  constructor(seed: number) {
+  constructor(seed: number, traced = true) {
     this.seed = seed
-    this.network = new Network(seed)
+    this.network = new Network(seed, traced)
   }
 
   get now(): number {
@@ -50,7 +36,13 @@ export class World {
 
   /** An agent on a host with one address per placement. */
   peer(name: string, placements: Placement | readonly Placement[] = {}, options: PeerOptions = {}): Peer {
-    const peer = new Peer(this.host(name, placements), { servers: this.servers, ...options })
+    const host = this.host(name, placements)
+    const mapped = new Map<string, Address[]>()
+    const base = (ip: string) => ({ ...(mapped.has(ip) && { mapped: mapped.get(ip)! }), ...options.base?.(ip) })
+    const peer = new Peer(host, { servers: this.servers, ...options, base })
+    for (const [index, { portMapping }] of [placements].flat().entries()) {
+      if (portMapping) mapped.set(host.attachments[index]!.ip, this.#mapPort(peer, host.attachments[index]!))
+    }
     this.peers.push(peer)
     return peer
   }
@@ -61,11 +53,14 @@ export class World {
 
   host(name: string, placements: Placement | readonly Placement[] = {}): Host {
     const host = this.network.host(name)
-    for (const placement of [placements].flat()) {
-      const { realm, ip } = this.#place(name, placement)
-      host.attach(realm, placement.ip ?? ip, placement.link)
-    }
+    for (const placement of [placements].flat()) this.attach(host, placement)
     return host
+  }
+
+  /** Gives a host one more address. */
+  attach(host: Host, placement: Placement): Attachment {
+    const { realm, ip } = this.#place(host.name, placement)
+    return host.attach(realm, placement.ip ?? ip, placement.link)
   }
 
   /** Joins two peers by signaling and lets both gather. */
@@ -104,31 +99,44 @@ export class World {
     assertQuietAfterClose(this)
   }
 
+  /** The realm of a placement, and an address in it. */
   #place(name: string, placement: Placement): { realm: Realm; ip: string } {
-    const { nat, firewall, lan, carrier, family = 4 } = placement
+    const { nat, nat64, firewall, lan, router, carrier, family = nat64 ? 6 : 4 } = placement
     const place = ++this.#places
-    if (!nat && !firewall && lan === undefined) {
+    if (!nat && !nat64 && !firewall && lan === undefined && router === undefined) {
       return { realm: this.network.internet, ip: family === 6 ? `2001:db8::${place}` : `203.0.113.${place}` }
     }
-    const key = lan ?? `home${this.routers.size + 1} of ${name}`
+    const key = lan ?? `${router ?? `home${this.routers.size + 1}`} of ${name}`
     const outside = carrier ? this.#carrier(carrier).inside : this.network.internet
-    const router = this.routers.get(key) ?? this.#router(key, outside, nat, firewall)
+    const box = this.routers.get(key) ?? this.#router(key, outside, placement)
     const n = [...this.routers.keys()].indexOf(key) + 1
-    const ip = family === 6 ? `2001:db8:${n}::${place}` : nat ? `10.0.${n}.${place}` : `203.0.113.${100 + place}`
-    return { realm: router.inside, ip }
+    const ip = family === 6 ? `2001:db8:${n}::${place}` : box.nat ? `10.0.${n}.${place}` : `203.0.113.${100 + place}`
+    return { realm: box.inside, ip }
   }
 
   #carrier({ name, nat }: { name: string; nat: NatBehavior }): Router {
-    return this.routers.get(name) ?? this.#router(name, this.network.internet, nat)
+    return this.routers.get(name) ?? this.#router(name, this.network.internet, { nat })
   }
 
-  #router(key: string, outside: Realm, nat?: NatBehavior, firewall?: FirewallPolicy): Router {
+  #router(key: string, outside: Realm, { nat, nat64, firewall }: Placement): Router {
     const n = this.routers.size + 1
     const externalIp = outside === this.network.internet ? `198.51.100.${n}` : `100.64.0.${n}`
-    const options = { ...(nat && { nat, externalIp }), ...(firewall && { firewall }) }
+    const options = {
+      ...(nat && { nat }),
+      ...(nat64 && { nat64 }),
+      ...((nat ?? nat64) && { externalIp }),
+      ...(firewall && { firewall }),
+    }
     const router = new Router(key, new Realm(this.network, key), outside, options)
     this.routers.set(key, router)
     return router
+  }
+
+  #mapPort(peer: Peer, attachment: Attachment): Address[] {
+    const router = [...this.routers.values()].find(({ inside }) => inside === attachment.realm)
+    if (!router?.nat) throw new Error(`There is no NAT before ${attachment.ip} that could map a port`)
+    const { nat } = router
+    return peer.sockets.filter(({ address }) => address.ip === attachment.ip).map(({ address }) => nat.map(address))
   }
 }
 

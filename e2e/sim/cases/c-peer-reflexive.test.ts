@@ -1,8 +1,8 @@
 import { LIMITS, parseCandidate } from '@floe/ice'
 import { formatAddress } from '@floe/stun'
 import { expect, test } from 'vitest'
+import type { NatBehavior } from '../../topology/behavior.ts'
 import { assertAgreement } from '../invariants.ts'
-import type { NatBehavior } from '../nat.ts'
 import { pairTypes } from '../scenario.ts'
 import { simulate } from '../world.ts'
 
