@@ -1,5 +1,5 @@
 import { isIPv6, isStun } from '@floe/stun'
-import type { LinkQuality } from '../topology/behavior.ts'
+import type { LinkQuality, LossBursts } from '../topology/behavior.ts'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
 import type { Datagram } from './trace.ts'
@@ -19,7 +19,9 @@ export class Link {
   readonly #clock: Clock
   readonly #random: Random
   #lastArrival = 0
-  #inBurst = false
+  /** A change is due at once: whoever looks first ends an imagined burst of before. */
+  #inBurst = true
+  #nextChange = 0
 
   constructor(clock: Clock, random: Random, quality: LinkQuality) {
     this.#clock = clock
@@ -44,9 +46,15 @@ export class Link {
     if (drops === 'data' && !isStun(datagram.bytes)) return 'data black hole'
     if (mtu !== undefined && sizeOf(datagram) > mtu) return `larger than ${mtu}`
     if (this.#random.chance(loss)) return 'random loss'
-    if (bursts === undefined) return undefined
-    this.#inBurst = this.#inBurst ? !this.#random.chance(bursts.end) : this.#random.chance(bursts.begin)
-    return this.#inBurst && this.#random.chance(bursts.loss) ? 'burst loss' : undefined
+    return bursts && this.#isBurst(bursts) && this.#random.chance(bursts.loss) ? 'burst loss' : undefined
+  }
+
+  #isBurst({ every, lasting }: LossBursts): boolean {
+    while (this.#nextChange <= this.#clock.now) {
+      this.#inBurst = !this.#inBurst
+      this.#nextChange += this.#random.exponential(this.#inBurst ? lasting : every)
+    }
+    return this.#inBurst
   }
 
   #arrival(): number {

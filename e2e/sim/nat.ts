@@ -83,8 +83,10 @@ export class Nat {
     return { source: hairpin === 'external' ? external : internal, destination: reached }
   }
 
-  /** A static mapping: whoever sends to the returned endpoint reaches `internal`, unfiltered. */
+  /** A static mapping, made once: whoever sends to the returned endpoint reaches `internal`, unfiltered. */
   map(internal: Address): Address {
+    const known = this.#static.byInternal.get(formatAddress(internal))
+    if (known) return known
     let { port } = internal
     while (this.#static.byPort.has(port)) port++
     const external = { ip: this.#externalIp, port }

@@ -19,9 +19,8 @@ export class Network {
   readonly hosts: Host[] = []
   #datagrams = 0
 
-  /** `traced: false` records nothing: searches run faster so, and replay what fails. */
-  constructor(seed: number, traced = true) {
-    this.trace = new Trace(traced)
+  constructor(seed: number, trace = new Trace()) {
+    this.trace = trace
     this.random = new Random(seed)
     this.internet = new Realm(this, 'internet')
   }

@@ -15,12 +15,15 @@ import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import type { StunServer } from './stun-server.ts'
 
+/** A STUN server as the host's resolver names it. */
+export type ServerAddress = Pick<StunServer, 'address' | 'url'>
+
 export type PeerOptions = Partial<AgentOptions> & {
-  readonly servers?: readonly StunServer[]
+  readonly servers?: readonly ServerAddress[]
   /** Local port on every address; without it an ephemeral one each. */
   readonly port?: number
   /** Extra fields of the local base made for an address: rank, hostname, mapped. */
-  readonly base?: (ip: string) => Partial<LocalBase>
+  readonly base?: (ip: string, port: number) => Partial<LocalBase>
 }
 
 /** Data from the other side, with the path it took: the ground truth about which pair is in use. */
@@ -78,7 +81,7 @@ export class Peer {
     for (const { ip } of host.attachments) this.#bind(ip)
   }
 
-  get servers(): readonly StunServer[] {
+  get servers(): readonly ServerAddress[] {
     return this.#options.servers ?? []
   }
 
@@ -116,7 +119,7 @@ export class Peer {
   }
 
   gather() {
-    const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip) }))
+    const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
     const servers = this.servers.map(({ address, url }) => ({ scheme: 'stun', address, url }) as const)
     this.call((agent) => agent.gather(this.now, bases, servers))
   }

@@ -1,13 +1,15 @@
-import type { Address } from '@floe/stun'
+import { type Address, isIPv4 } from '@floe/stun'
 import type { NatBehavior } from '../topology/behavior.ts'
 import type { Placement } from '../topology/placement.ts'
+import type { ServerPlan, SignalingPlan } from '../topology/scenario.ts'
 import { assertQuietAfterClose, assertStatesLegal, assertUnverifiedBounded } from './invariants.ts'
 import { type Attachment, type Host, Network, Realm } from './network.ts'
-import { Peer, type PeerOptions } from './peer.ts'
+import { Peer, type PeerOptions, type ServerAddress } from './peer.ts'
 import { RawPeer, type RawPeerOptions } from './raw-peer.ts'
-import { Router } from './router.ts'
-import { Signaling, type SignalingOptions } from './signaling.ts'
+import { Router, synthesized } from './router.ts'
+import { Signaling } from './signaling.ts'
 import { StunServer, type StunServerOptions } from './stun-server.ts'
+import type { Trace } from './trace.ts'
 
 /** A test internet with its inhabitants, built by a few calls. Everything follows from `seed`. */
 export class World {
@@ -16,33 +18,56 @@ export class World {
   readonly peers: Peer[] = []
   readonly servers: StunServer[] = []
   readonly routers = new Map<string, Router>()
+  /** The routers of addresses whose ports they map. */
+  readonly #mapping = new Map<string, Router>()
   #places = 0
 
-  constructor(seed: number, traced = true) {
+  constructor(seed: number, trace?: Trace) {
     this.seed = seed
-    this.network = new Network(seed, traced)
+    this.network = new Network(seed, trace)
   }
 
   get now(): number {
     return this.network.clock.now
   }
 
-  stunServer(options: Partial<StunServerOptions> = {}): StunServer {
+  stunServer({ family = 4, ...options }: Partial<StunServerOptions> & ServerPlan = {}): StunServer {
     const n = this.servers.length + 1
-    const server = new StunServer(this.network, `stun${n}`, { ip: `192.0.2.${n}`, ...options })
+    const ip = family === 6 ? `2001:db8:ffff::${n}` : `192.0.2.${n}`
+    const server = new StunServer(this.network, `stun${n}`, { ip, ...options })
     this.servers.push(server)
     return server
+  }
+
+  /** The servers as this host's resolver gives them: behind NAT64, IPv4 ones have synthesized addresses too (RFC 6147). */
+  serversFor(host: Host): readonly ServerAddress[] {
+    const nat64 = host.attachments.some(({ realm }) => this.#routerOf(realm)?.nat64)
+    if (!nat64) return this.servers
+    return this.servers.flatMap(({ address, url }) => {
+      const { ip, port } = address
+      return isIPv4(ip)
+        ? [
+            { address, url },
+            { address: { ip: synthesized(ip), port }, url },
+          ]
+        : [{ address, url }]
+    })
+  }
+
+  /** Where the outside reaches this endpoint by a mapping that its router has been asked for. */
+  mapped({ ip, port }: Address): Address | undefined {
+    const router = this.#mapping.get(ip)
+    return router?.nat?.map({ ip, port })
   }
 
   /** An agent on a host with one address per placement. */
   peer(name: string, placements: Placement | readonly Placement[] = {}, options: PeerOptions = {}): Peer {
     const host = this.host(name, placements)
-    const mapped = new Map<string, Address[]>()
-    const base = (ip: string) => ({ ...(mapped.has(ip) && { mapped: mapped.get(ip)! }), ...options.base?.(ip) })
-    const peer = new Peer(host, { servers: this.servers, ...options, base })
-    for (const [index, { portMapping }] of [placements].flat().entries()) {
-      if (portMapping) mapped.set(host.attachments[index]!.ip, this.#mapPort(peer, host.attachments[index]!))
+    const base = (ip: string, port: number) => {
+      const mapped = this.mapped({ ip, port })
+      return { ...(mapped && { mapped: [mapped] }), ...options.base?.(ip, port) }
     }
+    const peer = new Peer(host, { servers: this.serversFor(host), ...options, base })
     this.peers.push(peer)
     return peer
   }
@@ -59,19 +84,23 @@ export class World {
 
   /** Gives a host one more address. */
   attach(host: Host, placement: Placement): Attachment {
-    const { realm, ip } = this.#place(host.name, placement)
-    return host.attach(realm, placement.ip ?? ip, placement.link)
+    const place = this.#place(host.name, placement)
+    const { realm } = place
+    const ip = placement.ip ?? place.ip
+    const router = this.#routerOf(realm)
+    if (placement.portMapping && router) this.#mapping.set(ip, router)
+    return host.attach(realm, ip, placement.link)
   }
 
   /** Joins two peers by signaling and lets both gather. */
-  connect(first: Peer, second: Peer, options: SignalingOptions = {}): Signaling {
+  connect(first: Peer, second: Peer, options: SignalingPlan = {}): Signaling {
     const signaling = this.signaling(first, second, options)
     signaling.start()
     return signaling
   }
 
   /** The same, not started yet. */
-  signaling(first: Peer, second: Peer, options: SignalingOptions = {}): Signaling {
+  signaling(first: Peer, second: Peer, options: SignalingPlan = {}): Signaling {
     return new Signaling(this.network.clock, first, second, options)
   }
 
@@ -94,6 +123,7 @@ export class World {
 
   /** What must hold in every run whatever it was about. Closes all peers. */
   finish() {
+    for (const { host } of this.peers) host.resume()
     assertUnverifiedBounded(this.peers)
     assertStatesLegal(this.peers)
     assertQuietAfterClose(this)
@@ -132,26 +162,26 @@ export class World {
     return router
   }
 
-  #mapPort(peer: Peer, attachment: Attachment): Address[] {
-    const router = [...this.routers.values()].find(({ inside }) => inside === attachment.realm)
-    if (!router?.nat) throw new Error(`There is no NAT before ${attachment.ip} that could map a port`)
-    const { nat } = router
-    return peer.sockets.filter(({ address }) => address.ip === attachment.ip).map(({ address }) => nat.map(address))
+  #routerOf(realm: Realm): Router | undefined {
+    return [...this.routers.values()].find(({ inside }) => inside === realm)
   }
 }
 
 /** Steps of the trace that a failure shows. */
 const TRACE_LINES = 150
 
-/** Runs `body` in a fresh world, then the invariants; a failure carries the seed and the last steps of the trace. */
-export function simulate<T>(seed: number, body: (world: World) => T): T {
-  const world = new World(seed)
+/**
+ * Runs `body` in a fresh world, then the invariants. A failure carries the seed and the last steps of the trace, unless
+ * the caller has brought a trace to read.
+ */
+export function simulate<T>(seed: number, body: (world: World) => T, trace?: Trace): T {
+  const world = new World(seed, trace)
   try {
     const result = body(world)
     world.finish()
     return result
   } catch (error) {
-    if (!(error instanceof Error)) throw error
+    if (!(error instanceof Error) || trace) throw error
     error.message += `\n\nseed ${seed}, virtual time ${world.now} ms\n${world.network.trace.format(TRACE_LINES)}`
     throw error
   }

@@ -72,9 +72,11 @@ export interface LinkQuality {
   readonly drops?: 'all' | 'data'
 }
 
-/** Gilbert–Elliott: per packet, the chance that a burst begins or ends, and the loss within one. */
+/** Gilbert–Elliott in time: bursts begin and end at random, and within one packets are lost with this probability. */
 export interface LossBursts {
-  readonly begin: number
-  readonly end: number
+  /** Mean milliseconds between two bursts. */
+  readonly every: number
+  /** Mean milliseconds that one lasts. */
+  readonly lasting: number
   readonly loss: number
 }
