@@ -119,7 +119,7 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[] = [], complete = true): void {
     this.#assertOpen()
-    for (const base of bases) if (!this.#bases.includes(base)) this.#bases.push(base)
+    this.#bases.push(...bases.filter(({ address }) => !this.#bases.some((one) => sameAddress(one.address, address))))
     for (const server of servers) if (!this.#servers.includes(server)) this.#servers.push(server)
     this.#gatherEnds = complete
     this.#gather(now, bases, servers)
