@@ -86,9 +86,11 @@ export class Connectivity {
     checklist.reprioritise(this.role)
   }
 
-  /** Drops every pair of a base that is gone. */
+  /** Drops every pair of a base that is gone, also the one of the generation before that is still in use. */
   removeBase(now: number, gone: (pair: Pair) => boolean): void {
-    for (const pair of this.#generation.checklist.remove(gone)) {
+    const { selected, outlived } = this.path
+    const old = selected && outlived && gone(selected) ? [selected] : []
+    for (const pair of [...this.#generation.checklist.remove(gone), ...old]) {
       this.#checks.forget(pair)
       this.path.drop(now, pair)
     }
