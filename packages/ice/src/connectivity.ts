@@ -125,20 +125,23 @@ export class Connectivity {
       // Chromium's new ports try the credentials of before the restart first. An answer would make it send data there.
       return this.#context.log(now, 'request-dropped', () => from(packet), 'an old generation learns no new address')
     }
-    if (!this.#settleRole(now, message, packet, generation)) return
-    this.#responder.success(message, packet, generation.localKey)
     const { username = '', priority = 0, useCandidate = false, nomination } = message.attributes
     const remoteUsernameFragment = username.slice(username.indexOf(':') + 1)
-    const check: EarlyCheck = {
-      remoteUsernameFragment,
-      local: packet.local,
-      remote: { ip: packet.remote.ip, port: packet.remote.port },
-      priority,
-      useCandidate,
-      nomination,
+    const { local, remote } = packet
+    const source = { ip: remote.ip, port: remote.port }
+    const check: EarlyCheck = { remoteUsernameFragment, local, remote: source, priority, useCandidate, nomination }
+    const early = generation.remote?.usernameFragment !== remoteUsernameFragment
+    if (!early && (this.#pairOf(now, generation, check)?.revoked ?? true)) {
+      // An answer would make the peer believe, or go on believing (RFC 7675), in a path that this side will never use.
+      return this.#context.log(now, 'request-dropped', () => from(packet), 'no pair for it, or none with consent')
     }
-    if (generation.remote?.usernameFragment === remoteUsernameFragment) this.#learn(now, generation, check, true)
-    else generation.holdCheck(check)
+    // A refused check still shows where the peer is, and where a NAT gives our 487 another source port than the check
+    // went to (RFC 8445 §7.2.5.2.1) only a check of ours can tell the peer about the roles.
+    const agreed = this.#settleRole(now, message, packet, generation)
+    if (agreed) this.#responder.success(message, packet, generation.localKey)
+    else if (this.#lite) return
+    if (early) generation.holdCheck(check)
+    else this.#learn(now, generation, agreed ? check : { ...check, useCandidate: false }, true)
   }
 
   /** The peer's parameters have come: what it has sent before counts now. */
