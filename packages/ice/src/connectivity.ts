@@ -166,7 +166,10 @@ export class Connectivity {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
     const lost = this.path.takeExpired(now)
     if (lost) this.#revoke(now, lost, 'consent expired')
-    if (this.path.takeSilent(now)) this.#revalidate(now)
+    if (this.path.takeSilent(now)) {
+      this.#revalidate(now)
+      this.#select(now)
+    }
     const due = this.path.takeConsentDue(now)
     if (due && !this.#lite) this.#check(now, due, 'consent')
     this.sendTriggered(now)
@@ -362,8 +365,8 @@ export class Connectivity {
   /** The selected pair is silent or lost: every other path is tried again, in the usual order and pace. */
   #revalidate(now: number): void {
     for (const pair of this.#generation.checklist.pairs) {
-      const stale = pair.state === 'succeeded' && pair !== this.path.selected && !this.path.isAlive(pair, now)
-      if (stale) pair.state = 'waiting'
+      const trusted = this.path.isAlive(pair, now) && this.path.hasConsent(pair, now)
+      if (pair.state === 'succeeded' && pair !== this.path.selected && !trusted) pair.state = 'waiting'
     }
   }
 

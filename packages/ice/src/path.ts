@@ -34,7 +34,7 @@ export class Path {
 
   /** The best pair of the checklist to send on: alive before silent, then by priority. */
   best(now: number, checklist: Checklist): Pair | undefined {
-    const usable = (pair: Pair) => pair.state === 'succeeded' && this.#consent.isFresh(pair, now)
+    const usable = (pair: Pair) => pair.state === 'succeeded' && this.hasConsent(pair, now)
     return checklist.best((pair) => usable(pair) && this.isAlive(pair, now)) ?? checklist.best(usable)
   }
 
@@ -67,6 +67,11 @@ export class Path {
   /** Anything has come over the pair within `disconnectedTimeout`. */
   isAlive(pair: Pair, now: number): boolean {
     return now < pair.stats.lastPacketReceived + this.#context.timing.disconnectedTimeout
+  }
+
+  /** RFC 7675: the peer has answered on it not too long ago, so that data may be sent. */
+  hasConsent(pair: Pair, now: number): boolean {
+    return this.#consent.isFresh(pair, now)
   }
 
   /** The pair failed or is gone. */
