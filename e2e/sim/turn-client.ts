@@ -90,7 +90,7 @@ export class TurnClient {
         this.received.push({ time: this.now, peer, relayed, text: new TextDecoder().decode(bytes) })
       } else {
         this.events.push({ time: this.now, output })
-        this.host.network.trace.note(this.now, this.host.name, JSON.stringify(output))
+        this.host.network.trace.note(this.now, this.host.name, () => JSON.stringify(output))
       }
     }
   }

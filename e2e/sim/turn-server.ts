@@ -10,7 +10,7 @@ import {
   newTransactionId,
   type Packet,
 } from '@floe/stun'
-import type { LinkQuality } from './link.ts'
+import type { LinkQuality } from '../topology/behavior.ts'
 import type { Host, Network, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import { STUN_PORT } from './stun-server.ts'

@@ -1,8 +1,7 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
-import { verifyIntegrity } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
-import { describePair, describePath } from './candidate-pair.ts'
+import { describePair } from './candidate-pair.ts'
 import type { CheckCredentials, CheckOutcome, CheckPurpose } from './check.ts'
 import { Checks, initialRto } from './check.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
@@ -11,7 +10,7 @@ import type { PairingOptions } from './pairing.ts'
 import { Pairing } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
-import { Responder } from './responder.ts'
+import { Requests } from './requests.ts'
 import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
 
@@ -30,7 +29,7 @@ export class Connectivity {
   readonly path: Path
   readonly #context: Context
   readonly #checks: Checks
-  readonly #responder: Responder
+  readonly #requests: Requests
   readonly #connections: TcpConnections
   readonly #role: Role
   readonly #lite: boolean
@@ -49,8 +48,15 @@ export class Connectivity {
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
     this.#connections = new TcpConnections(context)
-    this.#responder = new Responder(context)
     this.path = new Path(context, options.lite)
+    this.#requests = new Requests(context, {
+      lite: options.lite,
+      role: this.#role,
+      pairing: this.#pairing,
+      current: () => this.#generation,
+      onrole: (now, reason) => this.#switchedRole(now, reason),
+      onchecked: (now, pair, check, fresh) => this.#checked(now, pair, check, fresh),
+    })
   }
 
   get role(): IceRole {
@@ -148,52 +154,14 @@ export class Connectivity {
     for (let pair = checklist.takeUrgent(); pair; pair = checklist.takeUrgent()) this.#check(now, pair, 'check')
   }
 
-  /** `generation`: the one whose local ufrag the request names; an old one is answered on its own pairs, and nothing else. */
+  /** `generation`: the one whose local ufrag the request names. */
   handleRequest(now: number, message: DecodedMessage, packet: Packet, generation: Generation): void {
-    if (!verifyIntegrity(message, generation.localKey)) {
-      return this.#context.log(
-        now,
-        'request-dropped',
-        () => describePath(packet),
-        'MESSAGE-INTEGRITY is missing or wrong',
-      )
-    }
-    if (message.unknownRequired.length > 0) {
-      return this.#responder.error(message, packet, generation.localKey, 420, 'Unknown Attribute')
-    }
-    if (generation !== this.#generation && !generation.checklist.find(packet)) {
-      // Chromium's new ports try the credentials of before the restart first. An answer would make it send data there.
-      return this.#context.log(
-        now,
-        'request-dropped',
-        () => describePath(packet),
-        'an old generation learns no new address',
-      )
-    }
-    if (!this.#settleRole(now, message, packet, generation)) return
-    this.#responder.success(message, packet, generation.localKey)
-    const { username = '', priority = 0, useCandidate = false, nomination } = message.attributes
-    const remoteUsernameFragment = username.slice(username.indexOf(':') + 1)
-    const check: EarlyCheck = {
-      remoteUsernameFragment,
-      protocol: packet.protocol,
-      local: packet.local,
-      remote: { ip: packet.remote.ip, port: packet.remote.port },
-      priority,
-      useCandidate,
-      nomination,
-    }
-    if (generation.remote?.usernameFragment === remoteUsernameFragment) this.#learn(now, generation, check, true)
-    else generation.holdCheck(check)
+    this.#requests.handle(now, message, packet, generation)
   }
 
   /** The peer's parameters have come: what it has sent before counts now. */
   replayEarlyChecks(now: number): void {
-    const generation = this.#generation
-    for (const check of generation.takeEarlyChecks()) {
-      if (check.remoteUsernameFragment === generation.remote?.usernameFragment)
-        this.#learn(now, generation, check, false)
-    }
+    this.#requests.replay(now, this.#generation)
     this.sendTriggered(now)
   }
 
@@ -209,9 +177,10 @@ export class Connectivity {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
     const lost = this.path.takeExpired(now)
     if (lost) this.#revoke(now, lost, 'consent expired')
-    if (this.path.takeSilent(now)) this.path.revalidate(now, this.#generation.checklist)
+    const isSilent = this.path.takeSilent(now)
+    if (isSilent) this.path.revalidate(now, this.#generation.checklist)
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
-    if (this.path.selected?.dead) this.#select(now)
+    if (isSilent || this.path.selected?.dead) this.#select(now)
     const urgent = this.path.takeConsentUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
     const due = this.path.takeConsentDue(now)
@@ -259,32 +228,15 @@ export class Connectivity {
     })
   }
 
-  /** RFC 8445 §7.3.1.1. `false`: the request was answered with 487. A lite agent never switches. */
-  #settleRole(now: number, message: DecodedMessage, packet: Packet, generation: Generation): boolean {
-    if (generation !== this.#generation || !generation.remote) return true
-    const before = this.role
-    const verdict =
-      this.#lite && message.attributes.iceControlled !== undefined ? 'reject' : this.#role.receive(message.attributes)
-    if (verdict === 'agree') return true
-    if (verdict === 'reject') {
-      this.#context.log(now, 'role-conflict', () => `stays ${before}`, `the peer claims to be ${before} too`)
-      this.#responder.error(message, packet, generation.localKey, 487, 'Role Conflict')
-      return false
-    }
-    this.#switchedRole(now, 'the peer won the tie-break')
-    return true
-  }
-
   #switchedRole(now: number, reason: string): void {
     this.#generation.checklist.reprioritise(this.role)
     this.#context.log(now, 'role', () => this.role, reason)
     this.#context.emit({ type: 'role', role: this.role })
   }
 
-  /** An authenticated check teaches a candidate, a pair, and what the peer wants. RFC 8445 §7.3.1.3 to §7.3.1.5. */
-  #learn(now: number, generation: Generation, check: EarlyCheck, fresh: boolean): void {
-    const pair = this.#pairing.pairOf(now, generation, check, this.role)
-    if (!pair) return
+  /** An authenticated check of the peer's teaches that the pair is there, and what the peer wants. RFC 8445 §7.3.1.4, §7.3.1.5. */
+  #checked(now: number, pair: Pair, check: EarlyCheck, fresh: boolean): void {
+    const { checklist } = this.#generation
     pair.authenticated = true
     if (pair.local.tcpType === 'passive') this.#connections.adopt(pair)
     if (fresh) {
@@ -292,12 +244,12 @@ export class Connectivity {
       pair.stats.responsesSent++
       pair.heard(now)
     }
-    if (generation !== this.#generation || pair.revoked) return
+    if (pair.revoked || !checklist.pairs.includes(pair)) return
     if (this.#lite) this.#validate(now, pair, pair.local, true)
     // Two NATs that give each check a new port can make two agents chase each other: this ends it.
     else if (pair.state !== 'succeeded' && pair.triggers < this.#context.timing.Rc) {
       if (pair.state === 'in-progress') this.#checks.cancel(now, pair)
-      generation.checklist.trigger(pair)
+      checklist.trigger(pair)
     }
     if (this.role === 'controlled') {
       if (check.useCandidate) this.#nominatedByPeer(now, pair, check.nomination)

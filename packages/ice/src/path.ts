@@ -152,8 +152,8 @@ export class Path {
   /** The selected pair is silent or lost: every other path is tried again, in the usual order and pace. */
   revalidate(now: number, checklist: Checklist): void {
     for (const pair of checklist.pairs) {
-      const stale = pair.state === 'succeeded' && pair !== this.#selected && this.isSilent(pair, now)
-      if (stale) pair.state = 'waiting'
+      const isTrusted = !this.isSilent(pair, now) && this.#consent.isFresh(pair, now)
+      if (pair.state === 'succeeded' && pair !== this.#selected && !isTrusted) pair.state = 'waiting'
     }
   }
 
