@@ -31,7 +31,7 @@ describe('on the wire', () => {
   })
 
   test.each<[Partial<AllocationOptions>, Attributes]>([
-    [{ families: [4, 6] }, { additionalAddressFamily: 6 }],
+    [{ families: [4, 6] }, { additionalAddressFamily: 6, ssodaAddressFamily: 6 }],
     [{ families: [6] }, { requestedAddressFamily: 6 }],
     [{ lifetime: 61_001 }, { lifetime: 62 }],
     [{ dontFragment: true }, { dontFragment: true }],
