@@ -1,7 +1,9 @@
 /** Our Allocation against coturn, over real sockets. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
 import type { Address } from '@floe/stun'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Coturn, startCoturn } from '../coturn/coturn.ts'
 import { RealClient, type Transport } from '../coturn/real-client.ts'
 
@@ -59,7 +61,7 @@ describe.each([
     await talk(both, 20)
     const from = coturn.log.length
     await Promise.all([both.a.close(), both.b.close()])
-    await coturn.logged(/(refreshed, realm=<floe.test>, username=<user>, lifetime=0\n.*){2}/s, 5_000, from)
+    await coturn.logged(/(refreshed, realm=<floe.test>, username=<user>, lifetime=0\b.*){2}/s, 5_000, from)
   })
 })
 
@@ -185,6 +187,24 @@ describe('a coturn of its own', () => {
     const next = await RealClient.open(server, 'udp')
     await next.allocate()
     await next.close()
+  })
+
+  test('as the README of @floe/turn has it', async () => {
+    await using server = await startCoturn()
+    const readme = readFileSync(new URL('../../packages/turn/README.md', import.meta.url), 'utf8')
+    const example = /```ts\n(.*?)```/s.exec(readme)![1]!
+    const here = example.replace('192.0.2.1', server.ip).replace('3478', `${server.port}`)
+    const directory = mkdtempSync(join(import.meta.dirname, '.readme-'))
+    const log = vi.spyOn(console, 'log').mockReturnValue()
+    try {
+      writeFileSync(join(directory, 'example.ts'), here)
+      await import(join(directory, 'example.ts'))
+      await server.logged(/lifetime=0\b/)
+      expect(log.mock.calls).toEqual([['peers reach me at', [{ ip: server.ip, port: expect.any(Number) }]]])
+    } finally {
+      log.mockRestore()
+      rmSync(directory, { recursive: true })
+    }
   })
 
   test('over its quota: 486, and what to do', async () => {
