@@ -126,6 +126,22 @@ describe('RFC 8016 mobility', () => {
       { mobility },
     ))
 
+  test('closed on the way: the server keeps nothing', () =>
+    scene(
+      { mobility: true },
+      (it) => {
+        const { world, server, client } = it
+        establish(it)
+        const next = client.bind()
+        client.call((allocation, now) => allocation.move(now, next.address))
+        client.call((allocation, now) => allocation.close(now))
+        world.run(HOUR / 60)
+        expect(server.allocations).toEqual([])
+        expect(client.types.at(-1)).toBe('released')
+      },
+      { mobility },
+    ))
+
   test('without a ticket the caller is told', () =>
     scene(
       {},

@@ -179,7 +179,7 @@ export class Allocation implements Machine<AllocationOutput> {
 
   handlePacket(now: number, packet: Packet): boolean {
     if (!sameAddress(packet.remote, this.server) || !sameAddress(packet.local, this.#exchanges.local)) return false
-    if (this.#state === 'new' || this.#state === 'ended') return false
+    if (packet.protocol !== this.#options.protocol || this.#state === 'new' || this.#state === 'ended') return false
     this.#now = now
     if (isChannelData(packet.bytes)) {
       this.#handleChannelData(packet.bytes)
@@ -278,8 +278,9 @@ export class Allocation implements Machine<AllocationOutput> {
 
   /** RFC 8656 §8.1: a lifetime of zero. Whatever the answer, we have said it. */
   #release(now: number): void {
+    const attributes = { lifetime: 0, ...(this.#moving && this.#ticket && { mobilityTicket: this.#ticket }) }
     this.#exchanges.clear()
-    this.#exchanges.request(now, 'refresh', { lifetime: 0 }, () => this.#end({ type: 'released' }))
+    this.#exchanges.request(now, 'refresh', attributes, () => this.#end({ type: 'released' }))
   }
 
   #fail(code: number, reason: string): void {

@@ -154,6 +154,7 @@ describe('is not ours', () => {
     expect(script.deliver(good, { remote: { ...server, port: 3479 } })).toBe(false)
     expect(script.deliver(good, { remote: peer })).toBe(false)
     expect(script.deliver(good, { local: { ...local, port: 1 } })).toBe(false)
+    expect(script.deliver(good, { protocol: 'tcp' })).toBe(false)
     expect(script.deliver(Uint8Array.of(22, 254, 253, 0))).toBe(false)
     expect(script.deliver(new Uint8Array(0))).toBe(false)
     for (const kind of ['request', 'success', 'error'] as const) {
@@ -298,12 +299,17 @@ describe('bounds', () => {
     expect(script.do((allocation, now) => allocation.send(now, { ip: '198.19.0.1', port: 1 }, bytes))).toBe(false)
   })
 
-  test('of requests under way', () => {
+  test('of requests under way, and a refresh waits for none of them', () => {
     const script = new Script().allocate()
     for (let i = 0; i < 50; i++) script.do((allocation, now) => allocation.createPermission(now, `198.18.0.${i}`))
     expect(script.count('createPermission')).toBe(LIMITS.requests)
     script.answer('createPermission')
     expect(script.count('createPermission')).toBe(LIMITS.requests + 1)
+    script.runTo(15_000)
+    for (let i = 50; i < 90; i++) script.do((allocation, now) => allocation.createPermission(now, `198.18.0.${i}`))
+    script.now = 540_000
+    script.do((allocation, now) => allocation.handleTimeout(now))
+    expect(script.count('refresh')).toBeGreaterThan(0)
   })
 
   test('of channel numbers: each is one peer’s until five minutes after it has surely ended (RFC 8656 §12)', () => {
