@@ -10,6 +10,7 @@ packages=(
   nftables    # NATs and firewalls between namespaces
   conntrack   # to look at a kernel NAT's table, and to empty it
   coturn      # a STUN and TURN server that somebody else wrote
+  openssl     # certificates for TLS servers in tests
 )
 
 missing=()
