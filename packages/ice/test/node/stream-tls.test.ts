@@ -206,6 +206,23 @@ describe.skipIf(whyNoProxies)(`through a real proxy ${whyNoProxies ?? ''}`, () =
     expect(await stranger.failure()).toMatch(/^the proxy localhost:\d+: nobody that this machine trusts/)
   })
 
+  test('what comes in one piece with the proxy’s answer belongs to the stream, in front of what follows', async () => {
+    // No proxy can be made to cut its answer so each time.
+    await using coalescing = await StreamServer.listen((socket) => {
+      socket.once('data', () => {
+        socket.write(Buffer.from('HTTP/1.1 200 OK\r\n\r\n\0\x01\xc8\0', 'latin1'))
+        socket.write(Buffer.of(1, 0xc9))
+      })
+    })
+    const owner = new Owner()
+    connect(
+      { remote: { ip: 'turn.test', port: 80 }, proxy: parseProxy(`http://127.0.0.1:${coalescing.address.port}`) },
+      owner,
+    )
+    await owner.until(({ packets }) => packets.length === 2)
+    expect(owner.packets.map(({ bytes }) => [...bytes])).toEqual([[0xc8], [0xc9]])
+  })
+
   test('close() in the middle of the tunnel’s making leaves no handle', async () => {
     await using silent = await StreamServer.listen((socket) => socket.pause())
     const owner = new Owner()
