@@ -4,6 +4,7 @@ import { assertAgreement, betterPair, Violation } from './invariants.ts'
 import { type Expectation, expectationOf } from './oracle.ts'
 import { describePair, type Peer } from './peer.ts'
 import type { Verdict } from './reachability.ts'
+import { watchRoles } from './role-watch.ts'
 import { endOfFaults, type Session, stage } from './scenario.ts'
 import type { Trace } from './trace.ts'
 import { simulate, type World } from './world.ts'
@@ -17,6 +18,13 @@ export interface Outcome {
   readonly states: readonly [a: string, b: string]
   /** Datagrams that both agents sent until then. */
   readonly packets: number
+}
+
+export interface JudgeOptions {
+  /** Takes down what happens. Without one a failure carries the end of its own. */
+  readonly trace?: Trace
+  /** Does something to the world before anybody lives in it. */
+  readonly prepare?: (world: World) => void
 }
 
 /** Milliseconds after the connection in which better pairs may still take over, and after which they must have. */
@@ -39,12 +47,17 @@ export function runScenario(scenario: Scenario, trace?: Trace): Outcome {
 }
 
 /** The same for any scenario, and holds the agents to what the oracle expects of them. Throws `Violation`. */
-export function judge(scenario: Scenario, trace?: Trace): Outcome & { readonly expected: Verdict } {
+export function judge(
+  scenario: Scenario,
+  { trace, prepare }: JudgeOptions = {},
+): Outcome & { readonly expected: Verdict } {
   const expectation = expectationOf(scenario)
   return simulate(
     scenario.seed,
     (world) => {
+      prepare?.(world)
       const session = stage(world, scenario)
+      for (const peer of [session.a, session.b]) watchRoles(peer)
       const expected = expectation.meet
       if (scenario.faults?.length) return { ...survive(world, scenario, session, expectation), expected }
       const outcome = connect(world, scenario, session)
