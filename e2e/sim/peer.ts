@@ -61,6 +61,8 @@ export class Peer {
   readonly #options: PeerOptions
   readonly #random: Random
   readonly #sockets = new Map<Address, Socket>()
+  /** To TURN servers, by the names that the agent gave them. */
+  readonly #connections = new Map<Address, Socket>()
   readonly #heardFrom = new Set<string>()
   #wake: Appointment | undefined
   #handling: Packet | undefined
@@ -186,16 +188,35 @@ export class Peer {
 
   #perform(output: AgentOutput) {
     if (output.type === 'packet') return this.#send(output.packet)
+    if (output.type === 'connect') return this.#connect(output)
+    if (output.type === 'disconnect') return this.#disconnect(output.local)
     if (output.type === 'data') return this.#take(output.bytes)
     this.events.push({ time: this.now, output })
     this.host.network.trace.note(this.now, this.name, () => describeOutput(output))
     if (output.type === 'candidate') this.oncandidate?.(output.candidate)
   }
 
+  /** The driver's answer comes later, never from inside. There is no TCP here: what asks for it hears so. */
+  #connect({ local, protocol }: Extract<AgentOutput, { type: 'connect' }>) {
+    const { clock } = this.host.network
+    const ip = this.host.attachments.find((attachment) => attachment.ip === local.ip)?.ip
+    if (protocol !== 'udp' || ip === undefined) {
+      return void clock.after(0, () => this.call((agent) => agent.disconnected(this.now, local, 'not to be had here')))
+    }
+    const socket = this.host.bind(ip, undefined, (packet) => this.#receive({ ...packet, local }))
+    this.#connections.set(local, socket)
+    clock.after(0, () => this.call((agent) => agent.connected(this.now, local)))
+  }
+
+  #disconnect(local: Address) {
+    this.#connections.get(local)?.close()
+    this.#connections.delete(local)
+  }
+
   #send({ local, remote, bytes }: Packet) {
-    const socket = this.#sockets.get(local)
+    const socket = this.#sockets.get(local) ?? this.#connections.get(local)
     if (socket === undefined) {
-      throw new Error(`${this.name} sends from ${formatAddress(local)}, which is none of the objects given to gather()`)
+      throw new Error(`${this.name} sends from ${formatAddress(local)}, which is no base and no connection of its`)
     }
     this.packetsSent++
     if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
@@ -269,6 +290,8 @@ function describeOutput(output: AgentOutput): string {
       return `· ${output.entry.event}: ${output.entry.detail}${output.entry.reason ? ` (${output.entry.reason})` : ''}`
     case 'packet':
     case 'data':
+    case 'connect':
+    case 'disconnect':
       return `${output.type}`
   }
 }
