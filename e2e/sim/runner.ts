@@ -1,6 +1,7 @@
 import type { Fault } from '../topology/fault.ts'
+import type { Placement } from '../topology/placement.ts'
 import type { Scenario } from '../topology/scenario.ts'
-import { assertAgreement, betterPair, Violation } from './invariants.ts'
+import { assertAgreement, assertPriorities, betterPair, Violation } from './invariants.ts'
 import { type Expectation, expectationOf } from './oracle.ts'
 import { describePair, type Peer } from './peer.ts'
 import type { Verdict } from './reachability.ts'
@@ -74,7 +75,7 @@ function connect(world: World, scenario: Scenario, session: Session): Outcome {
   const connectedAfter = both ? world.now : Number.POSITIVE_INFINITY
   if (both) {
     settle(world, session, SETTLE)
-    assertBestPair(world, session)
+    assertBestPair(world, scenario, session)
   }
   return outcomeOf(session, connectedAfter)
 }
@@ -197,15 +198,23 @@ function settleAfterFaults(world: World, session: Session, { unharmed, patience 
 }
 
 /** Better pairs may be on their way a little longer. */
-function assertBestPair(world: World, { a, b }: Session) {
+function assertBestPair(world: World, scenario: Scenario, { a, b }: Session) {
+  const equal = haveEqualRoundTrips(scenario)
   for (const peer of [a, b]) {
-    if (world.runUntil(() => betterPair(peer) === undefined, SETTLE_AT_LAST)) continue
-    const [used, better] = [peer.selected!, betterPair(peer)!]
+    if (world.runUntil(() => betterPair(peer, equal) === undefined, SETTLE_AT_LAST)) continue
+    const [used, better] = [peer.selected!, betterPair(peer, equal)!]
     throw new Violation('best pair', `${peer.name} uses ${describePair(used)}, and ${describePair(better)} works too`)
   }
 }
 
+/** No two paths differ in their round trips, so that these are no reason to prefer one. */
+function haveEqualRoundTrips({ a, b, link }: Scenario): boolean {
+  const ownLinks = [a, b].flat().some((placement: Placement) => placement.link !== undefined)
+  return !ownLinks && !link?.jitter && !link?.reorder
+}
+
 function outcomeOf({ a, b }: Session, connectedAfter: number): Outcome {
+  assertPriorities([a, b])
   const packets = a.packetsSent + b.packetsSent
   return { connectedAfter, a: pairTypes(a), b: pairTypes(b), states: [a.state, b.state] as const, packets }
 }
