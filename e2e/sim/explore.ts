@@ -1,7 +1,7 @@
 import type { Scenario } from '../topology/scenario.ts'
 import { Violation } from './invariants.ts'
 import type { Verdict } from './reachability.ts'
-import { judge } from './runner.ts'
+import { type JudgeOptions, judge } from './runner.ts'
 import { Trace } from './trace.ts'
 
 export interface Failure {
@@ -11,16 +11,16 @@ export interface Failure {
   readonly error: Error
 }
 
-/** Why the scenario fails; `undefined` when all holds. `trace` takes down what happens; default: nobody does. */
-export function failureOf(scenario: Scenario, trace = new Trace(false)): Failure | undefined {
-  const result = judged(scenario, trace)
+/** Why the scenario fails; `undefined` when all holds. Nothing is traced unless a trace is given. */
+export function failureOf(scenario: Scenario, options: JudgeOptions = {}): Failure | undefined {
+  const result = judged(scenario, options)
   return typeof result === 'string' ? undefined : result
 }
 
 /** What was expected and held, or what failed. */
-function judged(scenario: Scenario, trace: Trace): Verdict | Failure {
+function judged(scenario: Scenario, options: JudgeOptions): Verdict | Failure {
   try {
-    return judge(scenario, trace).expected
+    return judge(scenario, { trace: new Trace(false), ...options }).expected
   } catch (error) {
     if (!(error instanceof Error)) throw error
     return { scenario, invariant: error instanceof Violation ? error.invariant : 'throws', error }
@@ -33,6 +33,7 @@ export interface Exploration {
   readonly draw: (seed: number) => Scenario
   /** Called with each failure; `true` ends the search. Default: go on. */
   readonly onfailure?: (failure: Failure) => boolean
+  readonly prepare?: JudgeOptions['prepare']
   /** Asked before each seed: `true` ends the search. */
   readonly ended?: () => boolean
 }
@@ -47,13 +48,13 @@ export interface Explored {
 }
 
 /** Judges one scenario per seed. */
-export function explore({ from, count, draw, onfailure, ended }: Exploration): Explored {
+export function explore({ from, count, draw, onfailure, prepare, ended }: Exploration): Explored {
   const failures: Failure[] = []
   const start = performance.now()
   const verdicts = { must: 0, cannot: 0, perhaps: 0 }
   let done = 0
   while (done < count && !ended?.()) {
-    const result = judged(draw(from + done), new Trace(false))
+    const result = judged(draw(from + done), { ...(prepare && { prepare }) })
     done++
     if (typeof result === 'string') verdicts[result]++
     else {

@@ -115,13 +115,31 @@ export function assertAgreement(world: Stage, a: Peer, b: Peer) {
 }
 
 /**
- * Of the pairs that work, the one that is better than the selected one by RFC 8445 §6.1.2.3 as it is written there: the
- * side that decides leaves none.
+ * Of the pairs that work, one that the side that decides should have preferred to the selected one: it relays nothing, or,
+ * where round trips say nothing, it has the higher priority.
  */
-export function betterPair(peer: Peer): CandidatePair | undefined {
+export function betterPair(peer: Peer, equalRoundTrips: boolean): CandidatePair | undefined {
   const { selected } = peer
   if (!selected || peer.agent.role !== 'controlling') return undefined
-  return peer.agent.checklist.find((pair) => pair.state === 'succeeded' && rank(peer, pair) > rank(peer, selected))
+  return peer.agent.checklist.find((pair) => {
+    if (pair.state !== 'succeeded') return false
+    if (isRelayed(pair) !== isRelayed(selected)) return isRelayed(selected)
+    return equalRoundTrips && rank(peer, pair) > rank(peer, selected)
+  })
+}
+
+export function isRelayed({ local, remote }: CandidatePair): boolean {
+  return local.type === 'relay' || remote.type === 'relay'
+}
+
+/** Pairs are ordered by RFC 8445 §6.1.2.3 as it is written there, whatever the agent's own formula is. */
+export function assertPriorities(peers: readonly Peer[]) {
+  for (const peer of peers) {
+    for (const pair of peer.agent.checklist) {
+      if (pair.priority === rank(peer, pair)) continue
+      throw new Violation('priorities', `${describePair(pair)} has ${pair.priority}, not ${rank(peer, pair)}`)
+    }
+  }
 }
 
 function rank({ agent }: Peer, { local, remote }: CandidatePair): bigint {

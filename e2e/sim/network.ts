@@ -8,6 +8,12 @@ import { type Datagram, Trace } from './trace.ts'
 /** Looks at every datagram as its sender emits it; a returned string is the reason to drop it. */
 export type Rule = (datagram: Datagram, sender: Host) => string | undefined
 
+/** Sees every datagram as it leaves a host and as it reaches a socket. */
+export interface Observer {
+  sent(datagram: Datagram, sender: Host): void
+  delivered(datagram: Datagram, receiver: Host): void
+}
+
 /** The test internet: a clock, a trace, and realms of addresses that routers join. All randomness comes from one seed. */
 export class Network {
   readonly clock = new Clock()
@@ -16,6 +22,7 @@ export class Network {
   readonly internet: Realm
   /** Faults and taps, asked in order. */
   readonly rules: Rule[] = []
+  readonly observers: Observer[] = []
   readonly hosts: Host[] = []
   #datagrams = 0
 
@@ -216,6 +223,7 @@ export class Socket {
     const { network, name } = this.host
     const datagram = network.datagram(source, { ip: destination.ip, port: destination.port }, bytes)
     network.trace.packet(network.clock.now, 'send', name, datagram)
+    for (const observer of network.observers) observer.sent(datagram, this.host)
     for (const rule of network.rules) {
       const reason = rule(datagram, this.host)
       if (reason !== undefined) return network.drop(name, datagram, reason)
@@ -228,6 +236,7 @@ export class Socket {
   receive(datagram: Datagram) {
     const { network, name } = this.host
     network.trace.packet(network.clock.now, 'deliver', name, datagram)
+    for (const observer of network.observers) observer.delivered(datagram, this.host)
     const borrowed = datagram.bytes.slice()
     this.onpacket({ protocol: 'udp', local: this.address, remote: datagram.source, bytes: borrowed })
     borrowed.fill(POISON)

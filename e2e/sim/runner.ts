@@ -1,9 +1,11 @@
 import type { Fault } from '../topology/fault.ts'
+import type { Placement } from '../topology/placement.ts'
 import type { Scenario } from '../topology/scenario.ts'
-import { assertAgreement, betterPair, Violation } from './invariants.ts'
+import { assertAgreement, assertPriorities, betterPair, Violation } from './invariants.ts'
 import { type Expectation, expectationOf } from './oracle.ts'
 import { describePair, type Peer } from './peer.ts'
 import type { Verdict } from './reachability.ts'
+import { watchRoles } from './role-watch.ts'
 import { endOfFaults, type Session, stage } from './scenario.ts'
 import type { Trace } from './trace.ts'
 import { simulate, type World } from './world.ts'
@@ -17,6 +19,13 @@ export interface Outcome {
   readonly states: readonly [a: string, b: string]
   /** Datagrams that both agents sent until then. */
   readonly packets: number
+}
+
+export interface JudgeOptions {
+  /** Takes down what happens. Without one a failure carries the end of its own. */
+  readonly trace?: Trace
+  /** Does something to the world before anybody lives in it. */
+  readonly prepare?: (world: World) => void
 }
 
 /** Milliseconds after the connection in which better pairs may still take over, and after which they must have. */
@@ -39,12 +48,17 @@ export function runScenario(scenario: Scenario, trace?: Trace): Outcome {
 }
 
 /** The same for any scenario, and holds the agents to what the oracle expects of them. Throws `Violation`. */
-export function judge(scenario: Scenario, trace?: Trace): Outcome & { readonly expected: Verdict } {
+export function judge(
+  scenario: Scenario,
+  { trace, prepare }: JudgeOptions = {},
+): Outcome & { readonly expected: Verdict } {
   const expectation = expectationOf(scenario)
   return simulate(
     scenario.seed,
     (world) => {
+      prepare?.(world)
       const session = stage(world, scenario)
+      for (const peer of [session.a, session.b]) watchRoles(peer)
       const expected = expectation.meet
       if (scenario.faults?.length) return { ...survive(world, scenario, session, expectation), expected }
       const outcome = connect(world, scenario, session)
@@ -61,7 +75,7 @@ function connect(world: World, scenario: Scenario, session: Session): Outcome {
   const connectedAfter = both ? world.now : Number.POSITIVE_INFINITY
   if (both) {
     settle(world, session, SETTLE)
-    assertBestPair(world, session)
+    assertBestPair(world, scenario, session)
   }
   return outcomeOf(session, connectedAfter)
 }
@@ -184,15 +198,23 @@ function settleAfterFaults(world: World, session: Session, { unharmed, patience 
 }
 
 /** Better pairs may be on their way a little longer. */
-function assertBestPair(world: World, { a, b }: Session) {
+function assertBestPair(world: World, scenario: Scenario, { a, b }: Session) {
+  const equal = haveEqualRoundTrips(scenario)
   for (const peer of [a, b]) {
-    if (world.runUntil(() => betterPair(peer) === undefined, SETTLE_AT_LAST)) continue
-    const [used, better] = [peer.selected!, betterPair(peer)!]
+    if (world.runUntil(() => betterPair(peer, equal) === undefined, SETTLE_AT_LAST)) continue
+    const [used, better] = [peer.selected!, betterPair(peer, equal)!]
     throw new Violation('best pair', `${peer.name} uses ${describePair(used)}, and ${describePair(better)} works too`)
   }
 }
 
+/** No two paths differ in their round trips, so that these are no reason to prefer one. */
+function haveEqualRoundTrips({ a, b, link }: Scenario): boolean {
+  const ownLinks = [a, b].flat().some((placement: Placement) => placement.link !== undefined)
+  return !ownLinks && !link?.jitter && !link?.reorder
+}
+
 function outcomeOf({ a, b }: Session, connectedAfter: number): Outcome {
+  assertPriorities([a, b])
   const packets = a.packetsSent + b.packetsSent
   return { connectedAfter, a: pairTypes(a), b: pairTypes(b), states: [a.state, b.state] as const, packets }
 }

@@ -91,13 +91,15 @@ export class Signaling {
 
   #connect(from: Peer, to: Peer) {
     const held: (string | null)[] = []
+    let told = false
     from.oncandidate = (candidate) => {
       const line = candidate && formatCandidate(candidate)
       if (this.#options.trickle ?? true) return this.#send(from, { candidate: line })
       held.push(line)
       if (line !== null) return
-      // Those of a restart have gone ahead: they must not wait for the end of gathering.
-      if (!this.#restarted) this.#send(from, { parameters: from.agent.localParameters })
+      // Once: what is gathered later belongs to them. Those of a restart have gone ahead and wait for no gathering.
+      if (!this.#restarted && !told) this.#send(from, { parameters: from.agent.localParameters })
+      told = true
       for (const one of held.splice(0)) this.#send(from, { candidate: one })
     }
     from.peer = to

@@ -14,7 +14,7 @@ export async function main(args: string[]): Promise<number> {
     }
     console.log(JSON.stringify(s))
     const trace = new Trace(args.includes('--trace'))
-    const f = failureOf(s, trace)
+    const f = failureOf(s, { trace })
     console.log(trace.format())
     console.log(f ? f.error.message : 'ok')
     return 0

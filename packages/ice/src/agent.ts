@@ -343,6 +343,7 @@ export class IceAgent implements Machine<AgentOutput> {
   #progress(now: number): void {
     this.#deadline = undefined
     if (this.state === 'closed') return
+    this.#connectivity.leaveDead(now)
     this.#startOrdinary(now)
     if (this.#state.update(now, this.#generation, this.#connectivity.path))
       this.#emit({ type: 'state', state: this.state })

@@ -173,6 +173,11 @@ export class Connectivity {
     return true
   }
 
+  /** Whatever comes in may show another pair alive: data on a dead one does not wait for a timer. */
+  leaveDead(now: number): void {
+    if (this.path.selected?.dead) this.#select(now)
+  }
+
   handleTimeout(now: number): void {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
     const lost = this.path.takeExpired(now)
@@ -180,7 +185,7 @@ export class Connectivity {
     const isSilent = this.path.takeSilent(now)
     if (isSilent) this.path.revalidate(now, this.#generation.checklist)
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
-    if (isSilent || this.path.selected?.dead) this.#select(now)
+    if (isSilent) this.#select(now)
     const urgent = this.path.takeConsentUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
     const due = this.path.takeConsentDue(now)

@@ -67,16 +67,18 @@ export class DataPath {
     return isSelected ? selected : generations.find(packet)
   }
 
-  /** `true` when the pair had no traffic before: from now on its silence means something. */
+  /** `true` when the pair had no traffic, or none for a while: from now on its silence means something. */
   #carried(now: number, pair: Pair): boolean {
     const { activeFor, quietCeiling } = this.#options.timing
-    const begins = now >= pair.lastDataAt + activeFor
+    const pause = now - pair.lastDataAt
     pair.lastDataAt = now
-    if (!begins) return false
-    pair.activeSince = now
-    pair.patience = quietCeiling
-    pair.meanGap = quietCeiling / 8
-    return true
+    if (pause >= activeFor) {
+      pair.activeSince = now
+      pair.patience = quietCeiling
+      pair.meanGap = quietCeiling / 8
+    }
+    // Traffic that was about to count as over puts the question about silence off for ever: it must be asked for anew.
+    return pause >= quietCeiling
   }
 }
 

@@ -11,9 +11,9 @@ export class Nomination {
     return ++this.#value
   }
 
-  /** Controlling: the peer has answered. A later nomination that was answered first stays. */
+  /** Controlling: the peer has answered. Only the latest nomination counts: an earlier one has been thought better of. */
   confirmed(pair: Pair, value: number): boolean {
-    if (this.nominee && this.nominee !== pair && this.nominee.nomination > value) return false
+    if (value < this.#value) return false
     pair.nomination = value
     if (this.nominee) this.nominee.nominated = false
     this.#appoint(pair)

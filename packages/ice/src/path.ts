@@ -62,8 +62,8 @@ export class Path {
     const answered = best ? heard : heard.filter(({ askedAt }) => askedAt === undefined)
     const [pool = []] = [answered, heard, alive, usable].filter(({ length }) => length > 0)
     const since = best ? this.#movedAt : now
-    // Data goes over the twin already.
-    best ??= pool.find((pair) => pair === this.#twin)
+    // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
+    best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
     for (const pair of pool) {
       if (!best || (isBetter(now, pair, best, timing, since) && !isOnProbation(pair, now))) best = pair
     }
