@@ -10,7 +10,6 @@ packages=(
   nftables    # NATs and firewalls between namespaces
   conntrack   # to look at a kernel NAT's table, and to empty it
   coturn      # a STUN and TURN server that somebody else wrote
-  openssl     # certificates for TLS servers in tests
   openssl     # certificates for the tests of TLS
   tinyproxy   # an HTTP proxy with CONNECT
   microsocks  # a SOCKS5 proxy
