@@ -8,6 +8,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { isInstalled } from './prepare.mjs'
 import { inNamespace, makeNamespace, processesIn, removeNamespace } from './test-namespace.mjs'
 import { parseSelection, summarize } from './test-report.mjs'
 
@@ -35,7 +36,7 @@ try {
 }
 
 async function main({ partial, vitestArguments }) {
-  if (dependenciesAreStale()) await step('dependencies', ['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  if (!isInstalled()) await step('dependencies', ['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error'])
   if (failures.length > 0) return finish({ passed: 0, failed: 0, skipped: 0 })
   if (!partial) {
     await step('system packages', ['bash', 'scripts/system-packages.sh'])
@@ -125,18 +126,6 @@ function cleanUp() {
   }
   if (namespace) removeNamespace(namespace)
   running = namespace = undefined
-}
-
-/** Whether node_modules differs from what package-lock.json asks for. By content: a clone's file times say nothing. */
-function dependenciesAreStale() {
-  if (!existsSync('node_modules/.package-lock.json')) return true
-  const wanted = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages
-  const installed = JSON.parse(readFileSync('node_modules/.package-lock.json', 'utf8')).packages
-  return Object.entries(wanted).some(([path, { version, link, optional, devOptional }]) => {
-    if (!path.includes('node_modules/') || link) return false
-    if (!installed[path]) return !optional && !devOptional
-    return installed[path].version !== version
-  })
 }
 
 function fail(reason) {

@@ -82,8 +82,9 @@ export class Checks {
       remote: pair.destination,
       protocol: pair.local.protocol,
       fingerprint: true,
-      rto: once ? timing.consentInterval : request.rto,
-      // RFC 7675 §5.1: consent requests are not retransmitted, the next one is a new transaction.
+      // RFC 7675 §5.1: consent requests are not retransmitted, the next one is a new transaction. Each is kept until it or
+      // a newer one is answered, and in any case until consent is lost.
+      rto: once ? timing.consentTimeout : request.rto,
       rc: once ? 1 : timing.Rc,
       rm: once ? 1 : timing.Rm,
     })
@@ -124,6 +125,7 @@ export class Checks {
   handleResponse(now: number, message: DecodedMessage, packet: Packet): CheckOutcome | undefined {
     const entry = this.#outstanding.get(message.transactionId)
     if (!entry?.transaction.handleResponse(now, message, packet)) return undefined
+    if (entry.request.purpose === 'consent') this.#forgetConsentBefore(entry)
     return this.#drain(now, entry)
   }
 
@@ -146,6 +148,15 @@ export class Checks {
       next = Math.min(next, abandonAt === Number.POSITIVE_INFINITY ? transaction.timeout() : abandonAt)
     }
     return next
+  }
+
+  /** RFC 7675 §5.1: an answer stands for the requests that were sent before. */
+  #forgetConsentBefore(answered: Outstanding): void {
+    const { pair } = answered.request
+    for (const [id, entry] of this.#outstanding) {
+      if (entry === answered) return
+      if (entry.request.pair === pair && entry.request.purpose === 'consent') this.#outstanding.delete(id)
+    }
   }
 
   #drain(now: number, { request, transaction }: Outstanding): CheckOutcome | undefined {
