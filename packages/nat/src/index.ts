@@ -1,0 +1,19 @@
+/**
+ * @floe/nat: port mapping (PCP, NAT-PMP, UPnP IGD), NAT behaviour discovery and NAT64, without sockets or clocks.
+ * @module
+ */
+export { ANNOUNCEMENT_GROUP, ANNOUNCEMENT_PORT, SERVER_PORT } from './defaults.ts'
+export { NatError, type NatErrorCode } from './error.ts'
+export type { HttpRequest, HttpResponse } from './http.ts'
+export type {
+  FailureCode,
+  MappingClient,
+  MappingClientOptions,
+  MappingClientOutput,
+  MappingProtocol,
+} from './mapping.ts'
+export { decodeNatPmpResponse, NAT_PMP_RESULTS, NatPmpClient, type NatPmpMap, type NatPmpResponse } from './nat-pmp.ts'
+export { PcpClient } from './pcp.ts'
+export { decodePcpResponse, encodeMapRequest, PCP_RESULTS, type PcpMap, type PcpResponse } from './pcp-message.ts'
+export type { Random } from './random.ts'
+export { addressScope, type Scope } from './scope.ts'
