@@ -5,6 +5,7 @@
 export { ANNOUNCEMENT_GROUP, ANNOUNCEMENT_PORT, SERVER_PORT } from './defaults.ts'
 export { NatError, type NatErrorCode } from './error.ts'
 export type { HttpRequest, HttpResponse } from './http.ts'
+export { type IgdService, parseDescription } from './igd.ts'
 export type {
   FailureCode,
   MappingClient,
@@ -17,3 +18,5 @@ export { PcpClient } from './pcp.ts'
 export { decodePcpResponse, encodeMapRequest, PCP_RESULTS, type PcpMap, type PcpResponse } from './pcp-message.ts'
 export type { Random } from './random.ts'
 export { addressScope, type Scope } from './scope.ts'
+export { parseSearchResponse } from './ssdp.ts'
+export { UpnpClient, type UpnpClientOptions } from './upnp.ts'
