@@ -34,3 +34,15 @@ export const SERVER_PORT = 5351
 export const ANNOUNCEMENT_PORT = 5350
 /** Multicast groups of announcements, RFC 6887 §14.1.1. */
 export const ANNOUNCEMENT_GROUP = { 4: '224.0.0.1', 6: 'ff02::1' } as const
+
+/** The race of the protocols for one mapping. Times in milliseconds from its start. */
+export const RACE = {
+  /** UPnP finds but does not map until then, unless PCP and NAT-PMP have failed: one mapping is enough. */
+  hold: 500,
+  /** NAT-PMP is tried although PCP got no answer, against RFC 6886 §3.5, which some routers have not read. */
+  natPmp: 750,
+  /** When a session goes on without a mapping: later ones are reported as well. */
+  patience: 2_000,
+  /** At most one new race per this time on the word of an announcement: a search costs nine packets. */
+  revival: 10_000,
+} as const

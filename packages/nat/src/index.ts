@@ -4,6 +4,7 @@
  */
 export { ANNOUNCEMENT_GROUP, ANNOUNCEMENT_PORT, SERVER_PORT } from './defaults.ts'
 export { NatError, type NatErrorCode } from './error.ts'
+export { GatewayMemory } from './gateway-memory.ts'
 export type { HttpRequest, HttpResponse } from './http.ts'
 export { type IgdService, parseDescription } from './igd.ts'
 export type {
@@ -14,8 +15,9 @@ export type {
   MappingProtocol,
 } from './mapping.ts'
 export { decodeNatPmpResponse, NAT_PMP_RESULTS, NatPmpClient, type NatPmpMap, type NatPmpResponse } from './nat-pmp.ts'
-export { PcpClient } from './pcp.ts'
+export { PcpClient, type PcpClientOptions } from './pcp.ts'
 export { decodePcpResponse, encodeMapRequest, PCP_RESULTS, type PcpMap, type PcpResponse } from './pcp-message.ts'
+export { type ActiveMapping, PortMapping, type PortMappingOptions, type PortMappingOutput } from './port-mapping.ts'
 export type { Random } from './random.ts'
 export { addressScope, type Scope } from './scope.ts'
 export { parseSearchResponse } from './ssdp.ts'

@@ -18,6 +18,11 @@ import { randomPort } from './random.ts'
 import { isUsableExternal } from './scope.ts'
 import { UdpMapping } from './udp-mapping.ts'
 
+export interface PcpClientOptions extends MappingClientOptions {
+  /** 12 bytes of an earlier client for the same internal port, whose mapping may still be there; random unless given. */
+  readonly nonce?: Uint8Array | undefined
+}
+
 /**
  * One mapping by PCP (RFC 6887, MAP opcode, version 2), IPv4 or IPv6. For IPv6 it opens the router's firewall, and the
  * external address is the internal one unless the router translates prefixes.
@@ -26,7 +31,7 @@ import { UdpMapping } from './udp-mapping.ts'
  * each of them may tell that the router has restarted. Nothing but an answer with our nonce changes the mapping.
  */
 export class PcpClient implements MappingClient {
-  readonly #options: MappingClientOptions
+  readonly #options: PcpClientOptions
   readonly #nonce: Uint8Array
   readonly #epoch = new Epoch(pcpEpoch)
   readonly #mapping: UdpMapping
@@ -35,9 +40,9 @@ export class PcpClient implements MappingClient {
   #understood = false
 
   /** Asks at once: `poll()` has the packet. */
-  constructor(now: number, options: MappingClientOptions) {
+  constructor(now: number, options: PcpClientOptions) {
     this.#options = options
-    this.#nonce = options.random(NONCE_LENGTH)
+    this.#nonce = options.nonce ?? options.random(NONCE_LENGTH)
     this.#mapping = new UdpMapping(now, options, (lifetime, suggested) => [this.#request(lifetime, suggested)])
   }
 
