@@ -10,6 +10,9 @@ packages=(
   nftables    # NATs and firewalls between namespaces
   conntrack   # to look at a kernel NAT's table, and to empty it
   coturn      # a STUN and TURN server that somebody else wrote
+  miniupnpd-nftables # a router's PCP, NAT-PMP and UPnP, which packages/nat asks for mappings
+  miniupnpc   # upnpc, which lists them
+  natpmpc     # the same by NAT-PMP
 )
 
 missing=()

@@ -135,8 +135,9 @@ export class PortMapping {
     let mine = false
     for (const client of this.#everyClient()) mine = client.handlePacket(now, packet) || mine
     const { local, remote } = packet
-    if (local.port === ANNOUNCEMENT_PORT && remote.ip === this.#options.gateway && isAnnouncement(packet))
-      this.#handleAnnouncement(now)
+    const fromGateway = local.port === ANNOUNCEMENT_PORT && remote.ip === this.#options.gateway
+    const announced = fromGateway ? announcedProtocol(packet) : undefined
+    if (announced) this.#handleAnnouncement(now, announced)
     this.#settle(now)
     return mine
   }
@@ -313,11 +314,14 @@ export class PortMapping {
     for (const [id, request] of this.#requests) if (request.client === client) this.#requests.delete(id)
   }
 
-  /** A router has started: whoever is mapped by UPnP is forgotten, and whoever was refused may be welcome now. */
-  #handleAnnouncement(now: number): void {
+  /**
+   * A router has started. Clients judge the announcements of their own protocol by its epoch; those of another one tell
+   * them to ask in any case. Whoever was refused may be welcome now.
+   */
+  #handleAnnouncement(now: number, announced: MappingProtocol): void {
     if (this.#closing) return
     if (this.#active) {
-      if (this.#active.protocol === 'upnp') this.#clients.get('upnp')?.remap(now)
+      if (this.#active.protocol !== announced) this.#clients.get(this.#active.protocol)?.remap(now)
       return
     }
     if (now < this.#revivedAt + RACE.revival || this.#retryAt.size === 0) return
@@ -333,10 +337,10 @@ export class PortMapping {
 
 const PROTOCOLS: readonly MappingProtocol[] = ['pcp', 'nat-pmp', 'upnp']
 
-/** What routers send to all when they start, RFC 6887 §14.1.1 and RFC 6886 §3.2.1. */
-function isAnnouncement({ remote, bytes }: Packet): boolean {
-  if (remote.port !== SERVER_PORT) return false
+/** Whether it is what routers send to all when they start, RFC 6887 §14.1.1 and RFC 6886 §3.2.1. */
+function announcedProtocol({ remote, bytes }: Packet): 'pcp' | 'nat-pmp' | undefined {
+  if (remote.port !== SERVER_PORT) return undefined
   const pcp = decodePcpResponse(bytes)
-  if (pcp) return pcp.opcode === ANNOUNCE && pcp.result === 0
-  return decodeNatPmpResponse(bytes)?.externalIp !== undefined
+  if (pcp) return pcp.opcode === ANNOUNCE && pcp.result === 0 ? 'pcp' : undefined
+  return decodeNatPmpResponse(bytes)?.externalIp === undefined ? undefined : 'nat-pmp'
 }

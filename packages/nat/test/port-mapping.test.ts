@@ -188,6 +188,17 @@ describe('a router that restarts', () => {
     expect(wire.types()).toEqual(['mapped', 'renewed'])
   })
 
+  test('NAT-PMP follows an announcement of PCP: miniupnpd sends no other', () => {
+    const router = new BothRouter()
+    const wire = start(new Home(router), { protocols: ['nat-pmp'] })
+    wire.run(60_000)
+    router.natPmp.reboot(wire.now)
+    wire.deliver(router.announcement(wire.now), undefined, ANNOUNCEMENTS)
+    wire.run(1_000)
+    expect(router.natPmp.mappings.size).toBe(1)
+    expect(wire.types()).toEqual(['mapped', 'renewed'])
+  })
+
   test('an announcement revives what was refused', () => {
     const pcp = new PcpRouter()
     pcp.error = { result: 2, lifetime: 60 }

@@ -430,6 +430,17 @@ describe('IPv6 pinhole', () => {
     expect(wire.requests.at(-1)!.request).toMatchObject({ host: 'fe80::1%eth0', headers: { Host: '[fe80::1]:5000' } })
   })
 
+  test('a router that answers from its global address is found, and asked at its link-local one', () => {
+    const router = new IgdRouter()
+    router.silent = true
+    const wire = start6(router)
+    const location = ssdpAnswer('upnp:rootdevice', 'http://[2001:db8::1]:5000/desc.xml')
+    wire.deliver(location, { ip: '2001:db8:0:1::1', port: 1900 })
+    expect(wire.requests).toEqual([])
+    wire.deliver(location, { ip: '2001:db8::1', port: 1900 })
+    expect(wire.requests.map(({ request }) => request.host)).toEqual(['fe80::1%eth0'])
+  })
+
   test('a forgotten pinhole is made anew', () => {
     const router = new IgdRouter()
     router.version = 2

@@ -1,0 +1,7 @@
+/**
+ * @floe/nat/node: port mapping, NAT behaviour and NAT64 with sockets. Everything of @floe/nat is here too.
+ * @module
+ */
+export * from '../index.ts'
+export { defaultGateway } from './gateway.ts'
+export { type MapOptions, type Mapping, PortMapper, type PortMapperOptions } from './port-mapper.ts'
