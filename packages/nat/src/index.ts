@@ -2,6 +2,19 @@
  * @floe/nat: port mapping (PCP, NAT-PMP, UPnP IGD), NAT behaviour discovery and NAT64, without sockets or clocks.
  * @module
  */
+export {
+  countLayers,
+  type FilteringBehavior,
+  type HairpinningBehavior,
+  judgeAllocation,
+  judgeMapping,
+  type MappingBehavior,
+  type NatBehavior,
+  type Observation,
+  type PortAllocation,
+  type PortSample,
+} from './behavior.ts'
+export { BehaviorDiscovery, type BehaviorDiscoveryOptions, type BehaviorOutput } from './behavior-discovery.ts'
 export { ANNOUNCEMENT_GROUP, ANNOUNCEMENT_PORT, SERVER_PORT } from './defaults.ts'
 export { NatError, type NatErrorCode } from './error.ts'
 export { GatewayMemory } from './gateway-memory.ts'

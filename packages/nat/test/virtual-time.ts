@@ -40,6 +40,8 @@ export interface Router {
 export interface Answer {
   readonly bytes: Uint8Array
   readonly from?: Packet['remote']
+  /** The socket that gets it; the one that asked, unless told. */
+  readonly to?: Packet['local']
 }
 
 /** A machine and a router on one wire in virtual time. */
@@ -112,8 +114,9 @@ export class Wire<Output extends { readonly type: string } = MappingClientOutput
     this.sent.push({ at: this.now, packet })
     this.#after(this.latency, () => {
       if (this.lose(packet, true)) return
-      for (const { bytes, from = packet.remote } of this.router.handlePacket?.(this.now, packet) ?? []) {
-        const answer = { ...packet, remote: from, bytes }
+      for (const { bytes, from = packet.remote, to = packet.local } of this.router.handlePacket?.(this.now, packet) ??
+        []) {
+        const answer = { ...packet, remote: from, local: to, bytes }
         if (!this.lose(answer, false)) this.#after(this.latency, () => this.machine.handlePacket(this.now, answer))
       }
     })
