@@ -3,5 +3,6 @@
  * @module
  */
 export * from '../index.ts'
+export { type DiscoverBehaviorOptions, type DiscoveredBehavior, discoverBehavior } from './discover-behavior.ts'
 export { defaultGateway } from './gateway.ts'
 export { type MapOptions, type Mapping, PortMapper, type PortMapperOptions } from './port-mapper.ts'
