@@ -28,6 +28,16 @@ export type {
   MappingProtocol,
 } from './mapping.ts'
 export { decodeNatPmpResponse, NAT_PMP_RESULTS, NatPmpClient, type NatPmpMap, type NatPmpResponse } from './nat-pmp.ts'
+export {
+  extract,
+  findPrefixes,
+  IPV4_ONLY_NAME,
+  type Nat64Prefix,
+  type PrefixLength,
+  parsePrefix,
+  synthesize,
+  WELL_KNOWN_PREFIX,
+} from './nat64.ts'
 export { PcpClient, type PcpClientOptions } from './pcp.ts'
 export { decodePcpResponse, encodeMapRequest, PCP_RESULTS, type PcpMap, type PcpResponse } from './pcp-message.ts'
 export { type ActiveMapping, PortMapping, type PortMappingOptions, type PortMappingOutput } from './port-mapping.ts'

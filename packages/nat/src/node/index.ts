@@ -4,5 +4,6 @@
  */
 export * from '../index.ts'
 export { type DiscoverBehaviorOptions, type DiscoveredBehavior, discoverBehavior } from './discover-behavior.ts'
+export { type DiscoveredNat64, type DiscoverNat64Options, discoverNat64 } from './discover-nat64.ts'
 export { defaultGateway } from './gateway.ts'
 export { type MapOptions, type Mapping, PortMapper, type PortMapperOptions } from './port-mapper.ts'
