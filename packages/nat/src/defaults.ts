@@ -39,8 +39,12 @@ export const ANNOUNCEMENT_GROUP = { 4: '224.0.0.1', 6: 'ff02::1' } as const
 export const RACE = {
   /** UPnP finds but does not map until then, unless PCP and NAT-PMP have failed: one mapping is enough. */
   hold: 500,
-  /** NAT-PMP is tried although PCP got no answer, against RFC 6886 §3.5, which some routers have not read. */
-  natPmp: 750,
+  /**
+   * When a protocol enters that is not the first to be tried, unless another's failure brings it in before. UPnP: most
+   * routers that speak PCP or NAT-PMP have answered by then, and nobody has been bothered by multicast. NAT-PMP: the
+   * router should have refused PCP's version (RFC 6886 §3.5), but some ignore what they do not know.
+   */
+  start: { pcp: 0, upnp: 50, 'nat-pmp': 750 },
   /** When a session goes on without a mapping: later ones are reported as well. */
   patience: 2_000,
   /** At most one new race per this time on the word of an announcement: a search costs nine packets. */

@@ -73,9 +73,9 @@ export class PortMapping {
   #suggested: Address | undefined
   /** How often in a row the mapping did not forward. */
   #strikes = 0
-  /** Deadlines of the race: when UPnP may map, NAT-PMP is tried unasked, and nobody waits any longer. */
+  /** Deadlines of the race: when who enters it, when UPnP may map, and when nobody waits any longer. */
+  readonly #startAt = new Map<MappingProtocol, number>()
   #holdUntil = Number.POSITIVE_INFINITY
-  #natPmpAt = Number.POSITIVE_INFINITY
   #unavailableAt = Number.POSITIVE_INFINITY
   #revivedAt = Number.NEGATIVE_INFINITY
   #closing = false
@@ -85,8 +85,9 @@ export class PortMapping {
     this.#options = options
     this.#memory = options.memory ?? new GatewayMemory()
     this.#nonce = options.random(NONCE_LENGTH)
-    const wanted = options.protocols ?? PROTOCOLS
-    this.#protocols = isIPv6(options.internal.ip) ? wanted.filter((protocol) => protocol !== 'nat-pmp') : wanted
+    const { protocols = PROTOCOLS, internal } = options
+    const possible = PROTOCOLS.filter((protocol) => protocol !== 'nat-pmp' || !isIPv6(internal.ip))
+    this.#protocols = possible.filter((protocol) => protocols.includes(protocol))
     this.#race(now)
     this.#settle(now)
   }
@@ -154,15 +155,15 @@ export class PortMapping {
     for (const client of this.#everyClient()) client.handleTimeout(now)
     this.#settle(now)
     if (now >= this.#holdUntil) this.#proceed(now)
-    if (now >= this.#natPmpAt) this.#start(now, 'nat-pmp')
-    for (const [protocol, at] of this.#retryAt) if (now >= at) this.#start(now, protocol)
+    for (const [protocol, at] of [...this.#startAt, ...this.#retryAt]) if (now >= at) this.#start(now, protocol)
     if (now >= this.#unavailableAt) this.#giveUp()
     this.#settle(now)
   }
 
   timeout(): number {
     const clients = [...this.#everyClient()].map((client) => client.timeout())
-    return Math.min(this.#holdUntil, this.#natPmpAt, this.#unavailableAt, ...this.#retryAt.values(), ...clients)
+    const starts = [...this.#startAt.values(), ...this.#retryAt.values()]
+    return Math.min(this.#holdUntil, this.#unavailableAt, ...starts, ...clients)
   }
 
   poll(): PortMappingOutput | undefined {
@@ -175,22 +176,24 @@ export class PortMapping {
     this.#holdUntil = known === 'upnp' ? now : now + RACE.hold
     const tryable = this.#protocols.filter((protocol) => !this.#retryAt.has(protocol))
     for (const protocol of tryable) {
-      if (protocol === 'pcp') this.#start(now, protocol)
-      else if (protocol === 'nat-pmp' && tryable.includes('pcp')) this.#natPmpAt = now + RACE.natPmp
+      const isFirst = protocol === tryable[0]
       // Where another protocol is known to work, multicast may wait for it to fail.
-      else if (protocol === 'nat-pmp' || known === undefined || known === 'upnp') this.#start(now, protocol)
+      if (protocol === 'upnp' && !isFirst && known !== undefined && known !== 'upnp') continue
+      if (isFirst || protocol === known) this.#start(now, protocol)
+      else this.#startAt.set(protocol, now + RACE.start[protocol])
     }
     this.#check(now)
   }
 
   #stopRace(): void {
-    this.#holdUntil = this.#natPmpAt = this.#unavailableAt = Number.POSITIVE_INFINITY
+    this.#holdUntil = this.#unavailableAt = Number.POSITIVE_INFINITY
+    this.#startAt.clear()
     this.#retryAt.clear()
   }
 
   #start(now: number, protocol: MappingProtocol): void {
     this.#retryAt.delete(protocol)
-    if (protocol === 'nat-pmp') this.#natPmpAt = Number.POSITIVE_INFINITY
+    this.#startAt.delete(protocol)
     if (this.#clients.has(protocol) || !this.#protocols.includes(protocol)) return
     const { lifetime = MAPPING.lifetime, ...rest } = this.#options
     const options: MappingClientOptions = { ...rest, lifetime, suggested: this.#suggested }
@@ -274,7 +277,7 @@ export class PortMapping {
 
   /** After a failure: UPnP need not be held back when nobody else is running; when nobody runs at all, it is over for now. */
   #check(now: number): void {
-    const others = this.#clients.has('pcp') || this.#clients.has('nat-pmp') || this.#natPmpAt < Number.POSITIVE_INFINITY
+    const others = this.#clients.has('pcp') || this.#clients.has('nat-pmp') || this.#startAt.has('nat-pmp')
     if (!others && this.#holdUntil < Number.POSITIVE_INFINITY) this.#proceed(now)
     if (!others && this.#clients.size === 0 && this.#unavailableAt < Number.POSITIVE_INFINITY) this.#giveUp()
   }
@@ -335,6 +338,7 @@ export class PortMapping {
   }
 }
 
+/** In the order of preference, whatever the caller's. */
 const PROTOCOLS: readonly MappingProtocol[] = ['pcp', 'nat-pmp', 'upnp']
 
 /** Whether it is what routers send to all when they start, RFC 6887 §14.1.1 and RFC 6886 §3.2.1. */

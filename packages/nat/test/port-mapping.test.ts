@@ -47,7 +47,7 @@ function mapping(wire: Wire<PortMappingOutput>): PortMapping {
 }
 
 describe('the race', () => {
-  test('PCP: mapped within a round trip, and UPnP maps nothing', () => {
+  test('PCP: mapped within a round trip, and nobody is bothered by multicast', () => {
     const home = new Home(new PcpRouter(), new IgdRouter())
     const wire = start(home)
     wire.run(10)
@@ -55,8 +55,18 @@ describe('the race', () => {
       { type: 'mapped', mapping: { protocol: 'pcp', external: { ip: EXTERNAL_IP, port: 30_000 } } },
     ])
     wire.run(10_000)
-    expect(home.igd!.actions).not.toContain('AddPortMapping')
+    expect(wire.sent).toHaveLength(1)
     expect(wire.types()).toEqual(['mapped'])
+  })
+
+  test('a slower PCP router: UPnP has searched by then, and maps nothing', () => {
+    const home = new Home(new PcpRouter(), new IgdRouter())
+    const wire = start(home)
+    wire.latency = 120
+    wire.run(10_000)
+    expect(wire.sent.some(({ packet }) => packet.remote.port === 1900)).toBe(true)
+    expect(home.igd!.actions).not.toContain('AddPortMapping')
+    expect(wire.events).toMatchObject([{ type: 'mapped', mapping: { protocol: 'pcp' } }])
   })
 
   test('NAT-PMP as soon as the router says that it speaks nothing else', () => {

@@ -44,7 +44,6 @@ export function performRequest(
       incoming.on('end', () => {
         resolve({ status: incoming.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') })
       })
-      // Cut off before its end: some routers promise more than they send, and what is there may do.
       incoming.on('error', fail)
     })
     outgoing.end(body)

@@ -64,10 +64,11 @@ export class PortMapper implements AsyncDisposable {
   readonly #links = new Map<string, MappingLink>()
   readonly #ports = new Set<MappedPort>()
   #closed: Promise<void> | undefined
+  readonly #onabort = () => void this.close()
 
   /** Throws ERR_NAT_ARGUMENT. */
   constructor(options: PortMapperOptions = {}) {
-    const { gateway, lifetime, signal } = options
+    const { gateway, lifetime, protocols, signal } = options
     const ip = gateway === undefined ? undefined : canonicalIp(gateway)
     if (gateway !== undefined && ip === undefined) {
       throw new NatError('ERR_NAT_ARGUMENT', `gateway must be an IP address, not ${gateway}`)
@@ -75,9 +76,10 @@ export class PortMapper implements AsyncDisposable {
     if (lifetime !== undefined && !(lifetime >= 1_000)) {
       throw new NatError('ERR_NAT_ARGUMENT', `lifetime must be at least 1000 ms, not ${lifetime}`)
     }
+    if (protocols?.length === 0) throw new NatError('ERR_NAT_ARGUMENT', 'protocols must name one at least')
     this.#options = ip === undefined ? options : { ...options, gateway: ip }
     if (signal?.aborted) void this.close()
-    else signal?.addEventListener('abort', () => void this.close(), { once: true })
+    else signal?.addEventListener('abort', this.#onabort, { once: true })
   }
 
   /**
@@ -137,6 +139,7 @@ export class PortMapper implements AsyncDisposable {
   }
 
   async #release(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#onabort)
     let timer: NodeJS.Timeout | undefined
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, RELEASE_PATIENCE)

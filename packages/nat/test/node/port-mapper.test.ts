@@ -186,6 +186,7 @@ describe('without a router', () => {
     }
     expect(() => new PortMapper({ gateway: 'fritz.box' })).toThrow(NatError)
     expect(() => new PortMapper({ lifetime: 0 })).toThrow(NatError)
+    expect(() => new PortMapper({ protocols: [] })).toThrow(NatError)
   })
 
   test('an aborted signal closes it before it begins', async () => {
