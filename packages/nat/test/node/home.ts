@@ -120,14 +120,12 @@ export class Router implements AsyncDisposable {
       daemon.kill('SIGKILL')
       await once(daemon, 'exit')
     }
-    this.breakForwarding()
+    for (const chain of ['miniupnpd', 'prerouting_miniupnpd', 'postrouting_miniupnpd']) flush(chain)
   }
 
-  /** The mappings stay listed, and nothing comes through any more. */
+  /** The mappings are listed and translated as before, and the firewall lets nothing through any more. */
   breakForwarding(): void {
-    for (const chain of ['miniupnpd', 'prerouting_miniupnpd', 'postrouting_miniupnpd']) {
-      at('router', 'nft', 'flush', 'chain', 'inet', 'filter', chain)
-    }
+    flush('miniupnpd')
   }
 
   /** One line for each mapping: what translates IPv4, and what lets IPv6 in. */
@@ -143,6 +141,10 @@ export class Router implements AsyncDisposable {
     await this.stop()
     rmSync(this.#folder, { recursive: true, force: true })
   }
+}
+
+function flush(chain: string): void {
+  at('router', 'nft', 'flush', 'chain', 'inet', 'filter', chain)
 }
 
 function lay({ internet, router, host }: Record<'internet' | 'router' | 'host', string>): void {
