@@ -1,4 +1,4 @@
-import { request as httpRequest } from 'node:http'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import type { HttpRequest, HttpResponse } from '../http.ts'
 import { MAX_DOCUMENT } from '../xml.ts'
 
@@ -28,24 +28,27 @@ export function performRequest(
       insecureHTTPParser: true,
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]),
     })
-    const fail = () => {
-      resolve(undefined)
+    const finish = (response: HttpResponse | undefined) => {
+      resolve(response)
       outgoing.destroy()
     }
-    outgoing.on('error', fail)
-    outgoing.on('response', (incoming) => {
-      const chunks: Buffer[] = []
-      let length = 0
-      incoming.on('data', (chunk: Buffer) => {
-        chunks.push(chunk)
-        length += chunk.length
-        if (length > MAX_DOCUMENT) fail()
-      })
-      incoming.on('end', () => {
-        resolve({ status: incoming.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') })
-      })
-      incoming.on('error', fail)
-    })
+    outgoing.on('error', () => finish(undefined))
+    outgoing.on('response', (incoming) => collect(incoming, finish))
     outgoing.end(body)
   })
+}
+
+/** `undefined`: too long, or cut off before its end. */
+function collect(incoming: IncomingMessage, finish: (response: HttpResponse | undefined) => void): void {
+  const chunks: Buffer[] = []
+  let length = 0
+  incoming.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length > MAX_DOCUMENT) finish(undefined)
+  })
+  incoming.on('end', () => {
+    finish({ status: incoming.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') })
+  })
+  incoming.on('error', () => finish(undefined))
 }
