@@ -13,6 +13,11 @@ packages=(
   openssl     # certificates for the tests of TLS
   tinyproxy   # an HTTP proxy with CONNECT
   microsocks  # a SOCKS5 proxy
+  miniupnpd-nftables # a router's PCP, NAT-PMP and UPnP, which packages/nat asks for mappings
+  miniupnpc   # upnpc, which lists them
+  natpmpc     # the same by NAT-PMP
+  tayga       # NAT64
+  unbound     # the DNS64 beside it
 )
 
 missing=()
