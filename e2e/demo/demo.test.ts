@@ -84,7 +84,9 @@ describe('with the Node peer', () => {
     await page.locator('#pairs-body tr.selected').waitFor()
     await page.locator('#diagnostics summary').click()
     // The report is written when <details> tells that it has opened, which is after the click.
-    const text = await page.locator('#diagnostics-json', { hasText: 'journal' }).innerText()
+    const json = page.locator('#diagnostics-json', { hasText: 'journal' })
+    await json.waitFor()
+    const text = await json.innerText()
     const report = JSON.parse(text)
     expect(report.session).toMatchObject({ phase: 'open', hasSecret: true, error: null, peer: { agent: 'node' } })
     expect(report.states).toMatchObject({ connection: 'connected', signaling: 'stable' })

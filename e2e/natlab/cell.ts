@@ -1,5 +1,5 @@
 /** One cell of the matrix: two peers somewhere on the internet, and how they get on. */
-import { type PlaceName, place } from '../topology/places.ts'
+import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import { Internet } from './internet.ts'
 import type { Notes } from './peer/lab-peer.ts'
 import type { Decision } from './peer/node-peer.ts'
@@ -9,7 +9,7 @@ import { join, type SignalingOptions } from './signaling.ts'
 
 export interface Cell {
   /** The first one offers. */
-  readonly places: readonly [PlaceName, PlaceName]
+  readonly places: readonly [NatTypeName, NatTypeName]
   readonly peers: readonly [PeerKind, PeerKind]
   /** Both are told of the TURN server. */
   readonly relay: boolean
@@ -57,7 +57,7 @@ const LOOK_EVERY = 50
 export async function runCell(cell: Cell, patience: Patience): Promise<Outcome> {
   const [a, b] = cell.places
   await using internet = await Internet.build({
-    hosts: { a: place(a).placements, b: place(b).placements },
+    hosts: { a: NAT_TYPES[a].placements, b: NAT_TYPES[b].placements },
     ...(cell.seed !== undefined && { seed: cell.seed }),
   })
   return await runOn(internet, cell, patience)

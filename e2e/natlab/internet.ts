@@ -1,13 +1,13 @@
 /** An internet out of Linux network namespaces, for as long as somebody holds it. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { LabPlacement } from '../topology/placement.ts'
+import type { Placement } from '../topology/placement.ts'
 import { type LegQuality, LINE_DEVICE, Line } from './line.ts'
 import { inNamespace, namespaceName, removeNamespaces } from './namespaces.ts'
 import { type HostPlan, type NamespacePlan, type Plan, planInternet } from './plan.ts'
 
 export interface InternetOptions {
   /** Where each host stands. */
-  readonly hosts: Readonly<Record<string, readonly LabPlacement[]>>
+  readonly hosts: Readonly<Record<string, readonly Placement[]>>
   /** Milliseconds one way between a host and the core, so that two hosts are four of these apart. Default 10. */
   readonly latency?: number
   /** Of the delay line. Default 1. */
@@ -101,8 +101,6 @@ export class Internet implements AsyncDisposable {
 }
 
 function script({ ip, sysctl, nft }: NamespacePlan): string {
-  const here = (command: string, lines: readonly string[]) =>
-    lines.length > 0 ? `${command} <<'end'\n${lines.join('\n')}\nend` : ''
   return [
     here('ip -batch -', ip),
     ...sysctl.map(([pattern, value]) => `for file in /proc/sys/${pattern}; do echo ${value} > "$file"; done`),
@@ -112,18 +110,20 @@ function script({ ip, sysctl, nft }: NamespacePlan): string {
 
 /** Whatever comes in from a leg goes through the delay line before it is routed. */
 function coreScript({ legs }: Plan): string {
-  const ip = [
+  const device = [
     `tuntap add dev ${LINE_DEVICE} mode tun`,
     `link set dev ${LINE_DEVICE} addrgenmode none`,
     `link set dev ${LINE_DEVICE} up`,
-    `route add 0.0.0.0/0 dev ${LINE_DEVICE} table 7`,
-    `route add ::/0 dev ${LINE_DEVICE} table 7`,
-    ...legs.flatMap(({ device }) => [
-      `rule add from 0.0.0.0/0 iif ${device} lookup 7`,
-      `rule add from ::/0 iif ${device} lookup 7`,
-    ]),
   ]
-  return script({ ip, sysctl: [[`net/ipv4/conf/${LINE_DEVICE}/rp_filter`, 0]], nft: [] })
+  const detour = [
+    `route add default dev ${LINE_DEVICE} table 7`,
+    ...legs.map((leg) => `rule add iif ${leg.device} lookup 7`),
+  ]
+  return [here('ip -batch -', [...device, ...detour]), here('ip -6 -batch -', detour)].join('\n')
+}
+
+function here(command: string, lines: readonly string[]): string {
+  return lines.length > 0 ? `${command} <<'end'\n${lines.join('\n')}\nend` : ''
 }
 
 function output([command, ...args]: readonly string[], input: string): Promise<string> {

@@ -3,22 +3,14 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { LinkQuality } from '../sim/link.ts'
+import type { LinkQuality } from '../topology/behavior.ts'
 import { inNamespace } from './namespaces.ts'
 import type { Leg } from './plan.ts'
 
-/** Beyond the simulator's link. */
-export interface LineQuality extends LinkQuality {
-  /** Mean number of packets that a loss takes in a row. Default 1. */
-  readonly burst?: number
-  /** Larger packets vanish without an ICMP message, as where somebody filters those. */
-  readonly maxBytes?: number
-}
-
 /** Each direction of a leg, seen from the host. */
 export interface LegQuality {
-  readonly up: LineQuality
-  readonly down: LineQuality
+  readonly up: LinkQuality
+  readonly down: LinkQuality
 }
 
 /** Of the TUN device in the core's namespace. */

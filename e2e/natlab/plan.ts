@@ -1,6 +1,7 @@
 /** From a description of places to namespaces, cables, addresses and routes. Pure: nothing is made here. */
-import type { LabPlacement } from '../topology/placement.ts'
-import { firewallRules, natRules } from './rules.ts'
+import type { NatBehavior } from '../topology/behavior.ts'
+import type { Placement } from '../topology/placement.ts'
+import { firewallRules, natRules, timeouts } from './rules.ts'
 
 export interface Plan {
   readonly namespaces: ReadonlyMap<string, NamespacePlan>
@@ -30,7 +31,7 @@ export interface HostPlan {
   readonly addresses: readonly string[]
   /** The routers between this host and the internet, the nearest first. */
   readonly routers: readonly string[]
-  /** The lines into the core that its packets take. Hosts of one home share one. */
+  /** The lines into the core that its packets take, one per interface. Hosts of one home share one. */
   readonly legs: readonly string[]
   /** Where it asks for names, if anywhere. */
   readonly nameServer?: string
@@ -47,7 +48,7 @@ export interface Leg {
   /** Of the interface at the core's end. */
   readonly device: string
   /** Addresses and IPv6 /64 networks behind it. */
-  readonly networks: readonly string[]
+  readonly networks: string[]
 }
 
 /** Two addresses of each family on one host, so that mappings can be compared (RFC 5780 §4.3). */
@@ -56,11 +57,8 @@ export const SERVER_ADDRESSES = ['192.0.2.1', '192.0.2.2', '2001:db8:0:5::1', '2
 /** Tayga 0.9.2 refuses the well-known prefix for documentation addresses. */
 export const NAT64_PREFIX = '2001:db8:64:64::'
 
-/** The core's own address on all of its legs. */
-const CORE = { 4: '192.0.2.254', 6: '2001:db8:0:5::fe' } as const
-
 /** Plans an internet with the STUN servers and with these hosts. Throws for placements that the kernel lab cannot build. */
-export function planInternet(hosts: Readonly<Record<string, readonly LabPlacement[]>>): Plan {
+export function planInternet(hosts: Readonly<Record<string, readonly Placement[]>>): Plan {
   const planner = new Planner()
   for (const [name, placements] of Object.entries(hosts)) planner.host(name, placements)
   return planner
@@ -70,9 +68,9 @@ export function planInternet(hosts: Readonly<Record<string, readonly LabPlacemen
 interface Router extends RouterPlan {
   readonly name: string
   readonly n: number
-  /** First two numbers of the IPv4 network inside: RFC 1918, or RFC 6598 behind a carrier's NAT. */
-  readonly inside: '10.0' | '100.64'
-  readonly leg: string
+  readonly kind: 'home' | 'carrier'
+  readonly translates: boolean
+  readonly leg: Leg
   /** Itself and those beyond it. */
   readonly chain: readonly string[]
   ports: number
@@ -91,79 +89,78 @@ class Planner implements Plan {
     this.#leg('servers', 'eth0', SERVER_ADDRESSES)
   }
 
-  host(name: string, placements: readonly LabPlacement[]) {
+  host(name: string, placements: readonly Placement[]) {
     this.#namespace(name)
     const uplinks = byInterface(placements).map((group, i) => this.#uplink(name, `eth${i}`, group))
     const nameServer = uplinks.map(({ router }) => router?.nat64).find((nat64) => nat64 !== undefined)
     this.hosts.set(name, {
       addresses: uplinks.flatMap(({ addresses }) => addresses),
       routers: [...new Set(uplinks.flatMap(({ router }) => router?.chain ?? []))],
-      legs: uplinks.map(({ leg }) => leg),
+      legs: uplinks.map(({ leg }) => leg.name),
       ...(nameServer && { nameServer }),
     })
   }
 
   /** One interface of a host, with one address per placement. */
-  #uplink(host: string, device: string, group: readonly LabPlacement[]) {
-    const router = this.#routerFor(`${host}-${device}`, group)
-    const n = this.hosts.size + 1
-    if (router) {
-      const addresses = this.#plug(router, host, device, families(group))
-      return { router, addresses, leg: router.leg }
+  #uplink(host: string, device: string, group: readonly Placement[]) {
+    const [first] = group as readonly [Placement]
+    const families = group.map(familyOf)
+    if (isOpen(first)) {
+      const n = this.hosts.size + 1
+      const addresses = families.map((family) => (family === 4 ? `203.0.113.${n}` : `2001:db8:0:1::${n}`))
+      return { router: undefined, addresses, leg: this.#leg(host, device, addresses) }
     }
-    const addresses = families(group).map((family) => (family === 4 ? `203.0.113.${n}` : `2001:db8:0:1::${n}`))
-    return { router, addresses, leg: this.#leg(host, device, addresses) }
+    const known = first.lan === undefined ? undefined : this.routers.get(first.lan)
+    const router = known ?? this.#home(first.lan ?? `${host}-${device}-router`, first, families)
+    return { router, addresses: families.map((family) => this.#plug(router, host, device, family)), leg: router.leg }
   }
 
-  #routerFor(uplink: string, group: readonly LabPlacement[]): Router | undefined {
-    const [first] = group
-    if (!group.some(({ nat, firewall, lan }) => nat || firewall || lan !== undefined)) return undefined
-    const known = first?.lan === undefined ? undefined : this.routers.get(first.lan)
-    return known ?? this.#router(first?.lan ?? `${uplink}-router`, group, '10.0')
+  #home(name: string, placement: Placement, families: readonly (4 | 6)[]): Router {
+    const { carrier, nat, nat64, firewall } = placement
+    const outer = carrier && (this.routers.get(carrier.name) ?? this.#carrier(carrier))
+    const router = this.#router(name, 'home', { nat, nat64, families, outer })
+    const { nft } = this.namespaces.get(name)!
+    if (firewall) nft.push(firewallRules(firewall, nat === undefined))
+    return router
   }
 
-  /** A router, outermost first. `sides`: what it does for each family. */
-  #router(name: string, sides: readonly LabPlacement[], inside: Router['inside']): Router {
-    const carrier = sides.find((side) => side.carrier)?.carrier
-    const outer = carrier && (this.routers.get(carrier.name) ?? this.#router(carrier.name, [carrier], '100.64'))
+  #carrier({ name, nat }: { readonly name: string; readonly nat: NatBehavior }): Router {
+    return this.#router(name, 'carrier', { nat, families: [4] })
+  }
+
+  #router(
+    name: string,
+    kind: Router['kind'],
+    { nat, nat64, families, outer }: RouterSides & { readonly outer?: Router | undefined },
+  ): Router {
     const n = this.routers.size + 1
     const { ip, sysctl, nft } = this.#namespace(name)
     sysctl.push(...FORWARDING)
-    const v6 = families(sides).includes(6)
-    const nat64 = sides.some((side) => side.nat64)
-    const outside = outer ? this.#plug(outer, name, 'wan', [4]) : this.#outside(name, n, sides)
-    ip.push('link add lan type bridge', ...up('lan'))
-    if (families(sides).includes(4)) ip.push(`addr add ${inside}.${n}.1/24 dev lan`)
-    if (v6) ip.push(`addr add 2001:db8:${n}::1/64 dev lan nodad`)
-    nft.push(...sides.flatMap(({ nat, family = 4 }) => (nat && family === 4 ? [natRules(nat, outside[0]!)] : [])))
-    nft.push(...sides.flatMap(({ firewall, family = 4 }) => (firewall ? [firewallRules(firewall, family)] : [])))
-    const timeout = sides.find(({ nat }) => nat?.mappingTimeout)?.nat?.mappingTimeout
-    if (timeout) sysctl.push([`net/netfilter/nf_conntrack_udp_timeout*`, Math.ceil(timeout / 1_000)])
-    const router: Router = {
-      name,
-      n,
-      inside,
-      outside,
-      leg: outer?.leg ?? name,
-      chain: [name, ...(outer?.chain ?? [])],
-      ports: 0,
-      ...(nat64 && { nat64: `2001:db8:${n}::1` }),
+    const own = [...(nat || nat64 ? [`198.51.100.${n}`] : []), ...(families.includes(6) ? [`2001:db8:0:2::${n}`] : [])]
+    // Something to route by, where the router itself has no use for an address.
+    if (own.length === 0) own.push(`198.51.100.${n}`)
+    const outside = outer ? [this.#plug(outer, name, 'wan', 4)] : own
+    const leg = outer?.leg ?? this.#leg(name, 'wan', own)
+    ip.push('link add lan type bridge', ...up('lan'), `addr add ${insideOf(kind, n, 4)}1/24 dev lan`)
+    if (families.includes(6)) {
+      ip.push(`addr add ${insideOf(kind, n, 6)}1/64 dev lan nodad`, linkLocal('lan', 1), linkLocal('wan', 2))
+      this.#route(leg, `2001:db8:${n}::/64`, own.at(-1)!)
     }
+    const translation = nat ?? nat64
+    if (translation) {
+      nft.push(natRules(translation, outside[0]!))
+      sysctl.push(...timeouts(translation))
+    }
+    const chain = [name, ...(outer?.chain ?? [])]
+    const translator = nat64 && { nat64: `${insideOf(kind, n, 6)}1` }
+    const router = { name, n, kind, outside, leg, chain, ports: 0, translates: nat !== undefined, ...translator }
     this.routers.set(name, router)
     return router
   }
 
-  /** A leg for a router's outside, and the networks routed to it. Returns the router's own addresses. */
-  #outside(name: string, n: number, sides: readonly LabPlacement[]): string[] {
-    const own = families(sides).includes(4) || sides.some(({ nat64 }) => nat64) ? [`198.51.100.${n}`] : []
-    if (families(sides).includes(6)) own.push(`2001:db8:0:2::${n}`)
-    this.#leg(name, 'wan', own, families(sides).includes(6) ? [`2001:db8:${n}::/64`] : [])
-    return own
-  }
-
-  /** A cable from the core to `device` of `namespace`. Returns the leg's name. */
-  #leg(namespace: string, device: string, own: readonly string[], routed: readonly string[] = []): string {
-    const leg = { name: namespace, device: `leg${this.legs.length + 1}`, networks: [...own, ...routed] }
+  /** A cable from the core to `device` of `namespace`, which has these addresses. */
+  #leg(namespace: string, device: string, own: readonly string[]): Leg {
+    const leg: Leg = { name: namespace, device: `leg${this.legs.length + 1}`, networks: [...own] }
     this.legs.push(leg)
     this.cables.push([
       ['core', leg.device],
@@ -171,48 +168,69 @@ class Planner implements Plan {
     ])
     const core = this.namespaces.get('core')!.ip
     const end = this.namespaces.get(namespace)!.ip
-    core.push(...up(leg.device))
+    core.push(...up(leg.device), linkLocal(leg.device, 1))
     end.push(...up(device))
-    for (const family of [4, 6] as const) {
-      const mine = own.filter((address) => familyOf(address) === family)
+    for (const gateway of ['192.0.2.254', `2001:db8:0:6::${this.legs.length}`]) {
+      const mine = own.filter((address) => isV6(address) === isV6(gateway))
       if (mine.length === 0) continue
-      core.push(addressOn(leg.device, CORE[family]))
+      core.push(addressOn(leg.device, gateway), ...mine.map((address) => `route add ${address} dev ${leg.device}`))
       end.push(...mine.map((address) => addressOn(device, address)))
-      end.push(`route add ${CORE[family]} dev ${device}`, `route add default via ${CORE[family]} dev ${device}`)
+      end.push(`route add ${gateway} dev ${device}`, `route add default via ${gateway} dev ${device}`)
     }
-    // By way of the leg's first address, since a network beyond a router answers no neighbour discovery of ours.
-    core.push(...own.map((address) => `route add ${address} dev ${leg.device}`))
-    const gateway = own.find((address) => familyOf(address) === 6)
-    core.push(...routed.map((network) => `route add ${network} via ${gateway} dev ${leg.device}`))
-    return leg.name
+    return leg
   }
 
-  /** A cable from the inside of `router` to `device` of `namespace`. Returns the addresses that the device has now. */
-  #plug(router: Router, namespace: string, device: string, wanted: readonly (4 | 6)[]): string[] {
-    const port = `lan${++router.ports}`
-    this.cables.push([
-      [router.name, port],
-      [namespace, device],
-    ])
-    this.namespaces.get(router.name)!.ip.push(`link set dev ${port} master lan`, ...up(port))
+  /** What is behind a router without translation. */
+  #route(leg: Leg, network: string, router: string) {
+    leg.networks.push(network)
+    this.namespaces.get('core')!.ip.push(`route add ${network} via ${router} dev ${leg.device}`)
+  }
+
+  /** A cable from the inside of `router` to `device` of `namespace`, for the first address. Returns the address. */
+  #plug(router: Router, namespace: string, device: string, family: 4 | 6): string {
     const { ip } = this.namespaces.get(namespace)!
-    ip.push(...up(device))
-    return wanted.map((family) => {
-      const network = family === 4 ? `${router.inside}.${router.n}.` : `2001:db8:${router.n}::`
-      const address = network + (router.ports + 1)
-      ip.push(`addr add ${address}/${family === 4 ? 24 : '64'} dev ${device} ${family === 4 ? '' : 'nodad'}`)
-      ip.push(`route add default via ${network}1 dev ${device} metric ${100 + Number(device.slice(3) || 0)}`)
+    const lan = this.namespaces.get(router.name)!.ip
+    const port = `lan${router.ports + 1}`
+    const isNew = !this.cables.some(([, [name, plugged]]) => name === namespace && plugged === device)
+    if (isNew) {
+      router.ports++
+      this.cables.push([
+        [router.name, port],
+        [namespace, device],
+      ])
+      lan.push(`link set dev ${port} master lan`, ...up(port))
+      ip.push(...up(device))
+    }
+    const network = insideOf(router.kind, router.n, family)
+    const metric = `metric ${100 + Number(device.slice(3) || 0)}`
+    if (family === 4 && !router.translates) {
+      const address = `203.0.113.${100 + this.hosts.size}`
+      this.#route(router.leg, address, router.outside[0]!)
+      lan.push(`route add ${address} dev lan`)
+      ip.push(addressOn(device, address), `route add ${network}1 dev ${device}`)
+      ip.push(`route add default via ${network}1 dev ${device} ${metric}`)
       return address
-    })
+    }
+    const address = `${network}${router.ports + 1}`
+    ip.push(family === 4 ? `addr add ${address}/24 dev ${device}` : `addr add ${address}/64 dev ${device} nodad`)
+    ip.push(`route add default via ${network}1 dev ${device} ${metric}`)
+    return address
   }
 
   #namespace(name: string): NamespacePlan {
+    if (!/^[\w-]+$/.test(name)) throw new Error(`"${name}" is no name for a namespace: letters, digits and - are`)
     if (this.namespaces.has(name))
       throw new Error(`${name} stands for two things: give hosts and networks unlike names`)
     const plan: NamespacePlan = { ip: ['link set dev lo up'], sysctl: [], nft: [] }
     this.namespaces.set(name, plan)
     return plan
   }
+}
+
+interface RouterSides {
+  readonly nat?: NatBehavior | undefined
+  readonly nat64?: NatBehavior | undefined
+  readonly families: readonly (4 | 6)[]
 }
 
 /** The core and the routers. No redirects: a router that hairpins must not tell its hosts of a shorter way. */
@@ -224,34 +242,46 @@ const FORWARDING: [string, number][] = [
   ['net/ipv4/conf/*/rp_filter', 0],
 ]
 
-/** A host has one interface for both families, and another one for each further address. */
-function byInterface(placements: readonly LabPlacement[]): LabPlacement[][] {
-  const groups: LabPlacement[][] = []
-  for (const placement of placements) {
-    const { family = 4, nat, firewall } = placement
-    if (family === 4 && firewall && !nat) throw new Error('the kernel lab has no IPv4 firewall without NAT')
-    const group = groups.find((members) => !families(members).includes(family))
-    if (group) group.push(placement)
-    else groups.push([placement])
+/** Addresses behind one router share an interface; so do one of each family right on the internet. */
+function byInterface(placements: readonly Placement[]): Placement[][] {
+  const groups = new Map<string, Placement[]>()
+  for (const [i, placement] of placements.entries()) {
+    const before = placements.slice(0, i)
+    const alike = before.filter((other) => isOpen(other) && familyOf(other) === familyOf(placement))
+    const key = placement.lan ?? placement.router ?? (isOpen(placement) ? `open ${alike.length}` : `own ${i}`)
+    groups.set(key, [...(groups.get(key) ?? []), placement])
   }
-  return groups
+  return [...groups.values()]
 }
 
-function families(placements: readonly LabPlacement[]): (4 | 6)[] {
-  return placements.map(({ family = 4 }) => family)
+function isOpen({ nat, nat64, firewall, lan, router }: Placement): boolean {
+  return !nat && !nat64 && !firewall && lan === undefined && router === undefined
 }
 
-function familyOf(address: string): 4 | 6 {
-  return address.includes(':') ? 6 : 4
+function familyOf({ nat64, family = nat64 ? 6 : 4 }: Placement): 4 | 6 {
+  return family
+}
+
+/** The network inside a router, but for the last number: RFC 1918, or RFC 6598 behind a carrier's NAT. */
+function insideOf(kind: Router['kind'], n: number, family: 4 | 6): string {
+  if (family === 6) return `2001:db8:${n}::`
+  return kind === 'home' ? `10.0.${n}.` : `100.64.${n}.`
+}
+
+function isV6(address: string): boolean {
+  return address.includes(':')
 }
 
 function addressOn(device: string, address: string): string {
-  return familyOf(address) === 4
-    ? `addr add ${address}/32 dev ${device}`
-    : `addr add ${address}/128 dev ${device} nodad`
+  return isV6(address) ? `addr add ${address}/128 dev ${device} nodad` : `addr add ${address}/32 dev ${device}`
 }
 
-/** Without link-local addresses: they would come and go as candidates for seconds, and reach nobody here. */
+/** What forwards IPv6 asks for its neighbours under this address, and under no other. */
+function linkLocal(device: string, n: number): string {
+  return `addr add fe80::${n}/64 dev ${device} nodad`
+}
+
+/** Without the link-local address of its own making: on hosts it would come and go as a candidate, and reach nobody. */
 function up(device: string): string[] {
   return [`link set dev ${device} addrgenmode none`, `link set dev ${device} up`]
 }

@@ -1,5 +1,5 @@
 /** What a router does, measured from both sides with plain UDP: the lab's check on itself. RFC 5780 §4.3 and §4.4. */
-import type { Dependence } from '../sim/nat.ts'
+import type { Dependence } from '../topology/behavior.ts'
 import type { Internet } from './internet.ts'
 import { SERVER_ADDRESSES } from './plan.ts'
 import { startRemote } from './remote.ts'
@@ -58,8 +58,8 @@ export class ProbeSocket {
   }
 
   /** Sends to where `to` is known, and returns as whom it arrives at the other socket; undefined when it does not. */
-  async reach(to: ProbeSocket, at: Arrival = to): Promise<Arrival | undefined> {
-    const text = `probe ${++packets}`
+  async reach(to: ProbeSocket, at: Arrival = to, words = 'probe'): Promise<Arrival | undefined> {
+    const text = `${words} ${++packets}`
     await this.#call('send', this.#id, text, at.ip, at.port)
     const arrival = await to.#call('receive', to.#id, text, PATIENCE)
     return (arrival as Arrival | null) ?? undefined
@@ -77,7 +77,7 @@ export async function reachesItself(
   [second, secondName]: readonly [Probe, string],
 ): Promise<'none' | 'internal' | 'external'> {
   const server = await servers.open(SERVER_ADDRESSES[0])
-  const [a, b] = [await first.open(ipv4(internet, firstName)), await second.open(ipv4(internet, secondName))]
+  const [a, b] = [await first.open(addressOf(internet, firstName)), await second.open(addressOf(internet, secondName))]
   const [outsideA, outsideB] = [(await a.reach(server))!, (await b.reach(server))!]
   await a.reach(b, outsideB)
   const arrival = await b.reach(a, outsideA)
@@ -85,32 +85,40 @@ export async function reachesItself(
   return arrival.ip === outsideB.ip && arrival.port === outsideB.port ? 'external' : 'internal'
 }
 
-function ipv4(internet: Internet, host: string): string {
-  return internet.host(host).addresses.find((address) => !address.includes(':'))!
+function addressOf(internet: Internet, host: string, family: 4 | 6 = 4): string {
+  return internet.host(host).addresses.find((address) => address.includes(':') === (family === 6))!
 }
 
 /** Mapping and filtering before a host, seen from the two addresses of the servers. */
-export async function measure(internet: Internet, servers: Probe, host: Probe, name: string): Promise<Measured> {
-  const ip = ipv4(internet, name)
+export async function measure(
+  internet: Internet,
+  servers: Probe,
+  host: Probe,
+  name: string,
+  family: 4 | 6 = 4,
+): Promise<Measured> {
+  const [one, two] = SERVER_ADDRESSES.filter((address) => address.includes(':') === (family === 6))
   const [first, otherPort, otherAddress] = await Promise.all([
-    servers.open(SERVER_ADDRESSES[0]),
-    servers.open(SERVER_ADDRESSES[0]),
-    servers.open(SERVER_ADDRESSES[1]),
+    servers.open(one!),
+    servers.open(one!),
+    servers.open(two!),
   ])
-  const socket = await host.open(ip)
-  const mapped: Arrival[] = []
-  for (const server of [first, otherPort, otherAddress]) mapped.push((await socket.reach(server))!)
-  const [ports] = [mapped.map(({ port }) => port)]
-  const same = (a: number, b: number) => ports[a] === ports[b]
+  const socket = await host.open(addressOf(internet, name, family))
+  const mappedPorts: number[] = []
+  for (const server of [first, otherPort, otherAddress]) mappedPorts.push((await socket.reach(server))!.port)
+  const [port, withOtherPort, withOtherAddress] = mappedPorts
   // A fresh socket has contacted the first server alone.
-  const quiet = await host.open(ip)
+  const quiet = await host.open(socket.ip)
   const seen = (await quiet.reach(first))!
-  const fromPort = await otherPort.reach(quiet, seen)
-  const fromAddress = await otherAddress.reach(quiet, seen)
   return {
-    mapping: same(0, 1) ? (same(0, 2) ? 'endpoint-independent' : 'address-dependent') : 'address-and-port-dependent',
-    filtering: fromAddress ? 'endpoint-independent' : fromPort ? 'address-dependent' : 'address-and-port-dependent',
-    preserves: ports.every((port) => port === socket.port),
-    mappedPorts: ports,
+    mapping: dependence(port === withOtherPort, port === withOtherAddress),
+    filtering: dependence(!!(await otherPort.reach(quiet, seen)), !!(await otherAddress.reach(quiet, seen))),
+    preserves: mappedPorts.every((mapped) => mapped === socket.port),
+    mappedPorts,
   }
+}
+
+function dependence(sameForOtherPort: boolean, sameForOtherAddress: boolean): Dependence {
+  if (!sameForOtherPort) return 'address-and-port-dependent'
+  return sameForOtherAddress ? 'endpoint-independent' : 'address-dependent'
 }

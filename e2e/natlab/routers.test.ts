@@ -1,63 +1,115 @@
 /** The lab checks itself: what each router does on the wire is what its description says. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { LabPlacement } from '../topology/placement.ts'
-import { PLACE_NAMES, type PlaceName, place } from '../topology/places.ts'
+import type { Dependence, NatBehavior } from '../topology/behavior.ts'
+import { NAT_TYPES } from '../topology/nat-types.ts'
+import type { Placement } from '../topology/placement.ts'
 import { Internet } from './internet.ts'
 import { whyNot } from './namespaces.ts'
 import { measure, Probe, reachesItself } from './probe.ts'
 
 const reason = whyNot()
 
-/** Those with one IPv4 address behind NAT that lets UDP out. */
-const NATS = PLACE_NAMES.filter((name) => {
-  const [first, ...others] = place(name).placements
-  return first?.nat && !first.firewall && others.length === 0
+const EASY: NatBehavior = { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' }
+const HARD: NatBehavior = { mapping: 'address-and-port-dependent', filtering: 'address-and-port-dependent' }
+
+/** The matrix's, and what else descriptions may say. */
+const ROUTERS: Readonly<Record<string, Placement>> = {
+  ...Object.fromEntries(
+    Object.entries<{ placements: readonly Placement[] }>(NAT_TYPES)
+      .map(([name, { placements }]) => [name, placements[0]!] as const)
+      .filter(([, { nat }]) => nat),
+  ),
+  'random-ports': { nat: { ...EASY, allocation: 'random' } },
+  'block-of-ports': { nat: { ...EASY, allocation: { low: 30_000, high: 30_255 } } },
+  'hairpin-and-filter': { nat: { ...EASY, hairpin: 'external' } },
+  'internal-hairpin': { nat: { ...EASY, filtering: 'endpoint-independent', hairpin: 'internal' } },
+  overloading: { nat: { ...HARD, overloading: true } },
+}
+const NAMES = Object.keys(ROUTERS)
+/** Where the question whether a port stays has an answer. */
+const STEADY = NAMES.filter((name) => {
+  const { mapping, allocation } = outermost(name)
+  return mapping === 'endpoint-independent' || !allocation
 })
 
-describe.skipIf(reason)(`routers${reason ? ` (left out: ${reason})` : ''}`, () => {
+const FIREWALLS: Readonly<Record<string, Placement>> = {
+  'firewall-v4': { firewall: {} },
+  'firewall-v6': { firewall: {}, family: 6 },
+  'firewall-v6-adf': { firewall: { filtering: 'address-dependent' }, family: 6 },
+  'firewall-v6-eif': { firewall: { filtering: 'endpoint-independent' }, family: 6 },
+}
+
+describe.skipIf(reason).concurrent(`routers${reason ? ` (left out: ${reason})` : ''}`, () => {
   let internet: Internet
   let servers: Probe
 
   beforeAll(async () => {
-    const hosts = Object.fromEntries(NATS.flatMap((name) => twoOf(name)))
-    internet = await Internet.build({ hosts })
+    internet = await Internet.build({
+      hosts: Object.fromEntries([
+        ...NAMES.flatMap(twoBehind),
+        ...Object.entries(FIREWALLS).map(([name, one]) => [name, [one]]),
+      ]),
+    })
     servers = await Probe.start(internet, 'servers')
   })
   afterAll(() => internet?.close())
 
-  test.each(NATS)('%s maps and filters as described', async (name) => {
-    const described = outermost(name)
+  test.each(NAMES)('%s: maps and filters as described', async (name) => {
+    const { mapping, allocation = 'preserve', overloading } = outermost(name)
     const measured = await measure(internet, servers, await Probe.start(internet, name), name)
-    // A Linux masquerade has a mapping per flow, all with the same port as long as nothing collides.
-    expect(measured).toMatchObject({
-      mapping: described.mapping,
-      filtering: described.filtering,
-      preserves: (described.allocation ?? 'preserve') === 'preserve',
-    })
-    if (described.allocation === 'block') {
-      expect(Math.max(...measured.mappedPorts) - Math.min(...measured.mappedPorts)).toBeLessThan(512)
-    }
+    // Several mappings to one port look like one, as long as nothing stands in their way.
+    const looks = overloading && allocation === 'preserve' ? 'endpoint-independent' : mapping
+    expect(measured).toMatchObject({ mapping: looks, filtering: strictest(name), preserves: allocation === 'preserve' })
+    if (typeof allocation !== 'object') return
+    expect(Math.min(...measured.mappedPorts)).toBeGreaterThanOrEqual(allocation.low)
+    expect(Math.max(...measured.mappedPorts)).toBeLessThanOrEqual(allocation.high)
   })
 
-  test.each(NATS)('%s hairpins as described', async (name) => {
-    const described = outermost(name)
+  test.each(NAMES)('%s: hairpins as described', async (name) => {
     const [a, b] = [await Probe.start(internet, name), await Probe.start(internet, `${name}-too`)]
     const seen = await reachesItself(internet, servers, [a, name], [b, `${name}-too`])
-    expect(seen).toBe(described.hairpin ?? 'none')
+    expect(seen).toBe(outermost(name).hairpin ?? 'none')
+  })
+
+  test.each(STEADY)('%s: an unsolicited packet spoils the mapping only where described', async (name) => {
+    const [server, host] = [await servers.open('192.0.2.1'), await Probe.start(internet, name)]
+    const socket = await host.open(internet.host(name).addresses[0]!)
+    const outside = (await socket.reach(await servers.open('192.0.2.2')))!
+    await server.reach(socket, outside)
+    const seen = await socket.reach(server)
+    expect(seen?.port === outside.port).toBe(outermost(name).unsolicited !== 'tracked')
+  })
+
+  test.each(Object.keys(FIREWALLS))('%s: translates nothing and filters as described', async (name) => {
+    const { firewall, family } = FIREWALLS[name]!
+    expect(await measure(internet, servers, await Probe.start(internet, name), name, family)).toMatchObject({
+      mapping: 'endpoint-independent',
+      filtering: firewall?.filtering ?? 'address-and-port-dependent',
+      preserves: true,
+    })
   })
 })
 
 /** The host, and a second one behind the same outermost router. */
-function twoOf(name: PlaceName): [string, readonly LabPlacement[]][] {
-  const [first] = place(name).placements as readonly LabPlacement[]
-  const shared = [first!.carrier ? first! : { lan: `${name}-home`, ...first }]
+function twoBehind(name: string): [string, readonly Placement[]][] {
+  const placement = ROUTERS[name]!
+  const shared = [placement.carrier ? placement : { lan: `${name}-home`, ...placement, router: `${name}-home` }]
   return [
     [name, shared],
     [`${name}-too`, shared],
   ]
 }
 
-function outermost(name: PlaceName) {
-  const [first] = place(name).placements as readonly LabPlacement[]
-  return first!.carrier?.nat ?? first!.nat!
+function outermost(name: string): NatBehavior {
+  const { nat, carrier } = ROUTERS[name]!
+  return carrier?.nat ?? nat!
+}
+
+/** What comes through must come through every layer. */
+function strictest(name: string): Dependence {
+  const { nat, carrier } = ROUTERS[name]!
+  const strictness = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const
+  return [nat, carrier?.nat]
+    .map((layer) => layer?.filtering ?? 'endpoint-independent')
+    .reduce((one, other) => (strictness.indexOf(one) > strictness.indexOf(other) ? one : other))
 }

@@ -41,3 +41,9 @@ export function link(a: Endpoint, b: Endpoint, tamper: { fromA?: Tamper; fromB?:
 export async function establish(offerer: Endpoint, { broken }: Link, answerer: Endpoint): Promise<void> {
   await Promise.race([broken, offerer.offer().then(() => Promise.all([offerer.opened(), answerer.opened()]))])
 }
+
+/** Sends so many bytes one way. Resolves with the checksums of what was sent and of what came, which should be equal. */
+export async function transfer(from: Endpoint, to: Endpoint, bytes: number): Promise<[sent: string, received: string]> {
+  await to.expectBulk(bytes)
+  return Promise.all([from.sendBulk(bytes, 8445), to.receivedBulk()])
+}

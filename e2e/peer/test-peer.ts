@@ -35,7 +35,7 @@ export class TestPeer {
   readonly #opened: Promise<void>
   #open = () => {}
   #channel: RTCDataChannel | undefined
-  #bulk: { checksum: Checksum; expected: number; done(checksum: string): void } | undefined
+  #bulk: { checksum: Checksum; expected: number; received: Promise<string>; done(checksum: string): void } | undefined
 
   constructor(Connection: typeof RTCPeerConnection, options: TestPeerOptions, emit: (signal: Signal) => void) {
     this.#emit = emit
@@ -97,14 +97,20 @@ export class TestPeer {
     return checksum.value
   }
 
-  /** Resolves with the checksum of what came in, when so many bytes have. Call it before the other end sends. */
-  async receiveBulk(bytes: number, timeout = 50_000): Promise<string> {
-    const checksum = new Checksum()
-    const done = new Promise<string>((resolve) => {
-      this.#bulk = { checksum, expected: bytes, done: resolve }
+  /** Gets ready for so many bytes. Await it before the other end sends: what comes earlier belongs to nobody. */
+  async expectBulk(bytes: number): Promise<void> {
+    let done = (_: string) => {}
+    const received = new Promise<string>((resolve) => {
+      done = resolve
     })
+    this.#bulk = { checksum: new Checksum(), expected: bytes, received, done }
+  }
+
+  /** Resolves with the checksum of what came in, when all the expected bytes have. */
+  async receivedBulk(timeout = 50_000): Promise<string> {
+    const { checksum, expected, received } = this.#bulk!
     try {
-      return await this.#within(timeout, `${bytes} bytes`, done)
+      return await this.#within(timeout, `${expected} bytes`, received)
     } catch (error) {
       throw new Error(`${(error as Error).message}; ${checksum.bytes} came`)
     }

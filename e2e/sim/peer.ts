@@ -15,12 +15,15 @@ import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import type { StunServer } from './stun-server.ts'
 
+/** A STUN server as the host's resolver names it. */
+export type ServerAddress = Pick<StunServer, 'address' | 'url'>
+
 export type PeerOptions = Partial<AgentOptions> & {
-  readonly servers?: readonly StunServer[]
+  readonly servers?: readonly ServerAddress[]
   /** Local port on every address; without it an ephemeral one each. */
   readonly port?: number
   /** Extra fields of the local base made for an address: rank, hostname, mapped. */
-  readonly base?: (ip: string) => Partial<LocalBase>
+  readonly base?: (ip: string, port: number) => Partial<LocalBase>
 }
 
 /** Data from the other side, with the path it took: the ground truth about which pair is in use. */
@@ -58,6 +61,8 @@ export class Peer {
   readonly #options: PeerOptions
   readonly #random: Random
   readonly #sockets = new Map<Address, Socket>()
+  /** To TURN servers, by the names that the agent gave them. */
+  readonly #connections = new Map<Address, Socket>()
   readonly #heardFrom = new Set<string>()
   #wake: Appointment | undefined
   #handling: Packet | undefined
@@ -70,11 +75,15 @@ export class Peer {
     this.name = host.name
     this.#options = options
     this.#random = host.network.random.fork(`peer ${host.name}`)
-    this.agent = new IceAgent({ log: true, random: this.#random.fork('agent').bytes, ...agentOptions })
+    this.agent = new IceAgent({
+      log: host.network.trace.enabled,
+      random: this.#random.fork('agent').bytes,
+      ...agentOptions,
+    })
     for (const { ip } of host.attachments) this.#bind(ip)
   }
 
-  get servers(): readonly StunServer[] {
+  get servers(): readonly ServerAddress[] {
     return this.#options.servers ?? []
   }
 
@@ -112,7 +121,7 @@ export class Peer {
   }
 
   gather() {
-    const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip) }))
+    const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
     const servers = this.servers.map(({ address, url }) => ({ scheme: 'stun', address, url }) as const)
     this.call((agent) => agent.gather(this.now, bases, servers))
   }
@@ -179,16 +188,35 @@ export class Peer {
 
   #perform(output: AgentOutput) {
     if (output.type === 'packet') return this.#send(output.packet)
+    if (output.type === 'connect') return this.#connect(output)
+    if (output.type === 'disconnect') return this.#disconnect(output.local)
     if (output.type === 'data') return this.#take(output.bytes)
     this.events.push({ time: this.now, output })
-    this.host.network.trace.note(this.now, this.name, describeOutput(output))
+    this.host.network.trace.note(this.now, this.name, () => describeOutput(output))
     if (output.type === 'candidate') this.oncandidate?.(output.candidate)
   }
 
+  /** The driver's answer comes later, never from inside. There is no TCP here: what asks for it hears so. */
+  #connect({ local, protocol }: Extract<AgentOutput, { type: 'connect' }>) {
+    const { clock } = this.host.network
+    const ip = this.host.attachments.find((attachment) => attachment.ip === local.ip)?.ip
+    if (protocol !== 'udp' || ip === undefined) {
+      return void clock.after(0, () => this.call((agent) => agent.disconnected(this.now, local, 'not to be had here')))
+    }
+    const socket = this.host.bind(ip, undefined, (packet) => this.#receive({ ...packet, local }))
+    this.#connections.set(local, socket)
+    clock.after(0, () => this.call((agent) => agent.connected(this.now, local)))
+  }
+
+  #disconnect(local: Address) {
+    this.#connections.get(local)?.close()
+    this.#connections.delete(local)
+  }
+
   #send({ local, remote, bytes }: Packet) {
-    const socket = this.#sockets.get(local)
+    const socket = this.#sockets.get(local) ?? this.#connections.get(local)
     if (socket === undefined) {
-      throw new Error(`${this.name} sends from ${formatAddress(local)}, which is none of the objects given to gather()`)
+      throw new Error(`${this.name} sends from ${formatAddress(local)}, which is no base and no connection of its`)
     }
     this.packetsSent++
     if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
@@ -225,8 +253,7 @@ export class Peer {
     if (Number.isNaN(deadline)) throw new Error(`${this.name}: timeout() is NaN`)
     if (this.#wake && this.#wake.time <= deadline) return
     this.#wake?.cancel()
-    this.#wake =
-      deadline === Number.POSITIVE_INFINITY ? undefined : this.host.network.clock.at(deadline, () => this.#onWake())
+    this.#wake = deadline === Number.POSITIVE_INFINITY ? undefined : this.host.at(deadline, () => this.#onWake())
   }
 
   #onWake() {
@@ -263,6 +290,8 @@ function describeOutput(output: AgentOutput): string {
       return `· ${output.entry.event}: ${output.entry.detail}${output.entry.reason ? ` (${output.entry.reason})` : ''}`
     case 'packet':
     case 'data':
+    case 'connect':
+    case 'disconnect':
       return `${output.type}`
   }
 }

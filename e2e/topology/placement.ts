@@ -1,33 +1,23 @@
-/** Where hosts stand, in the simulator's words, and what only some labs can build. Both labs read these descriptions. */
-import type { FirewallPolicy } from '../sim/firewall.ts'
-import type { NatBehavior } from '../sim/nat.ts'
-import type { Placement } from '../sim/world.ts'
+import type { FirewallPolicy, LinkQuality, NatBehavior } from './behavior.ts'
 
-/** A NAT in RFC 4787's words, and two habits of real boxes that it has no words for. */
-export interface RouterNat extends Omit<NatBehavior, 'allocation'> {
-  /** `block`: each subscriber has BLOCK_PORTS ports of his own, as at a carrier (RFC 7422); a random one of them. */
-  readonly allocation?: NatBehavior['allocation'] | 'block'
-  /**
-   * What the router's own stack does with unsolicited UDP from outside. `accept` poisons: such a packet leaves a
-   * connection-tracking entry behind, and a later outbound flow to the same peer collides with it and gets another port.
-   * Default `drop`.
-   */
-  readonly unsolicited?: 'drop' | 'accept'
-}
-
-/** Ports of one subscriber where `allocation` is `block`. */
-export const BLOCK_PORTS = 512
-
-export interface RouterFirewall extends FirewallPolicy {
-  /** Destination ports that TCP may leave to; left out: all. */
-  readonly outgoingTcpPorts?: readonly number[]
-}
-
-/** One address of a host: where it is on the internet. Left out: right on it. */
-export interface LabPlacement extends Omit<Placement, 'nat' | 'carrier' | 'firewall'> {
-  readonly nat?: RouterNat
-  readonly carrier?: { readonly name: string; readonly nat: RouterNat }
-  readonly firewall?: RouterFirewall
-  /** IPv6 only, and the router translates to IPv4 (RFC 6146), with DNS64 (RFC 6147). */
-  readonly nat64?: true
+/** Where one address of a host stands. Left out: on the open internet, over a perfect wire. */
+export interface Placement {
+  /** The home router's NAT. */
+  readonly nat?: NatBehavior
+  /** The home router maps the host's port statically, and the host knows it: as after UPnP, PCP or by hand. */
+  readonly portMapping?: boolean
+  /** A second NAT between home and internet. Homes that name the same carrier stand behind the same one. */
+  readonly carrier?: { readonly name: string; readonly nat: NatBehavior }
+  /** An IPv6-only network that reaches IPv4 through the well-known prefix 64:ff9b::/96 (RFC 6146, RFC 6052). */
+  readonly nat64?: NatBehavior
+  readonly firewall?: FirewallPolicy
+  /** Hosts with the same name share one LAN and its router, which the first of them describes. */
+  readonly lan?: string
+  /** Addresses of one host with the same name here stand behind the same router: dual stack. */
+  readonly router?: string
+  readonly link?: LinkQuality
+  /** The host's own address, when it matters. */
+  readonly ip?: string
+  /** Default: 6 with `nat64`, else 4. */
+  readonly family?: 4 | 6
 }

@@ -7,9 +7,8 @@ on to the leg that it is for. Commands come on standard input, one JSON object p
 
     {"leg": "a", "networks": ["198.51.100.1", "2001:db8:1::/64"], "up": QUALITY, "down": QUALITY}
 
-`up` is the direction into the core. QUALITY is LinkQuality of the simulator (milliseconds, probabilities), and `burst`,
-the mean number of packets that a loss takes in a row, and `maxBytes`, above which packets vanish without a word.
-Ends with its standard input.
+`up` is the direction into the core. QUALITY is LinkQuality in e2e/topology/behavior.ts: milliseconds and probabilities.
+Every line is answered by one; ends with its standard input.
 """
 
 import fcntl
@@ -27,6 +26,9 @@ TUNSETIFF = 0x400454CA
 IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000
 
+UDP = 17
+MAGIC_COOKIE = bytes.fromhex("2112a442")
+
 REORDER_DELAY = 0.060
 DUPLICATE_DELAY = 0.001
 
@@ -36,23 +38,25 @@ class Direction:
 
     def __init__(self, chance):
         self.chance = chance
-        self.losing = False
         self.last = 0.0
+        # A change is due at once: whoever looks first ends an imagined burst of before.
+        self.in_burst = True
+        self.next_change = 0.0
         self.set({})
 
     def set(self, quality):
         self.latency = quality.get("latency", 0) / 1000
         self.jitter = quality.get("jitter", 0) / 1000
         self.loss = quality.get("loss", 0)
-        self.burst = max(1, quality.get("burst", 1))
+        self.bursts = quality.get("bursts")
         self.duplicate = quality.get("duplicate", 0)
         self.reorder = quality.get("reorder", 0)
-        self.down = quality.get("down", False)
-        self.max_bytes = quality.get("maxBytes", 65535)
+        self.mtu = quality.get("mtu", 65535)
+        self.drops = quality.get("drops")
 
-    def carry(self, entry, size):
+    def carry(self, entry, packet):
         """When a packet that enters at `entry` comes out: never, once or twice."""
-        if self.down or size > self.max_bytes or self.lost():
+        if self.loses(entry, packet):
             return ()
         soonest = entry + self.latency + self.jitter * self.chance.random()
         if self.reorder and self.chance.random() < self.reorder:
@@ -63,17 +67,21 @@ class Direction:
             return (arrival, arrival + DUPLICATE_DELAY)
         return (arrival,)
 
-    def lost(self):
-        """Gilbert's model: in the long run `loss` of all packets, in runs of `burst` on average."""
-        if self.loss <= 0:
-            self.losing = False
-        elif self.burst == 1 or self.loss >= 1:
-            return self.chance.random() < self.loss
-        elif self.losing:
-            self.losing = self.chance.random() >= 1 / self.burst
-        else:
-            self.losing = self.chance.random() < self.loss / (self.burst * (1 - self.loss))
-        return self.losing
+    def loses(self, entry, packet):
+        if self.drops == "all" or len(packet) > self.mtu or self.drops == "data" and is_data(packet):
+            return True
+        if self.loss and self.chance.random() < self.loss:
+            return True
+        return bool(self.bursts) and self.is_burst(entry) and self.chance.random() < self.bursts["loss"]
+
+    def is_burst(self, now):
+        if self.next_change == 0.0:
+            self.next_change = now
+        while self.next_change <= now:
+            self.in_burst = not self.in_burst
+            mean = self.bursts["lasting" if self.in_burst else "every"] / 1000
+            self.next_change += self.chance.expovariate(1 / mean)
+        return self.in_burst
 
 
 class Line:
@@ -104,8 +112,8 @@ class Line:
         up, down = self.leg_of(source), self.leg_of(destination)
         if up is None or down is None:
             return
-        for middle in up[0].carry(now, len(packet)):
-            for arrival in down[1].carry(middle, len(packet)):
+        for middle in up[0].carry(now, packet):
+            for arrival in down[1].carry(middle, packet):
                 self.count += 1
                 heapq.heappush(self.flying, (arrival, self.count, packet))
 
@@ -164,6 +172,14 @@ def key_of(network):
 
 def addresses(packet):
     return (packet[12:16], packet[16:20]) if packet[0] >> 4 == 4 else (packet[8:24], packet[24:40])
+
+
+def is_data(packet):
+    """UDP that is no STUN (RFC 7983): the first byte of a STUN message is 0 to 3, and the magic cookie follows."""
+    four = packet[0] >> 4 == 4
+    protocol, start = (packet[9], (packet[0] & 15) * 4) if four else (packet[6], 40)
+    payload = packet[start + 8 :]
+    return protocol == UDP and not (payload[:1] < b"\x04" and payload[4:8] == MAGIC_COOKIE)
 
 
 if __name__ == "__main__":

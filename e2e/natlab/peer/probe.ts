@@ -24,7 +24,7 @@ serve({
     const socket = createSocket(isIPv6(ip) ? 'udp6' : 'udp4')
     const endpoint: Endpoint = { socket, arrived: [], wake: () => {} }
     socket.on('message', (bytes, { address, port }: RemoteInfo) => {
-      endpoint.arrived.push({ text: String(bytes), ip: address, port })
+      endpoint.arrived.push({ text: bytes.toString('latin1'), ip: address, port })
       endpoint.wake()
     })
     socket.on('error', () => {}) // An ICMP message about an earlier packet; whether anything arrives is what counts.
@@ -33,7 +33,7 @@ serve({
     return { id: endpoints.push(endpoint) - 1, port: socket.address().port }
   },
   send(id: number, text: string, ip: string, port: number) {
-    endpoints[id]!.socket.send(text, port, ip)
+    endpoints[id]!.socket.send(Buffer.from(text, 'latin1'), port, ip)
   },
   /** The next packet with this text, dropping others before it; null when none comes within `timeout` milliseconds. */
   async receive(id: number, text: string, timeout: number): Promise<Arrival | null> {

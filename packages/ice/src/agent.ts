@@ -1,13 +1,15 @@
 import type { Address, Machine, Packet } from '@floe/stun'
-import { decode, isStun, sameAddress } from '@floe/stun'
+import { decode, isStun } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { isReachable } from './candidate.ts'
-import type { CandidatePair, Pair } from './candidate-pair.ts'
+import type { CandidatePair } from './candidate-pair.ts'
 import { Connectivity } from './connectivity.ts'
+import { DataPath } from './data-path.ts'
 import { TIMING } from './defaults.ts'
 import { IceError } from './error.ts'
-import type { LocalBase, ServerAddress } from './gatherer.ts'
+import type { LocalBase } from './gatherer.ts'
 import { Generation } from './generation.ts'
+import { Generations } from './generations.ts'
 import type { AgentOptions } from './options.ts'
 import { Outbox } from './outbox.ts'
 import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
@@ -15,7 +17,9 @@ import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
 import { checkLocalParameters, checkParameters, generateParameters } from './parameters.ts'
 import { settledRole } from './role.ts'
-import { nextState } from './state.ts'
+import type { ServerAddress } from './servers.ts'
+import { Sources } from './sources.ts'
+import { AgentState } from './state.ts'
 
 /**
  * An RFC 8445 agent for one data stream of one component, without I/O: see `Machine` for how it is driven.
@@ -26,18 +30,13 @@ export class IceAgent implements Machine<AgentOutput> {
   readonly #context: Context
   readonly #pace: Pace
   readonly #connectivity: Connectivity
-  readonly #policy: (candidate: Candidate) => boolean
-  readonly #bases: LocalBase[] = []
-  readonly #servers: ServerAddress[] = []
+  readonly #sources: Sources
   readonly #outbox = new Outbox<AgentOutput>()
-  #generation: Generation
-  #previous: Generation | undefined
-  #previousUntil = Number.POSITIVE_INFINITY
-  #state: IceTransportState = 'new'
-  #gatheringState: 'new' | 'gathering' | 'complete' = 'new'
-  #gatherEnds = false
-  #pacDeadline = Number.POSITIVE_INFINITY
-  #pacExpired = false
+  readonly #generations: Generations
+  readonly #data: DataPath
+  readonly #state: AgentState
+  /** The time of the call under way: relays have timers that start when a packet leaves. */
+  #now = 0
   /** Cached `timeout()`; data packets leave it alone, so that they cost no search. */
   #deadline: number | undefined
 
@@ -45,21 +44,36 @@ export class IceAgent implements Machine<AgentOutput> {
   constructor(options: AgentOptions) {
     const { random, log = false } = options
     this.lite = options.lite ?? false
-    this.#policy = (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true)
     this.#context = {
       timing: { ...TIMING, ...options.timing },
       random,
       emit: (output) => this.#emit(output),
       log: log ? (now, event, detail, reason) => this.#log(now, event, detail(), reason) : () => {},
     }
+    this.#state = new AgentState(this.#context.timing.pac)
     this.#pace = new Pace(options.pacer ?? new Pacer(), this.#context.timing.Ta)
     const parameters = options.parameters ? checkLocalParameters(options.parameters) : generateParameters(random)
-    this.#generation = this.#newGeneration(0, parameters)
+    this.#generations = new Generations(this.#newGeneration(0, parameters))
     const role = options.role ?? 'controlled'
     this.#connectivity = new Connectivity(this.#context, this.#generation, {
       role,
       lite: this.lite,
-      policy: this.#policy,
+      policy: (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true),
+      onpair: (now, pair) => this.#sources.permit(now, pair),
+      onvalid: (now, pair) => this.#sources.bindChannel(now, pair),
+    })
+    this.#data = new DataPath({
+      generations: this.#generations,
+      path: this.#connectivity.path,
+      timing: this.#context.timing,
+      transmit: (packet) => this.#transmit(packet),
+      ondata: (bytes) => this.#outbox.push({ type: 'data', bytes }),
+    })
+    this.#sources = new Sources(this.#context, {
+      generation: () => this.#generation,
+      onlost: (now, isLost) => this.#connectivity.drop(now, isLost),
+      onrefused: (now, isRefused, reason) => this.#connectivity.refuse(now, isRefused, reason),
+      onpacket: (now, packet) => void this.#handlePeerPacket(now, packet),
     })
   }
 
@@ -68,11 +82,11 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   get state(): IceTransportState {
-    return this.#state
+    return this.#state.current
   }
 
   get gatheringState(): 'new' | 'gathering' | 'complete' {
-    return this.#gatheringState
+    return this.#state.gathering
   }
 
   /** Counts ICE restarts. */
@@ -108,8 +122,7 @@ export class IceAgent implements Machine<AgentOutput> {
 
   /** The usernameFragments that requests may name: this generation's and, for a while, the one before. */
   get usernameFragments(): readonly string[] {
-    const { usernameFragment } = this.#generation.local
-    return this.#previous ? [usernameFragment, this.#previous.local.usernameFragment] : [usernameFragment]
+    return this.#generations.usernameFragments
   }
 
   /**
@@ -119,10 +132,24 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[] = [], complete = true): void {
     this.#assertOpen()
-    for (const base of bases) if (!this.#bases.includes(base)) this.#bases.push(base)
-    for (const server of servers) if (!this.#servers.includes(server)) this.#servers.push(server)
-    this.#gatherEnds = complete
-    this.#gather(now, bases, servers)
+    this.#beginGathering()
+    this.#sources.gather(now, bases, this.lite ? [] : servers, complete)
+    this.#progress(now)
+  }
+
+  /** A connection of a `connect` output is open. ERR_ICE_CLOSED is not thrown: drivers cannot know. */
+  connected(now: number, connection: Address): void {
+    this.#now = now
+    if (!this.#sources.relays.connected(now, connection)) this.#connectivity.connected(now, connection)
+    this.#progress(now)
+  }
+
+  /** It could not be opened, or has ended; `reason` is for people. */
+  disconnected(now: number, connection: Address, reason: string): void {
+    this.#now = now
+    if (!this.#sources.relays.disconnected(now, connection, reason))
+      this.#connectivity.disconnected(now, connection, reason)
+    this.#progress(now)
   }
 
   /**
@@ -145,9 +172,9 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#connectivity.role = settledRole(this.lite, remote.iceLite ?? false, role ?? this.role)
     if (known) return
     this.#generation.setRemote(remote)
-    this.#pacDeadline = now + this.#context.timing.pac
+    this.#state.start(now)
     this.#context.log(now, 'start', () => `${this.role}, remote ufrag ${remote.usernameFragment}`)
-    for (const candidate of this.#generation.takeHeld()) this.#addRemote(now, candidate)
+    for (const candidate of this.#generation.takeHeld()) this.#connectivity.addRemote(now, candidate)
     this.#connectivity.replayEarlyChecks(now)
     this.#progress(now)
   }
@@ -155,43 +182,25 @@ export class IceAgent implements Machine<AgentOutput> {
   /** From signaling; `null` is the end of candidates. Candidates of another generation are kept or ignored. ERR_ICE_CLOSED. */
   addRemoteCandidate(now: number, candidate: Candidate | null): void {
     this.#assertOpen()
-    if (this.#generation.remote) this.#addRemote(now, candidate)
+    if (this.#generation.remote) this.#connectivity.addRemote(now, candidate)
     else this.#generation.hold(candidate)
     this.#progress(now)
   }
 
   /** A socket is gone: its candidates and pairs go with it. */
   removeLocalBase(now: number, address: Address): void {
-    const index = this.#bases.findIndex((base) => sameAddress(base.address, address))
-    if (index < 0) return
-    this.#bases.splice(index, 1)
-    this.#generation.gatherer.removeBase(now, address)
-    this.#connectivity.removeBase(now, (pair) => sameAddress(pair.base, address))
+    this.#sources.removeBase(now, address)
     this.#progress(now)
   }
 
   /**
-   * `false`: no path yet, or the peer's consent is lost. The bytes are not copied: leave them alone once sent.
+   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave them alone once sent.
    * Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
    */
   send(now: number, bytes: Uint8Array): boolean {
     this.#assertOpen()
-    if (bytes.length >= 20 && (bytes[0] as number) < 4 && isStun(bytes)) {
-      throw new IceError(
-        'ERR_ICE_ARGUMENT',
-        'These bytes are a STUN message: the peer would not pass them up. Frame your data differently',
-      )
-    }
-    const pair = this.#connectivity.path.selected
-    if (!pair) return false
-    pair.stats.packetsSent++
-    pair.stats.bytesSent += bytes.length
-    pair.stats.lastPacketSent = now
-    this.#outbox.push({
-      type: 'packet',
-      packet: { protocol: pair.local.protocol, local: pair.base, remote: pair.destination, bytes },
-    })
-    return true
+    this.#now = now
+    return this.#data.send(now, bytes, this.#forgetDeadline)
   }
 
   /**
@@ -200,64 +209,67 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   restart(now: number): IceParameters {
     this.#assertOpen()
-    const outgoing = this.#generation
-    // A generation that never met its peer has nobody to answer; the one before it is the one in use.
-    if (outgoing.remote || !this.#previous) this.#previous = outgoing
-    this.#previousUntil = Number.POSITIVE_INFINITY
-    this.#generation = this.#newGeneration(outgoing.number + 1, generateParameters(this.#context.random))
-    for (const candidate of outgoing.takeHeld()) this.#generation.hold(candidate)
+    this.#generations.restart(this.#newGeneration(this.generation + 1, generateParameters(this.#context.random)))
     this.#connectivity.restart(this.#generation)
-    this.#pacDeadline = Number.POSITIVE_INFINITY
-    this.#pacExpired = false
+    this.#state.restart()
     this.#context.log(now, 'restart', () => `generation ${this.generation}`)
-    if (this.#gatheringState !== 'new') this.#gather(now, this.#bases, this.#servers)
+    if (this.gatheringState !== 'new') {
+      this.#beginGathering()
+      this.#sources.regather(now)
+    }
     this.#progress(now)
     return this.localParameters
   }
 
-  /** Nothing is sent or scheduled any more. Idempotent. */
+  /**
+   * Nothing is sent to the peer or scheduled any more; only TURN servers are told to release what they hold for us, and
+   * connections closed, until `timeout()` is Infinity, `releaseDeadline` ms later at most. Idempotent.
+   */
   close(now: number): void {
-    if (this.#state === 'closed') return
+    if (this.state === 'closed') return
+    this.#now = now
     this.#connectivity.close()
-    this.#previous = undefined
+    this.#generations.close()
     this.#context.log(now, 'close', () => '')
-    this.#state = 'closed'
+    this.#state.current = 'closed'
     this.#emit({ type: 'state', state: 'closed' })
-    this.#deadline = Number.POSITIVE_INFINITY
+    this.#sources.relays.close(now)
+    this.#deadline = undefined
   }
 
   handlePacket(now: number, packet: Packet): boolean {
-    if (this.#state === 'closed') return false
-    const { bytes } = packet
-    const first = bytes[0]
-    if (first === undefined) return false
-    // RFC 7983: STUN begins with 0 to 3; everything else is the layer's above.
-    return first < 4 && isStun(bytes) ? this.#handleStun(now, packet) : this.#handleData(now, packet)
+    this.#now = now
+    const { relays } = this.#sources
+    if (relays.uses(packet.local)) {
+      const mine = relays.handlePacket(now, packet)
+      this.#progress(now)
+      return mine
+    }
+    return this.#handlePeerPacket(now, packet)
   }
-
   handleTimeout(now: number): void {
-    if (this.#state === 'closed') return
+    this.#now = now
+    this.#sources.relays.handleTimeout(now)
+    this.#deadline = undefined
+    if (this.state === 'closed') return
     this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
     this.#connectivity.handleTimeout(now)
-    if (now >= this.#previousUntil) {
-      this.#previous = undefined
-      this.#previousUntil = Number.POSITIVE_INFINITY
-    }
-    if (now >= this.#pacDeadline) {
-      this.#pacExpired = true
-      this.#pacDeadline = Number.POSITIVE_INFINITY
-    }
+    if (this.#generations.handleTimeout(now)) this.#connectivity.closeStaleConnections()
+    this.#state.handleTimeout(now)
     this.#progress(now)
   }
 
   timeout(): number {
     if (this.#deadline !== undefined) return this.#deadline
+    const relays = this.#sources.relays.timeout()
+    if (this.state === 'closed') return (this.#deadline = relays)
     this.#deadline = Math.min(
+      relays,
       this.#generation.gatherer.timeout(this.#needsMappings),
       this.#connectivity.timeout(),
       this.#hasOrdinaryWork ? this.#pace.due : Number.POSITIVE_INFINITY,
-      this.#previousUntil,
-      this.#pacDeadline,
+      this.#generations.timeout(),
+      this.#state.timeout(),
     )
     return this.#deadline
   }
@@ -266,37 +278,33 @@ export class IceAgent implements Machine<AgentOutput> {
     return this.#outbox.poll()
   }
 
-  #handleData(now: number, packet: Packet): boolean {
-    const pair = this.#pairOfData(packet)
-    if (!pair?.authenticated) return false
-    pair.stats.packetsReceived++
-    pair.stats.bytesReceived += packet.bytes.length
-    pair.stats.lastPacketReceived = now
-    this.#outbox.push({ type: 'data', bytes: packet.bytes })
-    if (this.#state === 'disconnected') this.#progress(now)
-    return true
+  /** From the peer or a STUN server, over a socket of ours or through a relay. */
+  #handlePeerPacket(now: number, packet: Packet): boolean {
+    if (this.state === 'closed') return false
+    const first = packet.bytes[0]
+    if (first === undefined) return false
+    // RFC 7983: STUN begins with 0 to 3; everything else is the layer's above.
+    return first < 4 && isStun(packet.bytes) ? this.#handleStun(now, packet) : this.#handleData(now, packet)
   }
 
-  #pairOfData({ local, remote }: Packet): Pair | undefined {
-    const { selected } = this.#connectivity.path
-    const isSelected =
-      selected?.base === local && selected.destination.port === remote.port && selected.destination.ip === remote.ip
-    if (isSelected) return selected
-    return this.#generation.checklist.find(local, remote) ?? this.#previous?.checklist.find(local, remote)
+  #handleData(now: number, packet: Packet): boolean {
+    const received = this.#data.receive(now, packet, this.role === 'controlled')
+    if (received === 'news') this.#progress(now)
+    return received !== undefined
   }
 
   #handleStun(now: number, packet: Packet): boolean {
     const message = decode(packet.bytes)
     if (message?.method !== 'binding') return false
     if (message.class === 'request') {
-      const generation = this.#generationOf(message.attributes.username)
+      const generation = this.#generations.named(message.attributes.username)
       if (!generation) return false
       this.#connectivity.handleRequest(now, message, packet, generation)
     } else if (message.class === 'indication') {
       // RFC 8445 §11: a keepalive. Not authenticated, so it says no more than data does.
-      const pair = this.#pairOfData(packet)
+      const pair = this.#data.pairOf(packet)
       if (!pair?.authenticated || message.unknownRequired.length > 0) return false
-      pair.stats.lastPacketReceived = now
+      pair.heard(now)
     } else if (!this.#generation.gatherer.handleResponse(now, message, packet)) {
       if (!this.#connectivity.handleResponse(now, message, packet)) return false
     }
@@ -304,43 +312,22 @@ export class IceAgent implements Machine<AgentOutput> {
     return true
   }
 
-  #generationOf(username: string | undefined): Generation | undefined {
-    const ufrag = username?.slice(0, Math.max(0, username.indexOf(':')))
-    if (ufrag === this.#generation.local.usernameFragment) return this.#generation
-    return ufrag === this.#previous?.local.usernameFragment ? this.#previous : undefined
+  get #generation(): Generation {
+    return this.#generations.current
   }
 
   #newGeneration(number: number, parameters: IceParameters): Generation {
-    return new Generation(this.#context, number, parameters, (now, candidate, replaced) => {
-      this.#emit({ type: 'candidate', candidate })
-      this.#connectivity.adoptLocal(now, candidate, replaced)
+    return new Generation(this.#context, number, parameters, {
+      awaitsRelays: () => !this.#sources.relays.settled,
+      oncandidate: (now, candidate, replaced) => {
+        this.#emit({ type: 'candidate', candidate })
+        this.#connectivity.adoptLocal(now, candidate, replaced)
+      },
     })
   }
 
-  #gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[]): void {
-    if (this.#gatheringState !== 'gathering') {
-      this.#gatheringState = 'gathering'
-      this.#emit({ type: 'gatheringstate', state: 'gathering' })
-    }
-    this.#generation.gatherer.gather(now, bases, this.lite ? [] : servers, this.#gatherEnds)
-    this.#progress(now)
-  }
-
-  #addRemote(now: number, candidate: Candidate | null): void {
-    const generation = this.#generation
-    if (candidate === null) {
-      generation.remoteEnded = true
-      return
-    }
-    const { usernameFragment, address, type } = candidate
-    const foreign = usernameFragment !== undefined && usernameFragment !== generation.remote?.usernameFragment
-    // Perhaps of a restart whose parameters it has overtaken: the next start() knows.
-    if (foreign) return generation.hold(candidate)
-    if (!this.#policy(candidate)) {
-      return this.#context.log(now, 'candidate-refused', () => `${type} ${address.ip}:${address.port}`, 'policy')
-    }
-    if (!generation.addRemote(candidate)) return
-    this.#connectivity.adoptRemote(now, candidate)
+  #beginGathering(): void {
+    if (this.gatheringState !== 'gathering') this.#emit({ type: 'gatheringstate', state: 'gathering' })
   }
 
   /** Mappings are kept open while no pair is selected: nobody else sends through them. */
@@ -349,44 +336,46 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   get #hasOrdinaryWork(): boolean {
-    return this.#generation.gatherer.hasWork || this.#connectivity.hasOrdinary
+    return this.#sources.hasWork || this.#connectivity.hasOrdinary
   }
 
   /** What every change ends with: the next paced transaction, the state, the deadline. */
   #progress(now: number): void {
-    if (this.#state === 'closed') return
-    this.#startOrdinary(now)
-    this.#updateState(now)
     this.#deadline = undefined
-    if (this.#previous && !this.#connectivity.path.outlived && this.#connectivity.path.selected) {
-      this.#previousUntil = Math.min(this.#previousUntil, now + this.#context.timing.restartLinger)
-    }
+    if (this.state === 'closed') return
+    this.#startOrdinary(now)
+    if (this.#state.update(now, this.#generation, this.#connectivity.path))
+      this.#emit({ type: 'state', state: this.state })
+    const { path } = this.#connectivity
+    if (path.selected && !path.outlived) this.#generations.retire(now + this.#context.timing.restartLinger)
   }
 
   /** Ordinary checks and gathering share one pace, RFC 8445 §14.2; a peer that waits for candidates goes first. */
   #startOrdinary(now: number): void {
     while (this.#hasOrdinaryWork && this.#pace.take(now)) {
-      if (this.#generation.gatherer.hasWork) this.#generation.gatherer.startNext(now)
+      if (this.#sources.hasWork) this.#sources.startNext(now)
       else this.#connectivity.sendOrdinary(now)
     }
   }
 
-  #updateState(now: number): void {
-    const next = nextState(now, {
-      current: this.#state,
-      generation: this.#generation,
-      path: this.#connectivity.path,
-      gatheringComplete: this.#gatheringState === 'complete',
-      pacExpired: this.#pacExpired,
-    })
-    if (next === this.#state) return
-    this.#state = next
-    this.#emit({ type: 'state', state: next })
+  readonly #forgetDeadline = () => {
+    this.#deadline = undefined
   }
 
   #emit(output: AgentOutput): void {
-    if (output.type === 'gatheringstate') this.#gatheringState = output.state
+    if (output.type === 'packet') return void this.#transmit(output.packet)
+    // Closed: what releases relays is all that still leaves.
+    if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
+    if (output.type === 'gatheringstate') this.#state.gathering = output.state
     this.#outbox.push(output)
+  }
+
+  /** Onto the wire, or into the relay whose address it bears. */
+  #transmit(packet: Packet): boolean {
+    const { relays } = this.#sources
+    if (relays.carries(packet.local)) return relays.transmit(this.#now, packet)
+    this.#outbox.push({ type: 'packet', packet })
+    return true
   }
 
   #log(now: number, event: string, detail: string, reason: string | undefined): void {
@@ -394,6 +383,6 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   #assertOpen(): void {
-    if (this.#state === 'closed') throw new IceError('ERR_ICE_CLOSED', 'The agent is closed: make a new one')
+    if (this.state === 'closed') throw new IceError('ERR_ICE_CLOSED', 'The agent is closed: make a new one')
   }
 }

@@ -60,10 +60,34 @@ export class Pair implements CandidatePair {
   nominated = false
   selected = false
   roundTripTime?: number
+  /** Of all samples, as RFC 6298 averages: 1/8 of the newest. */
+  smoothedRoundTripTime?: number
+  /** How many samples that is made of. */
+  roundTrips = 0
+  /** The peer seems not to hear us here: only an answer helps. */
+  doubtedAt: number | undefined
+  /** When the first check was sent that nothing has been heard since of; undefined when there is none. */
+  askedAt: number | undefined
+  /** Usual time between two packets of the peer, milliseconds. */
+  meanGap = 0
+  /** How long it may be silent before it is asked, milliseconds. */
+  patience = Number.POSITIVE_INFINITY
+  /** Packets of the layer above, in either direction: the first after a pause, and the last. */
+  activeSince = Number.NEGATIVE_INFINITY
+  lastDataAt = Number.NEGATIVE_INFINITY
+  /** Asked several times, and did not answer. Any packet of the peer's brings it back to life. */
+  dead = false
+  /** How often it died, and until when nothing is moved back to it. */
+  deaths = 0
+  probationUntil = Number.NEGATIVE_INFINITY
+  /** When its first check succeeded. */
+  validAt = Number.POSITIVE_INFINITY
   /** Controlled: USE-CANDIDATE came before our own check had succeeded (RFC 8445 §7.3.1.5). */
   nominateWhenValid = false
   /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
   triggers = 0
+  /** A connection of it that breaks is opened again, so often. RFC 6544 §7.2. */
+  reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
   nomination = 0
   /** The peer has proved on this path that it knows our password, or answered us: its data is let through. */
@@ -92,13 +116,34 @@ export class Pair implements CandidatePair {
     lastPacketSent: Number.NEGATIVE_INFINITY,
   }
 
-  constructor(id: string, local: Candidate, remote: Candidate, role: IceRole) {
+  /** `base`: the connection that it is, for a pair over TCP that the peer has opened. */
+  constructor(id: string, local: Candidate, remote: Candidate, role: IceRole, base?: Address) {
     this.id = id
     this.local = local
     this.remote = remote
-    this.base = local.base ?? local.address
+    // A TCP pair is a connection of its own, named by its own object.
+    this.base = base ?? (local.protocol === 'tcp' ? { ...local.address } : (local.base ?? local.address))
     this.destination = withScope(remote.address, this.base)
     this.updatePriority(role)
+  }
+
+  /** An authenticated packet has come over it. `answered`: it shows that ours arrive too. */
+  heard(now: number, answered = false): void {
+    const gap = now - this.stats.lastPacketReceived
+    if (gap < LONGEST_GAP) this.meanGap += (gap - this.meanGap) / 8
+    this.stats.lastPacketReceived = now
+    if (answered) this.doubtedAt = undefined
+    else if (this.doubtedAt !== undefined) return
+    this.askedAt = undefined
+    this.dead = false
+  }
+
+  measured(roundTripTime: number): void {
+    const { smoothedRoundTripTime = roundTripTime } = this
+    this.roundTripTime = roundTripTime
+    this.smoothedRoundTripTime = smoothedRoundTripTime + (roundTripTime - smoothedRoundTripTime) / 8
+    this.roundTrips++
+    this.stats.totalRoundTripTime += roundTripTime
   }
 
   get foundation(): string {
@@ -112,6 +157,19 @@ export class Pair implements CandidatePair {
         ? pairPriority(local.priority, remote.priority)
         : pairPriority(remote.priority, local.priority)
   }
+}
+
+/** Longer pauses are the end of some traffic, and say nothing about its pace. Milliseconds. */
+const LONGEST_GAP = 3_000
+
+/** For logs. */
+export function describePair({ local, remote, base, destination }: Pair): string {
+  return `${local.type} ${base.ip}:${base.port} → ${remote.type} ${destination.ip}:${destination.port}`
+}
+
+/** For logs: where a packet came from, and to. */
+export function describePath({ local, remote }: { local: Address; remote: Address }): string {
+  return `${remote.ip}:${remote.port} at ${local.ip}:${local.port}`
 }
 
 /** A peer cannot know our interface's name: link-local addresses are reached through the base's own zone, RFC 4007 §6. */

@@ -1,6 +1,7 @@
 import type { Address } from '@floe/stun'
 import { addressFamily, canonicalIp } from '@floe/stun'
-import { TYPE_PREFERENCE } from './defaults.ts'
+import { TCP_TYPE_PREFERENCE, TYPE_PREFERENCE } from './defaults.ts'
+import type { RelayProtocol } from './servers.ts'
 
 export type CandidateType = keyof typeof TYPE_PREFERENCE
 
@@ -21,20 +22,29 @@ export interface Candidate {
   readonly usernameFragment?: string
   /** The mDNS name that is signalled in place of `address.ip`. */
   readonly hostname?: string
+  /** For a relayed candidate: how we talk to the TURN server. W3C. */
+  readonly relayProtocol?: RelayProtocol
   /** The server that it was learnt from. */
   readonly url?: string
   /** Extensions of the candidate line that this agent does not interpret, in order. */
   readonly extensions?: readonly (readonly [name: string, value: string])[]
 }
 
-/** RFC 8445 §5.1.2.1. `localPreference` is 0 to 65535. */
-export function candidatePriority(type: CandidateType, localPreference: number, component = 1): number {
-  return TYPE_PREFERENCE[type] * 2 ** 24 + localPreference * 2 ** 8 + (256 - component)
+/** RFC 8445 §5.1.2.1; RFC 6544 §4.2 for TCP. `localPreference` is 0 to 65535. */
+export function candidatePriority(
+  type: CandidateType,
+  localPreference: number,
+  component = 1,
+  protocol: Candidate['protocol'] = 'udp',
+): number {
+  const preference = protocol === 'tcp' ? TCP_TYPE_PREFERENCE : TYPE_PREFERENCE
+  return preference[type] * 2 ** 24 + localPreference * 2 ** 8 + (256 - component)
 }
 
 /** The same candidate as a peer-reflexive one: the PRIORITY of our checks from this base, RFC 8445 §7.1.1. */
-export function peerReflexivePriority(priority: number): number {
-  return TYPE_PREFERENCE.prflx * 2 ** 24 + (priority % 2 ** 24)
+export function peerReflexivePriority({ priority, protocol }: Candidate): number {
+  const preference = protocol === 'tcp' ? TCP_TYPE_PREFERENCE : TYPE_PREFERENCE
+  return preference.prflx * 2 ** 24 + (priority % 2 ** 24)
 }
 
 /**

@@ -2,11 +2,12 @@ import type { DecodedMessage, IntegrityKey, Packet, TransactionId } from '@floe/
 import { newTransactionId, Transaction } from '@floe/stun'
 import { peerReflexivePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
+import type { Timing } from './defaults.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
 
-/** Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1. */
-export type CheckPurpose = 'check' | 'nomination' | 'consent'
+/** Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1; `probe`: is the path alive? */
+export type CheckPurpose = 'check' | 'nomination' | 'consent' | 'probe'
 
 /** What every check of one generation has in common. */
 export interface CheckCredentials {
@@ -44,6 +45,12 @@ interface Outstanding {
   abandonAt: number
 }
 
+/** RFC 8445 §14.3: twice the round trip where it is known; else the more checks share the pace, the later one is repeated. */
+export function initialRto({ roundTripTime }: Pair, timing: Timing, activePairs: number): number {
+  if (roundTripTime !== undefined) return Math.max(timing.minRto, 2 * roundTripTime)
+  return Math.min(timing.maxRto, Math.max(timing.rto, timing.Ta * activePairs))
+}
+
 /** The Binding requests under way: sent, repeated, matched with their answers. */
 export class Checks {
   readonly #context: Context
@@ -56,7 +63,7 @@ export class Checks {
   send(now: number, request: CheckRequest): void {
     const { pair, role, tieBreaker, useCandidate, nomination, credentials, purpose } = request
     const { timing, random } = this.#context
-    const once = purpose === 'consent'
+    const once = purpose === 'consent' || purpose === 'probe'
     const transaction = new Transaction(now, {
       message: {
         method: 'binding',
@@ -64,7 +71,7 @@ export class Checks {
         transactionId: newTransactionId(random),
         attributes: {
           username: credentials.username,
-          priority: peerReflexivePriority(pair.local.priority),
+          priority: peerReflexivePriority(pair.local),
           ...(role === 'controlling' ? { iceControlling: tieBreaker } : { iceControlled: tieBreaker }),
           ...(useCandidate && { useCandidate: true }),
           ...(useCandidate && nomination > 0 && { nomination }),
@@ -83,7 +90,8 @@ export class Checks {
     const entry = { request, transaction, abandonAt: Number.POSITIVE_INFINITY }
     this.#outstanding.set(transaction.id, entry)
     pair.stats.requestsSent++
-    if (once) pair.stats.consentRequestsSent++
+    pair.askedAt ??= now
+    if (purpose === 'consent') pair.stats.consentRequestsSent++
     pair.stats.retransmissionsSent--
     this.#drain(now, entry)
   }

@@ -1,10 +1,12 @@
-import type { Address } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import { addressFamily, sameAddress } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { addressScope } from './candidate.ts'
 import { Pair } from './candidate-pair.ts'
 import { LIMITS } from './defaults.ts'
 import type { IceRole } from './parameters.ts'
+
+export type PacketPath = Pick<Packet, 'protocol' | 'local' | 'remote'>
 
 /** RFC 8445 §6.1.2 for one component: pairs in order of priority, and the queue of triggered checks. */
 export class Checklist {
@@ -21,6 +23,8 @@ export class Checklist {
   static canPair(local: Candidate, remote: Candidate): boolean {
     if (local.component !== remote.component || local.protocol !== remote.protocol || remote.address.port === 0)
       return false
+    // RFC 6544 §6.2: of two ends one connects; the other learns of the pair when that arrives.
+    if (local.protocol === 'tcp' && (local.tcpType !== 'active' || remote.tcpType !== 'passive')) return false
     const family = addressFamily(remote.address.ip)
     if (!family || addressFamily(local.address.ip) !== family) return false
     return family === 4 || isLinkLocal(local) === isLinkLocal(remote)
@@ -30,9 +34,9 @@ export class Checklist {
    * Adds the pair unless its path is there already (RFC 8445 §6.1.2.4: a local candidate stands for its base, so only
    * bases are given here) or the list is full of better ones. A worse pair that was not tried yet makes room.
    */
-  add(local: Candidate, remote: Candidate, role: IceRole): Pair | undefined {
-    const pair = new Pair(`${this.#idPrefix}${this.#nextId}`, local, remote, role)
-    if (this.find(pair.base, pair.destination)) return undefined
+  add(local: Candidate, remote: Candidate, role: IceRole, base?: Address): Pair | undefined {
+    const pair = new Pair(`${this.#idPrefix}${this.#nextId}`, local, remote, role, base)
+    if (this.find({ protocol: local.protocol, local: pair.base, remote: pair.destination })) return undefined
     if (this.pairs.length >= LIMITS.pairs && !this.#makeRoom(pair.priority)) return undefined
     this.#nextId++
     this.#insert(pair)
@@ -41,10 +45,12 @@ export class Checklist {
     return pair
   }
 
-  find(base: Address, destination: Address): Pair | undefined {
+  /** The pair of a packet's path. */
+  find({ protocol, local, remote }: PacketPath): Pair | undefined {
     for (const pair of this.pairs) {
-      const { destination: to } = pair
-      if (to.port === destination.port && to.ip === destination.ip && sameAddress(pair.base, base)) return pair
+      const { destination } = pair
+      if (destination.port !== remote.port || destination.ip !== remote.ip) continue
+      if (sameAddress(pair.base, local) && pair.local.protocol === protocol) return pair
     }
     return undefined
   }

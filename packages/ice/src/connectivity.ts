@@ -1,21 +1,24 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
-import { verifyIntegrity } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
+import { describePair } from './candidate-pair.ts'
 import type { CheckCredentials, CheckOutcome, CheckPurpose } from './check.ts'
-import { Checks } from './check.ts'
-import { Checklist } from './checklist.ts'
+import { Checks, initialRto } from './check.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
 import type { Context } from './outputs.ts'
+import type { PairingOptions } from './pairing.ts'
+import { Pairing } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
-import { Responder } from './responder.ts'
+import { Requests } from './requests.ts'
 import { Role } from './role.ts'
+import { TcpConnections } from './tcp-connections.ts'
 
-export interface ConnectivityOptions {
+export interface ConnectivityOptions extends PairingOptions {
   readonly role: IceRole
   readonly lite: boolean
-  readonly policy: (candidate: Candidate) => boolean
+  /** A check has succeeded: the pair can carry data. */
+  readonly onvalid: (now: number, pair: Pair) => void
 }
 
 /** After this many 487 answers a pair counts as failed: two honest agents need one. */
@@ -26,10 +29,12 @@ export class Connectivity {
   readonly path: Path
   readonly #context: Context
   readonly #checks: Checks
-  readonly #responder: Responder
+  readonly #requests: Requests
+  readonly #connections: TcpConnections
   readonly #role: Role
   readonly #lite: boolean
-  readonly #policy: (candidate: Candidate) => boolean
+  readonly #pairing: Pairing
+  readonly #onvalid: ConnectivityOptions['onvalid']
   #generation: Generation
   /** Those of the generation before, for consent on its pair while that is still in use. */
   #oldCredentials: CheckCredentials | undefined
@@ -38,11 +43,20 @@ export class Connectivity {
     this.#context = context
     this.#generation = generation
     this.#lite = options.lite
-    this.#policy = options.policy
+    this.#pairing = new Pairing(context, options)
+    this.#onvalid = options.onvalid
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
-    this.#responder = new Responder(context)
+    this.#connections = new TcpConnections(context)
     this.path = new Path(context, options.lite)
+    this.#requests = new Requests(context, {
+      lite: options.lite,
+      role: this.#role,
+      pairing: this.#pairing,
+      current: () => this.#generation,
+      onrole: (now, reason) => this.#switchedRole(now, reason),
+      onchecked: (now, pair, check, fresh) => this.#checked(now, pair, check, fresh),
+    })
   }
 
   get role(): IceRole {
@@ -66,33 +80,62 @@ export class Connectivity {
 
   close(): void {
     this.#checks.clear()
+    this.#connections.closeAll()
     this.path.close()
   }
 
-  /** Pairs a remote candidate with every local base; one that stands for a peer-reflexive one brings its priority. */
-  adoptRemote(now: number, remote: Candidate): void {
-    this.#generation.checklist.reprioritise(this.role)
-    for (const local of this.#generation.gatherer.candidates) {
-      if (local.type === 'host') this.#pair(now, local, remote)
-    }
+  /** From signaling, once the peer's parameters are known; `null` is the end of candidates. */
+  addRemote(now: number, candidate: Candidate | null): void {
+    if (candidate === null) this.#generation.remoteEnded = true
+    else this.#pairing.addRemote(now, this.#generation, candidate, this.role)
   }
 
-  /** Pairs a new base with every remote candidate; one that stands for a peer-reflexive one takes its pairs over. */
+  /** A new local candidate; `replaced` is the peer-reflexive one that stood for it. */
   adoptLocal(now: number, local: Candidate, replaced: Candidate | undefined): void {
-    const { checklist, remoteCandidates } = this.#generation
-    if (local.type === 'host') for (const remote of remoteCandidates) this.#pair(now, local, remote)
-    if (!replaced) return
-    for (const pair of checklist.pairs) if (pair.local === replaced) pair.local = local
-    checklist.reprioritise(this.role)
+    this.#pairing.adoptLocal(now, this.#generation, local, replaced, this.role)
   }
 
-  /** Drops every pair of a base that is gone. */
-  removeBase(now: number, gone: (pair: Pair) => boolean): void {
-    for (const pair of this.#generation.checklist.remove(gone)) {
+  /** Forgets pairs whose base is gone. */
+  drop(now: number, isGone: (pair: Pair) => boolean): void {
+    const { selected } = this.path
+    // The selected one may be of the generation before an ICE restart.
+    const isOld = selected && isGone(selected) && this.path.outlived
+    for (const pair of [...this.#generation.checklist.remove(isGone), ...(isOld ? [selected] : [])]) {
       this.#checks.forget(pair)
+      this.#connections.close(pair)
       this.path.drop(now, pair)
     }
     this.#select(now)
+  }
+
+  /** Pairs that a relay refuses to serve: they fail at once instead of waiting for answers. */
+  refuse(now: number, isRefused: (pair: Pair) => boolean, reason: string): void {
+    for (const pair of this.#generation.checklist.pairs.filter(isRefused)) this.#fail(now, pair, reason)
+  }
+
+  /** A TCP connection to the peer is open: its pair is checked. */
+  connected(now: number, connection: Address): void {
+    const pair = this.#connections.opened(connection)
+    if (pair) this.#check(now, pair, 'check')
+    this.sendTriggered(now)
+  }
+
+  /** It could not be opened, or has broken. One that was of use is opened again (RFC 6544 §7.2). */
+  disconnected(now: number, connection: Address, reason: string): void {
+    const pair = this.#connections.lost(connection)
+    if (!pair) return
+    const wasValid = pair.state === 'succeeded'
+    this.#fail(now, pair, reason)
+    if (wasValid) pair.reconnects = this.#context.timing.tcpReconnects
+    else if (pair.reconnects > 0) pair.reconnects--
+    if (pair.reconnects > 0 && pair.local.tcpType === 'active') this.#generation.checklist.trigger(pair)
+    this.sendTriggered(now)
+  }
+
+  /** Of generations that are answered no longer. */
+  closeStaleConnections(): void {
+    const { pairs } = this.#generation.checklist
+    this.#connections.closeAll((pair) => pairs.includes(pair) || pair === this.path.selected)
   }
 
   get hasOrdinary(): boolean {
@@ -111,41 +154,14 @@ export class Connectivity {
     for (let pair = checklist.takeUrgent(); pair; pair = checklist.takeUrgent()) this.#check(now, pair, 'check')
   }
 
-  /** `generation`: the one whose local ufrag the request names; an old one is answered on its own pairs, and nothing else. */
+  /** `generation`: the one whose local ufrag the request names. */
   handleRequest(now: number, message: DecodedMessage, packet: Packet, generation: Generation): void {
-    if (!verifyIntegrity(message, generation.localKey)) {
-      return this.#context.log(now, 'request-dropped', () => from(packet), 'MESSAGE-INTEGRITY is missing or wrong')
-    }
-    if (message.unknownRequired.length > 0) {
-      return this.#responder.error(message, packet, generation.localKey, 420, 'Unknown Attribute')
-    }
-    if (generation !== this.#generation && !generation.checklist.find(packet.local, packet.remote)) {
-      // Chromium's new ports try the credentials of before the restart first. An answer would make it send data there.
-      return this.#context.log(now, 'request-dropped', () => from(packet), 'an old generation learns no new address')
-    }
-    if (!this.#settleRole(now, message, packet, generation)) return
-    this.#responder.success(message, packet, generation.localKey)
-    const { username = '', priority = 0, useCandidate = false, nomination } = message.attributes
-    const remoteUsernameFragment = username.slice(username.indexOf(':') + 1)
-    const check: EarlyCheck = {
-      remoteUsernameFragment,
-      local: packet.local,
-      remote: { ip: packet.remote.ip, port: packet.remote.port },
-      priority,
-      useCandidate,
-      nomination,
-    }
-    if (generation.remote?.usernameFragment === remoteUsernameFragment) this.#learn(now, generation, check, true)
-    else generation.holdCheck(check)
+    this.#requests.handle(now, message, packet, generation)
   }
 
   /** The peer's parameters have come: what it has sent before counts now. */
   replayEarlyChecks(now: number): void {
-    const generation = this.#generation
-    for (const check of generation.takeEarlyChecks()) {
-      if (check.remoteUsernameFragment === generation.remote?.usernameFragment)
-        this.#learn(now, generation, check, false)
-    }
+    this.#requests.replay(now, this.#generation)
     this.sendTriggered(now)
   }
 
@@ -161,9 +177,14 @@ export class Connectivity {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
     const lost = this.path.takeExpired(now)
     if (lost) this.#revoke(now, lost, 'consent expired')
-    if (this.path.takeSilent(now)) this.#revalidate(now)
+    const isSilent = this.path.takeSilent(now)
+    if (isSilent) this.path.revalidate(now, this.#generation.checklist)
+    for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+    if (isSilent || this.path.selected?.dead) this.#select(now)
+    const urgent = this.path.takeConsentUrgent(now)
+    if (urgent) this.#check(now, urgent, 'probe')
     const due = this.path.takeConsentDue(now)
-    if (due && !this.#lite) this.#check(now, due, 'consent')
+    if (due) this.#refresh(now, due)
     this.sendTriggered(now)
   }
 
@@ -171,11 +192,11 @@ export class Connectivity {
     return Math.min(this.#checks.timeout(), this.path.timeout())
   }
 
-  #pair(now: number, local: Candidate, remote: Candidate): Pair | undefined {
-    if (!Checklist.canPair(local, remote)) return undefined
-    const pair = this.#generation.checklist.add(local, remote, this.role)
-    if (pair) this.#context.log(now, 'pair', () => `${pair.id} ${describe(pair)}`)
-    return pair
+  /** The consent tick: the one wake-up of an idle agent, so all else that is asked regularly goes with it. */
+  #refresh(now: number, selected: Pair): void {
+    this.#check(now, selected, 'consent')
+    for (const pair of this.path.takeCompany(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+    this.#select(now)
   }
 
   #check(now: number, pair: Pair, purpose: CheckPurpose): void {
@@ -187,15 +208,12 @@ export class Connectivity {
       checklist.untrigger(pair)
       pair.state = 'in-progress'
     }
+    if (!this.#connections.isReady(pair)) return this.#connections.open(now, pair)
     const nominates =
-      this.role === 'controlling' && (purpose === 'nomination' || (purpose === 'consent' && pair.nominated))
+      this.role === 'controlling' && (purpose === 'nomination' || (purpose !== 'check' && pair.nominated))
     if (purpose === 'nomination') pair.nomination = this.path.nomination.next()
-    const { timing } = this.#context
-    const rtt = pair.roundTripTime
-    // RFC 8445 §14.3: the more checks share the pace, the later one is repeated.
-    const initial = Math.min(timing.maxRto, Math.max(timing.rto, timing.Ta * checklist.active))
-    const rto = rtt === undefined ? initial : Math.max(timing.minRto, 2 * rtt)
-    this.#context.log(now, purpose, () => `${pair.id} ${describe(pair)}`)
+    const rto = initialRto(pair, this.#context.timing, checklist.active)
+    this.#context.log(now, purpose, () => `${pair.id} ${describePair(pair)}`)
     const { tieBreaker } = this.#role
     const { nomination } = pair
     this.#checks.send(now, {
@@ -210,64 +228,34 @@ export class Connectivity {
     })
   }
 
-  /** RFC 8445 §7.3.1.1. `false`: the request was answered with 487. A lite agent never switches. */
-  #settleRole(now: number, message: DecodedMessage, packet: Packet, generation: Generation): boolean {
-    if (generation !== this.#generation || !generation.remote) return true
-    const before = this.role
-    const verdict =
-      this.#lite && message.attributes.iceControlled !== undefined ? 'reject' : this.#role.receive(message.attributes)
-    if (verdict === 'agree') return true
-    if (verdict === 'reject') {
-      this.#context.log(now, 'role-conflict', () => `stays ${before}`, `the peer claims to be ${before} too`)
-      this.#responder.error(message, packet, generation.localKey, 487, 'Role Conflict')
-      return false
-    }
-    this.#switchedRole(now, 'the peer won the tie-break')
-    return true
-  }
-
   #switchedRole(now: number, reason: string): void {
     this.#generation.checklist.reprioritise(this.role)
     this.#context.log(now, 'role', () => this.role, reason)
     this.#context.emit({ type: 'role', role: this.role })
   }
 
-  /** An authenticated check teaches a candidate, a pair, and what the peer wants. RFC 8445 §7.3.1.3 to §7.3.1.5. */
-  #learn(now: number, generation: Generation, check: EarlyCheck, fresh: boolean): void {
-    const pair = this.#pairOf(now, generation, check)
-    if (!pair) return
+  /** An authenticated check of the peer's teaches that the pair is there, and what the peer wants. RFC 8445 §7.3.1.4, §7.3.1.5. */
+  #checked(now: number, pair: Pair, check: EarlyCheck, fresh: boolean): void {
+    const { checklist } = this.#generation
     pair.authenticated = true
+    if (pair.local.tcpType === 'passive') this.#connections.adopt(pair)
     if (fresh) {
       pair.stats.requestsReceived++
       pair.stats.responsesSent++
-      pair.stats.lastPacketReceived = now
+      pair.heard(now)
     }
-    if (generation !== this.#generation || pair.revoked) return
+    if (pair.revoked || !checklist.pairs.includes(pair)) return
     if (this.#lite) this.#validate(now, pair, pair.local, true)
     // Two NATs that give each check a new port can make two agents chase each other: this ends it.
     else if (pair.state !== 'succeeded' && pair.triggers < this.#context.timing.Rc) {
       if (pair.state === 'in-progress') this.#checks.cancel(now, pair)
-      generation.checklist.trigger(pair)
+      checklist.trigger(pair)
     }
     if (this.role === 'controlled') {
       if (check.useCandidate) this.#nominatedByPeer(now, pair, check.nomination)
       else if (pair.state === 'succeeded') pair.checkedPlain = true
     }
     if (fresh) this.sendTriggered(now)
-  }
-
-  #pairOf(now: number, generation: Generation, { local, remote, priority }: EarlyCheck): Pair | undefined {
-    const known = generation.checklist.find(local, remote)
-    if (known) return known
-    const host = generation.gatherer.candidates.find((it) => it.type === 'host' && sameBase(it, local))
-    if (!host) return undefined
-    const source = generation.remoteAt(remote, priority)
-    if (!this.#policy(source.candidate)) {
-      this.#context.log(now, 'candidate-refused', () => `${remote.ip}:${remote.port}`, 'policy')
-      return undefined
-    }
-    if (!source.known && !generation.addRemote(source.candidate)) return undefined
-    return this.#pair(now, host, source.candidate)
   }
 
   #nominatedByPeer(now: number, pair: Pair, value: number | undefined): void {
@@ -280,21 +268,18 @@ export class Connectivity {
   #conclude(now: number, outcome: CheckOutcome): void {
     const { pair, purpose } = outcome.request
     if (outcome.result === 'timeout') {
-      if (purpose !== 'consent' && !this.#checks.isPending(pair, 'check'))
-        this.#fail(now, pair, `no answer to the ${purpose}`)
+      const isOwed = purpose === 'check' || purpose === 'nomination'
+      if (isOwed && !this.#checks.isPending(pair, 'check')) this.#fail(now, pair, `no answer to the ${purpose}`)
       return
     }
     pair.stats.responsesReceived++
-    pair.stats.lastPacketReceived = now
+    pair.heard(now, true)
     pair.authenticated = true
     const { message, roundTripTime } = outcome
     if (message.class === 'error') return this.#refused(now, outcome.request, message)
     const mapped = message.attributes.xorMappedAddress
     if (!mapped || message.unknownRequired.length > 0) return this.#fail(now, pair, 'the answer is not understood')
-    if (roundTripTime !== undefined) {
-      pair.roundTripTime = roundTripTime
-      pair.stats.totalRoundTripTime += roundTripTime
-    }
+    if (roundTripTime !== undefined) pair.measured(roundTripTime)
     pair.consentAt = now
     if (this.path.outlived && pair === this.path.selected) return
     if (purpose === 'nomination' && this.role === 'controlling')
@@ -314,8 +299,10 @@ export class Connectivity {
       this.#checks.cancel(now, pair)
       checklist.untrigger(pair)
       pair.state = 'succeeded'
+      pair.validAt = now
       pair.triggers = 0
-      this.#context.log(now, 'valid', () => `${pair.id} ${describe(pair)}`)
+      this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
+      this.#onvalid(now, pair)
       if (unfreeze) checklist.unfreeze(pair.foundation)
       if (pair.nominateWhenValid && this.role === 'controlled') {
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)
@@ -345,48 +332,21 @@ export class Connectivity {
 
   #fail(now: number, pair: Pair, reason: string): void {
     this.#checks.forget(pair)
+    this.#connections.close(pair)
     this.#generation.checklist.untrigger(pair)
     pair.state = 'failed'
     pair.nominateWhenValid = false
-    this.#context.log(now, 'failed', () => `${pair.id} ${describe(pair)}`, reason)
+    this.#context.log(now, 'failed', () => `${pair.id} ${describePair(pair)}`, reason)
     this.path.drop(now, pair)
-    if (!this.path.selected) this.#revalidate(now)
+    if (!this.path.selected) this.path.revalidate(now, this.#generation.checklist)
     this.#select(now)
-  }
-
-  /** The selected pair is silent or lost: every other path is tried again, in the usual order and pace. */
-  #revalidate(now: number): void {
-    for (const pair of this.#generation.checklist.pairs) {
-      const stale = pair.state === 'succeeded' && pair !== this.path.selected && !this.path.isAlive(pair, now)
-      if (stale) pair.state = 'waiting'
-    }
   }
 
   #select(now: number): void {
     const { checklist } = this.#generation
     const best = this.path.best(now, checklist)
-    if (this.role === 'controlling' && best && !this.#lite && this.#wantsNomination(now, best))
-      this.#check(now, best, 'nomination')
+    const isDue = best && !best.nominated && !this.#checks.isPending(best, 'nomination')
+    if (isDue && this.role === 'controlling' && !this.#lite) this.#check(now, best, 'nomination')
     this.path.select(now, best)
   }
-
-  #wantsNomination(now: number, best: Pair): boolean {
-    const { nominee } = this.path.nomination
-    if (nominee && nominee !== best && nominee.priority >= best.priority && this.path.isAlive(nominee, now))
-      return false
-    return !best.nominated && !this.#checks.isPending(best, 'nomination')
-  }
-}
-
-function sameBase(candidate: Candidate, local: Address): boolean {
-  const base = candidate.base ?? candidate.address
-  return base === local || (base.port === local.port && base.ip === local.ip)
-}
-
-function from({ local, remote }: Packet): string {
-  return `${remote.ip}:${remote.port} at ${local.ip}:${local.port}`
-}
-
-function describe({ local, remote, base, destination }: Pair): string {
-  return `${local.type} ${base.ip}:${base.port} → ${remote.type} ${destination.ip}:${destination.port}`
 }

@@ -1,33 +1,31 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { addressFamily, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
-import { addressScope, candidatePriority } from './candidate.ts'
-import { LIMITS } from './defaults.ts'
+import { addressScope, candidatePriority, peerReflexivePriority } from './candidate.ts'
+import { LIMITS, RELAY_PREFERENCE, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
 import type { Context } from './outputs.ts'
+import type { RelayProtocol, StunServer } from './servers.ts'
 
 /** A socket of the driver's that this agent may use. */
 export interface LocalBase {
   /** Kept by identity: outgoing packets name this very object. */
   readonly address: Address
+  /** RFC 6544: `active` connects from this IP address, port 9; `passive` has a listener on it. Left out: UDP. */
+  readonly tcpType?: 'active' | 'passive'
   readonly interfaceName?: string
   /** 0 is the interface to prefer; the order of the list when left out. */
   readonly rank?: number
   /** An mDNS name to signal in place of the address (draft-ietf-mmusic-mdns-ice-candidates). */
   readonly hostname?: string
+  /** No socket of ours: relays are reached from this address, and nothing else is. */
+  readonly relayOnly?: boolean
   /** Addresses that reach this base from outside: 1:1 NAT, port mappings. Signalled as server-reflexive candidates. */
   readonly mapped?: readonly Address[]
 }
 
-export interface ServerAddress {
-  readonly scheme: 'stun'
-  readonly address: Address
-  /** As configured, for events and statistics. */
-  readonly url: string
-}
-
 interface Inquiry {
   readonly local: Base
-  readonly server: ServerAddress
+  readonly server: StunServer
   transaction: Transaction | undefined
   deadline: number
   settled: boolean
@@ -43,24 +41,41 @@ interface Base {
 /** `replaced`: the peer-reflexive candidate that stood for it until now. */
 export type OnCandidate = (now: number, candidate: Candidate, replaced: Candidate | undefined) => void
 
+export interface GathererOptions {
+  readonly usernameFragment: string
+  readonly oncandidate: OnCandidate
+  /** Whether relays are still being asked for: the end of candidates waits for them. */
+  readonly awaitsRelays: () => boolean
+}
+
+/** An address on a TURN server. */
+export interface RelayedAddress {
+  /** Kept by identity: it is the candidate's base. */
+  readonly address: Address
+  readonly protocol: RelayProtocol
+  readonly server: Address
+  readonly url: string
+  /** Where the server sees us; left out where that must not be told. */
+  readonly mapped?: Address
+}
+
 /** Local candidates of one generation: host at once, server-reflexive from all servers in parallel. RFC 8445 §5.1.1. */
 export class Gatherer {
   readonly #context: Context
-  readonly #onCandidate: OnCandidate
-  readonly #usernameFragment: string
+  readonly #options: GathererOptions
   readonly #bases: Base[] = []
-  readonly #servers: ServerAddress[] = []
+  readonly #servers: StunServer[] = []
   readonly #foundations = new Map<string, string>()
   readonly #familyCount = { 4: 0, 6: 0 }
+  #relayCount = 0
   #inquiries: Inquiry[] = []
   #candidates: Candidate[] = []
   #expectsMore = true
   #ended = false
 
-  constructor(context: Context, usernameFragment: string, onCandidate: OnCandidate) {
+  constructor(context: Context, options: GathererOptions) {
     this.#context = context
-    this.#usernameFragment = usernameFragment
-    this.#onCandidate = onCandidate
+    this.#options = options
   }
 
   get candidates(): readonly Candidate[] {
@@ -71,15 +86,47 @@ export class Gatherer {
     return this.#ended
   }
 
-  gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[], complete: boolean): void {
+  gather(now: number, bases: readonly LocalBase[], servers: readonly StunServer[], complete: boolean): void {
     this.#expectsMore = !complete
     const fresh = bases
-      .filter(({ address }) => !this.#bases.some(({ base }) => sameAddress(base.address, address)))
+      .filter((base) => !this.#bases.some((known) => isSameBase(known.base, base)))
       .map((base, index) => ({ base, rank: base.rank ?? index }))
       .sort((a, b) => a.rank - b.rank)
     for (const { base } of fresh) this.#addBase(now, base)
     for (const server of servers) this.#addServer(server)
     this.#endIfDone(now)
+  }
+
+  /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
+  addRelayed(now: number, { address, protocol, server, url, mapped }: RelayedAddress): void {
+    if (this.#candidates.length >= LIMITS.localCandidates) return
+    this.#reopen()
+    const family = addressFamily(address.ip)
+    const candidate: Candidate = {
+      type: 'relay',
+      protocol: 'udp',
+      relayProtocol: protocol,
+      address,
+      base: address,
+      relatedAddress: mapped ?? blankAddress(family),
+      foundation: this.#foundation('relay', address.ip, `${server.ip} ${protocol}`),
+      component: 1,
+      priority: candidatePriority('relay', relayPreference(protocol, family, this.#relayCount++)),
+      usernameFragment: this.#options.usernameFragment,
+      url,
+    }
+    this.#candidates.push(candidate)
+    this.#options.oncandidate(now, candidate, undefined)
+  }
+
+  /** The relays have changed: perhaps all candidates are known now. */
+  relaysSettled(now: number): void {
+    this.#endIfDone(now)
+  }
+
+  /** Forgets a relayed address that the server no longer holds for us. */
+  removeRelayed(address: Address): void {
+    this.#candidates = this.#candidates.filter(({ base }) => base !== address)
   }
 
   /** Forgets a base whose socket or interface is gone, with everything learnt through it. */
@@ -94,21 +141,27 @@ export class Gatherer {
 
   /** The candidate that the peer saw us at, RFC 8445 §7.2.5.3.1: a known one, or a new peer-reflexive one. */
   reflexive(host: Candidate, mapped: Address): Candidate {
+    // A relay that sits behind a NAT of its own is a relay all the same, and no better than one.
+    if (host.type === 'relay') return host
     const base = host.base ?? host.address
+    // Over TCP the port is the connection's, and says nothing about the next one.
+    const address = host.protocol === 'tcp' ? { ip: mapped.ip, port: base.port } : mapped
     const known = this.#candidates.find(
-      (it) => sameAddress(it.address, mapped) && sameAddress(it.base ?? it.address, base),
+      (it) =>
+        it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),
     )
     if (known) return known
     const candidate: Candidate = {
       type: 'prflx',
       protocol: host.protocol,
-      address: mapped,
+      ...(host.tcpType && { tcpType: host.tcpType }),
+      address,
       base,
       relatedAddress: base,
       foundation: this.#foundation('prflx', base.ip, ''),
       component: host.component,
-      priority: candidatePriority('prflx', Math.floor(host.priority / 256) % 65536, host.component),
-      usernameFragment: this.#usernameFragment,
+      priority: peerReflexivePriority(host),
+      usernameFragment: this.#options.usernameFragment,
     }
     this.#candidates.push(candidate)
     return candidate
@@ -175,21 +228,24 @@ export class Gatherer {
     const family = addressFamily(base.address.ip)
     if (!family || this.#bases.length >= LIMITS.localCandidates) return
     // RFC 8421 §4: the families take turns, IPv6 first, so that a broken family delays the other by one check at most.
-    const localPreference = 65535 - 2 * this.#familyCount[family]++ - (family === 4 ? 1 : 0)
-    const local = { base, localPreference }
+    const rank = 2 * this.#familyCount[family]++ + (family === 4 ? 1 : 0)
+    const local = { base, localPreference: base.tcpType ? tcpPreference(base.tcpType, rank) : 65535 - rank }
     this.#bases.push(local)
+    if (base.relayOnly) return
     this.#add(now, local, 'host', base.address)
     for (const mapped of base.mapped ?? []) this.#add(now, local, 'srflx', mapped)
     for (const server of this.#servers) this.#inquire(local, server)
   }
 
-  #addServer(server: ServerAddress): void {
+  #addServer(server: StunServer): void {
     if (this.#servers.some(({ address }) => sameAddress(address, server.address))) return
     this.#servers.push(server)
     for (const local of this.#bases) this.#inquire(local, server)
   }
 
-  #inquire(local: Base, server: ServerAddress): void {
+  /** Over UDP only: a mapping of a TCP connection says nothing about the next one. */
+  #inquire(local: Base, server: StunServer): void {
+    if (local.base.relayOnly || local.base.tcpType) return
     const { ip } = local.base.address
     const scope = addressScope(ip)
     const serverScope = addressScope(server.address.ip)
@@ -197,7 +253,7 @@ export class Gatherer {
     if ((scope === 'loopback') !== (serverScope === 'loopback')) return
     const never = Number.POSITIVE_INFINITY
     this.#inquiries.push({ local, server, transaction: undefined, deadline: never, settled: false, refreshAt: never })
-    this.#ended = false
+    this.#reopen()
   }
 
   #add(
@@ -205,28 +261,31 @@ export class Gatherer {
     { base, localPreference }: Base,
     type: 'host' | 'srflx',
     address: Address,
-    server?: ServerAddress,
+    server?: StunServer,
   ): void {
+    const { tcpType } = base
+    const protocol = tcpType ? 'tcp' : 'udp'
     const index = this.#candidates.findIndex((it) => sameAddress(it.address, address) && it.base === base.address)
     const known = this.#candidates[index]
     // A check's answer may have been faster than the server's: the address is gathered all the same, RFC 8445 §5.1.3.
     if (known ? known.type !== 'prflx' : this.#candidates.length >= LIMITS.localCandidates) return
     const candidate: Candidate = {
       type,
-      protocol: 'udp',
+      protocol,
+      ...(tcpType && { tcpType }),
       address,
       base: base.address,
-      foundation: this.#foundation(type, base.address.ip, server?.address.ip ?? ''),
+      foundation: this.#foundation(type, base.address.ip, tcpType ?? server?.address.ip ?? ''),
       component: 1,
-      priority: candidatePriority(type, localPreference),
-      usernameFragment: this.#usernameFragment,
+      priority: candidatePriority(type, localPreference, 1, protocol),
+      usernameFragment: this.#options.usernameFragment,
       ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
       ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),
       ...(server && { url: server.url }),
     }
     if (known) this.#candidates[index] = candidate
     else this.#candidates.push(candidate)
-    this.#onCandidate(now, candidate, known)
+    this.#options.oncandidate(now, candidate, known)
   }
 
   /** RFC 8445 §5.1.1.3: equal for equal type, base address, server and transport, and for nothing else. */
@@ -262,7 +321,7 @@ export class Gatherer {
     if (inquiry.settled) return
     inquiry.settled = true
     inquiry.deadline = Number.POSITIVE_INFINITY
-    if (errorCode === undefined) return
+    if (errorCode === undefined || inquiry.server.tacit) return
     const { address, url } = { address: inquiry.local.base.address, url: inquiry.server.url }
     const server = `${inquiry.server.address.ip}:${inquiry.server.address.port}`
     this.#context.log(now, 'server-failed', () => `${url} (${server}) from ${address.ip}`, errorText)
@@ -281,8 +340,20 @@ export class Gatherer {
     this.#ask(now, inquiry)
   }
 
+  /** More candidates after the last one: RFC 8838 knows no such thing, W3C's gathering state does. */
+  #reopen(): void {
+    if (this.#ended) this.#context.emit({ type: 'gatheringstate', state: 'gathering' })
+    this.#ended = false
+  }
+
   #endIfDone(now: number): void {
-    if (this.#ended || this.#expectsMore || this.#inquiries.some(({ settled }) => !settled)) return
+    if (
+      this.#ended ||
+      this.#expectsMore ||
+      this.#options.awaitsRelays() ||
+      this.#inquiries.some(({ settled }) => !settled)
+    )
+      return
     this.#ended = true
     this.#context.log(now, 'gathered', () => `${this.#candidates.length} candidates`)
     this.#context.emit({ type: 'candidate', candidate: null })
@@ -290,8 +361,27 @@ export class Gatherer {
   }
 }
 
-/** Where the base is hidden behind an mDNS name its address must not leak through raddr; RFC 8839 §5.1 gives the blank. */
+export function isSameBase(a: LocalBase, b: LocalBase): boolean {
+  return sameAddress(a.address, b.address) && a.tcpType === b.tcpType
+}
+
+/** RFC 6544 §4.2: the direction in the upper three bits, the rest as over UDP. */
+function tcpPreference(tcpType: 'active' | 'passive', rank: number): number {
+  return TCP_DIRECTION_PREFERENCE[tcpType] * 2 ** 13 + 2 ** 13 - 1 - rank
+}
+
+/** Unique among the relayed candidates: by the way to the server, then IPv6 before IPv4, then in order of arrival. */
+function relayPreference(protocol: RelayProtocol, family: 4 | 6 | undefined, index: number): number {
+  return RELAY_PREFERENCE[protocol] * 2 ** 14 + 2 ** 14 - 1 - 2 * index - (family === 4 ? 1 : 0)
+}
+
+/** RFC 8839 §5.1: what stands for an address that is not to be told. */
+function blankAddress(family: 4 | 6 | undefined): Address {
+  return { ip: family === 6 ? '::' : '0.0.0.0', port: 9 }
+}
+
+/** Where the base is hidden behind an mDNS name its address must not leak through raddr. */
 function relatedAddress({ address, hostname }: LocalBase): Address {
   if (hostname === undefined) return address
-  return { ip: addressFamily(address.ip) === 6 ? '::' : '0.0.0.0', port: 9 }
+  return blankAddress(addressFamily(address.ip))
 }

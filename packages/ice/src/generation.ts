@@ -4,7 +4,7 @@ import type { Candidate } from './candidate.ts'
 import type { CheckCredentials } from './check.ts'
 import { Checklist } from './checklist.ts'
 import { LIMITS } from './defaults.ts'
-import type { OnCandidate } from './gatherer.ts'
+import type { GathererOptions } from './gatherer.ts'
 import { Gatherer } from './gatherer.ts'
 import type { Context } from './outputs.ts'
 import type { IceParameters } from './parameters.ts'
@@ -12,6 +12,7 @@ import type { IceParameters } from './parameters.ts'
 /** A check that came and was answered before the peer's parameters were known. RFC 8445 §7.3. */
 export interface EarlyCheck {
   readonly remoteUsernameFragment: string
+  readonly protocol: 'udp' | 'tcp'
   readonly local: Address
   readonly remote: Address
   readonly priority: number
@@ -37,11 +38,16 @@ export class Generation {
   readonly #held: (Candidate | null)[] = []
   #reflexive = 0
 
-  constructor(context: Context, number: number, local: IceParameters, onCandidate: OnCandidate) {
+  constructor(
+    context: Context,
+    number: number,
+    local: IceParameters,
+    gathering: Omit<GathererOptions, 'usernameFragment'>,
+  ) {
     this.number = number
     this.local = local
     this.localKey = shortTermKey(local.password)
-    this.gatherer = new Gatherer(context, local.usernameFragment, onCandidate)
+    this.gatherer = new Gatherer(context, { ...gathering, usernameFragment: local.usernameFragment })
     this.checklist = new Checklist(`${number}.`)
   }
 
@@ -83,13 +89,14 @@ export class Generation {
   }
 
   /** The remote candidate at an authenticated source, made peer-reflexive when unknown. RFC 8445 §7.3.1.3. */
-  remoteAt(source: Address, priority: number): { candidate: Candidate; known: boolean } {
-    const address = { ip: source.ip.replace(/%.*$/, ''), port: source.port }
-    const known = this.remoteCandidates.find((it) => it.protocol === 'udp' && sameAddress(it.address, address))
+  remoteAt({ protocol, remote, priority }: EarlyCheck): { candidate: Candidate; known: boolean } {
+    const address = { ip: remote.ip.replace(/%.*$/, ''), port: remote.port }
+    const known = this.remoteCandidates.find((it) => it.protocol === protocol && sameAddress(it.address, address))
     if (known) return { candidate: known, known: true }
     const candidate: Candidate = {
       type: 'prflx',
-      protocol: 'udp',
+      protocol,
+      ...(protocol === 'tcp' && { tcpType: 'active' }),
       address,
       foundation: `r${this.#reflexive++}`,
       component: 1,

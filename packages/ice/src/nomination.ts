@@ -31,6 +31,11 @@ export class Nomination {
     return reason
   }
 
+  /** Controlled: the peer has moved its data to this pair, which says as much as a nomination. */
+  follow(pair: Pair): void {
+    this.#appoint(pair)
+  }
+
   /** The pair is gone or failed. */
   withdraw(pair: Pair): void {
     pair.nominated = false

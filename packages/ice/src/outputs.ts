@@ -1,9 +1,10 @@
-import type { Packet } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { CandidatePair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
 import type { LogEntry } from './log.ts'
 import type { IceRole, Random } from './parameters.ts'
+import type { RelayProtocol, TurnServer } from './servers.ts'
 
 /** W3C RTCIceTransportState. */
 export type IceTransportState = 'new' | 'checking' | 'connected' | 'completed' | 'disconnected' | 'failed' | 'closed'
@@ -12,6 +13,21 @@ export type IceTransportState = 'new' | 'checking' | 'connected' | 'completed' |
 export type AgentOutput =
   /** Put on the wire. `packet.local` is the very object given to `gather()`. */
   | { readonly type: 'packet'; readonly packet: Packet }
+  /**
+   * Open a connection: to a TURN server, or for ICE-TCP to the peer. `local.ip` is the address to send from; the object
+   * is the connection's name from now on, in packets and in the answer: `connected()` or `disconnected()`.
+   */
+  | {
+      readonly type: 'connect'
+      readonly local: Address
+      readonly remote: Address
+      readonly protocol: RelayProtocol
+      /** How messages are told apart in a stream: RFC 8656 §12.5, or RFC 4571. */
+      readonly framing: 'turn' | 'rfc4571'
+      readonly server?: TurnServer
+    }
+  /** Close that connection. */
+  | { readonly type: 'disconnect'; readonly local: Address }
   /** From the peer, for the layer above. */
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   /** For signaling; `null` ends the candidates of this generation (RFC 8838 §8.2). */

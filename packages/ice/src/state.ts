@@ -4,7 +4,7 @@ import type { IceTransportState } from './outputs.ts'
 import type { Path } from './path.ts'
 
 /** What the state of an agent is derived from. */
-export interface StateFacts {
+interface StateFacts {
   readonly current: IceTransportState
   readonly generation: Generation
   readonly path: Path
@@ -13,8 +13,56 @@ export interface StateFacts {
   readonly pacExpired: boolean
 }
 
+/** The states of an agent as W3C names them, and the PAC timer that keeps it from giving up too early (RFC 8863). */
+export class AgentState {
+  current: IceTransportState = 'new'
+  gathering: 'new' | 'gathering' | 'complete' = 'new'
+  readonly #pac: number
+  #pacDeadline = Number.POSITIVE_INFINITY
+  #pacExpired = false
+
+  /** `pac` in milliseconds. */
+  constructor(pac: number) {
+    this.#pac = pac
+  }
+
+  /** Checks begin: from here on the peer has until the PAC timer to be heard of. */
+  start(now: number): void {
+    this.#pacDeadline = now + this.#pac
+  }
+
+  restart(): void {
+    this.#pacDeadline = Number.POSITIVE_INFINITY
+    this.#pacExpired = false
+  }
+
+  /** Derives the state anew; `true` when it is another one. */
+  update(now: number, generation: Generation, path: Path): boolean {
+    const { current, gathering } = this
+    const facts = {
+      current,
+      generation,
+      path,
+      gatheringComplete: gathering === 'complete',
+      pacExpired: this.#pacExpired,
+    }
+    this.current = nextState(now, facts)
+    return this.current !== current
+  }
+
+  handleTimeout(now: number): void {
+    if (now < this.#pacDeadline) return
+    this.#pacExpired = true
+    this.#pacDeadline = Number.POSITIVE_INFINITY
+  }
+
+  timeout(): number {
+    return this.#pacDeadline
+  }
+}
+
 /** W3C RTCIceTransportState of an open agent: derived anew after every change, so that it cannot drift. */
-export function nextState(now: number, facts: StateFacts): IceTransportState {
+function nextState(now: number, facts: StateFacts): IceTransportState {
   const { current, generation, path } = facts
   if (path.selected) return connectedState(now, facts, path.selected)
   if (!generation.remote) return current === 'new' || current === 'failed' ? current : 'disconnected'
@@ -29,7 +77,7 @@ function connectedState(
   { generation, path, gatheringComplete }: StateFacts,
   selected: Pair,
 ): IceTransportState {
-  if (!path.isAlive(selected, now)) return 'disconnected'
+  if (path.isSilent(selected, now)) return 'disconnected'
   const settled = generation.remoteEnded && gatheringComplete && generation.checklist.finished
   return settled && !path.outlived ? 'completed' : 'connected'
 }

@@ -36,6 +36,7 @@ export {
   newTransactionId,
   type TransactionId,
 } from './message.ts'
+export { Outbox } from './outbox.ts'
 export { INITIAL_RTO, RttEstimator } from './rtt.ts'
 export { RC, RM, TI, Transaction, type TransactionOptions, type TransactionOutput } from './transaction.ts'
 export { parseStunUri, parseTurnUri, type ServerUri } from './uri.ts'

@@ -1,15 +1,21 @@
-import type { Packet } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import { Outbox } from '../outbox.ts'
 import type { AgentOutput } from '../outputs.ts'
+import type { ConnectionsOwner, ConnectRequest } from './connections.ts'
 import type { SocketOwner } from './sockets.ts'
 
-/** What the layer above hears of: everything but packets, which go to the wire, and data, which goes to `ondata`. */
-export type AgentEvent = Exclude<AgentOutput, { type: 'packet' | 'data' }>
+/** What goes to the network at once. */
+type NetworkOutput = Extract<AgentOutput, { type: 'packet' | 'connect' | 'disconnect' }>
+
+/** What the layer above hears of; data goes to `ondata`. */
+export type AgentEvent = Exclude<AgentOutput, NetworkOutput | { type: 'data' }>
 
 /** Where a driver's outputs go. */
 export interface DriverOwner {
   transmit(packet: Packet): void
+  connect(request: ConnectRequest): void
+  disconnect(local: Address): void
   handleEvent(event: AgentEvent): void
 }
 
@@ -22,12 +28,12 @@ export function clock(): number {
  * Runs one agent: packets and time in, packets out, and one timer. Events and data are delivered when the agent is
  * drained, in order and never nested: what a listener causes is delivered after it has returned.
  */
-export class Driver implements SocketOwner {
+export class Driver implements SocketOwner, ConnectionsOwner {
   /** One consumer, called for each packet from the peer. Without it data is dropped. */
   ondata: ((bytes: Uint8Array) => void) | null = null
   readonly #agent: IceAgent
   readonly #owner: DriverOwner
-  #deliveries = new Outbox<Exclude<AgentOutput, { type: 'packet' }>>()
+  #deliveries = new Outbox<Exclude<AgentOutput, NetworkOutput>>()
   #delivering = false
   #timer: NodeJS.Timeout | undefined
   #wakeAt = Number.POSITIVE_INFINITY
@@ -43,6 +49,18 @@ export class Driver implements SocketOwner {
     const mine = this.#agent.handlePacket(now, packet)
     this.settle(now)
     return mine
+  }
+
+  handleConnected(local: Address): void {
+    const now = clock()
+    this.#agent.connected(now, local)
+    this.settle(now)
+  }
+
+  handleDisconnected(local: Address, reason: string): void {
+    const now = clock()
+    this.#agent.disconnected(now, local, reason)
+    this.settle(now)
   }
 
   handleSocketError(local: string, error: NodeJS.ErrnoException): void {
@@ -67,18 +85,20 @@ export class Driver implements SocketOwner {
     this.#schedule(now)
   }
 
-  /** After `agent.close()`: the last event is delivered, what waited before it is not. */
+  /** After `agent.close()`: the last event is delivered, what waited before it is not. Relays are still released. */
   stop(): void {
     this.#deliveries = new Outbox()
     clearTimeout(this.#timer)
-    this.#wakeAt = Number.NEGATIVE_INFINITY
-    this.settle(0)
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    this.settle(clock())
     this.ondata = null
   }
 
   #drain(): void {
     for (let output = this.#agent.poll(); output; output = this.#agent.poll()) {
       if (output.type === 'packet') this.#owner.transmit(output.packet)
+      else if (output.type === 'connect') this.#owner.connect(output)
+      else if (output.type === 'disconnect') this.#owner.disconnect(output.local)
       else this.#deliveries.push(output)
     }
   }

@@ -1,5 +1,6 @@
 import { addressFamily, parseStunUri, parseTurnUri, type ServerUri } from '@floe/stun'
 import { IceError } from '../error.ts'
+import type { RelayProtocol, ServerAddress } from '../servers.ts'
 
 /** W3C RTCIceServer. */
 export interface IceServer {
@@ -16,6 +17,9 @@ export interface ConfiguredServer {
   readonly uri: ServerUri
   /** The host is an IP address: nothing needs to be resolved. */
   readonly literal: boolean
+  /** Of a TURN server. */
+  readonly username: string
+  readonly credential: string
 }
 
 /** Throws ERR_ICE_ARGUMENT for what RTCPeerConnection refuses with SyntaxError or InvalidAccessError. */
@@ -40,5 +44,33 @@ function parseServer(url: string, { username, credential }: IceServer): Configur
   if (uri.scheme.startsWith('turn') && (username === undefined || credential === undefined)) {
     throw new IceError('ERR_ICE_ARGUMENT', `"${url}" in iceServers needs a username and a credential`)
   }
-  return { url, uri, literal: addressFamily(uri.host) !== undefined }
+  return {
+    url,
+    uri,
+    literal: addressFamily(uri.host) !== undefined,
+    username: username ?? '',
+    credential: credential ?? '',
+  }
+}
+
+/** Why a server is not asked; `undefined` when it is. */
+export function refusalOf({ uri: { scheme, transport } }: ConfiguredServer, relayOnly: boolean): string | undefined {
+  if (scheme === 'stun') return relayOnly ? 'Not asked: gatherPolicy is relay' : undefined
+  if (scheme === 'stuns') return 'Not asked: STUN over TLS or DTLS is not supported, use stun:'
+  if (scheme === 'turns' && transport === 'udp')
+    return 'Not asked: TURN over DTLS is not supported, use turns: over TCP, or turn:'
+  return undefined
+}
+
+/** How a server is spoken to. RFC 7065 §3.1 leaves `turn:` without a transport to the client: browsers take UDP. */
+export function protocolOf({ scheme, transport = 'udp' }: ServerUri): RelayProtocol {
+  return scheme === 'turns' ? 'tls' : transport
+}
+
+/** The server at one of its addresses; `ip` may be its name, where a proxy resolves that. */
+export function serverAddress(server: ConfiguredServer, ip: string): ServerAddress {
+  const { url, uri, username, credential } = server
+  const address = { ip, port: uri.port }
+  if (uri.scheme === 'stun' || uri.scheme === 'stuns') return { scheme: 'stun', address, url }
+  return { scheme: 'turn', protocol: protocolOf(uri), address, url, username, credential, hostname: uri.host }
 }

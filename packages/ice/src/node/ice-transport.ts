@@ -53,7 +53,9 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       ...(policy && { policy }),
     })
     this.#driver = new Driver(this.#agent, {
-      transmit: (packet) => this.#gathering.route?.send(packet),
+      transmit: (packet) => this.#gathering.transmit(packet),
+      connect: (request) => this.#gathering.connections.open(request),
+      disconnect: (local) => this.#gathering.connections.close(local),
       handleEvent: (event) => this.#handleEvent(event),
     })
     this.#gathering = new LocalGathering(this.#agent, this.#driver, options)
@@ -205,7 +207,10 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     })
   }
 
-  /** Ends everything; the last event is a `statechange` to `closed`. Resolves when all sockets are. Idempotent. */
+  /**
+   * Ends everything; the last event is a `statechange` to `closed`. Resolves when all sockets are, which takes a round
+   * trip where a TURN server has to be told, `timing.releaseDeadline` at most. Idempotent.
+   */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -242,7 +247,7 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     // Before the listeners of the last event run, so that one of them that throws leaves nothing open.
     const freed = this.#gathering.close()
     this.#driver.stop()
-    await freed
+    await Promise.all([freed, this.#gathering.connections.closed()])
   }
 
   #assertOpen(): void {

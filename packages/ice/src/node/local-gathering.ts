@@ -1,88 +1,155 @@
 import { randomUUID } from 'node:crypto'
+import type { Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
-import type { LocalBase, ServerAddress } from '../gatherer.ts'
+import { ACTIVE_PORT } from '../defaults.ts'
+import type { LocalBase } from '../gatherer.ts'
+import type { ServerAddress } from '../servers.ts'
+import { Connections } from './connections.ts'
 import { clock, type Driver } from './driver.ts'
-import { type ConfiguredServer, parseIceServers } from './ice-servers.ts'
-import { hostAddresses } from './interfaces.ts'
+import { type ConfiguredServer, parseIceServers, protocolOf, refusalOf, serverAddress } from './ice-servers.ts'
+import { hostAddresses, type InterfaceAddress } from './interfaces.ts'
 import { MulticastDns } from './mdns.ts'
 import { type ExternalAddresses, externalAddresses, type IceTransportOptions } from './options.ts'
+import { parseProxy } from './proxy.ts'
 import { resolveHost } from './resolve.ts'
-import { checkPortRange, type PacketRoute, SocketSet, type UdpSocket } from './sockets.ts'
+import { checkPortRange, type PacketRoute, SocketSet } from './sockets.ts'
+import { TcpDoor } from './tcp-door.ts'
 
-/** What a transport gathers from: its sockets and servers. */
+/** What a transport gathers from: its sockets, listeners and servers. */
 export class LocalGathering {
-  /** There from `begin()` on, unless nothing but relays may be used. */
-  route: PacketRoute | undefined
+  readonly connections: Connections
   readonly #agent: IceAgent
   readonly #driver: Driver
   readonly #options: IceTransportOptions
   readonly #servers: readonly ConfiguredServer[]
   readonly #external: ExternalAddresses
+  /** There from `begin()` on, unless nothing but relays may be used. */
+  #route: PacketRoute | undefined
+  #tcp: TcpDoor | undefined
   #abort: AbortController | undefined
   #begun = false
-  #unresolved = 0
+  /** Names and listeners that the end of candidates waits for. */
+  #pending = 0
+  #hostnames: Map<string, string> | undefined
   #withdrawals: (() => void)[] | undefined
 
   /** Throws ERR_ICE_ARGUMENT. */
   constructor(agent: IceAgent, driver: Driver, options: IceTransportOptions) {
+    const { iceServers = [], tls, proxy } = options
     this.#agent = agent
     this.#driver = driver
     this.#options = options
-    this.#servers = parseIceServers(options.iceServers ?? [])
+    this.#servers = parseIceServers(iceServers)
     this.#external = externalAddresses(options.externalAddresses)
     if (options.portRange) checkPortRange(options.portRange)
+    this.connections = new Connections(driver, { tls, proxy: proxy === undefined ? undefined : parseProxy(proxy) })
   }
 
   /** Throws ERR_ICE_FAILED when nothing could be bound; it may be called again then. */
   begin(): void {
     if (this.#begun) return
-    const relayOnly = this.#options.gatherPolicy === 'relay'
-    if (!relayOnly) this.route = this.#open()
+    if (!this.#relayOnly) this.#route = this.#open()
     this.#begun = true
-    const stun = relayOnly ? [] : this.#servers.filter(({ uri }) => uri.scheme === 'stun')
-    const names = stun.filter(({ literal }) => !literal)
-    this.#unresolved = names.length
-    const bases = (this.route?.sockets ?? []).map((socket, rank) => this.#base(socket, rank))
-    const now = clock()
-    this.#refuseOthers(stun)
-    const known = stun.filter(({ literal }) => literal).map((server) => serverAddress(server, server.uri.host))
-    this.#agent.gather(now, bases, known, names.length === 0)
-    this.#driver.settle(now)
+    const usable = this.#servers.filter((server) => refusalOf(server, this.#relayOnly) === undefined)
+    this.#refuseOthers(usable)
+    const names = usable.filter((server) => !this.#isAddressed(server))
+    this.#pending += names.length
+    this.#listen()
+    const known = usable.filter((server) => this.#isAddressed(server))
+    const bases = this.#relayOnly ? relayBases(this.#hosts()) : [...this.#udpBases(), ...this.#activeBases()]
+    this.#gather(
+      bases,
+      known.map((server) => serverAddress(server, server.uri.host)),
+    )
     for (const server of names) void this.#resolve(server)
+  }
+
+  transmit(packet: Packet): void {
+    if (!this.connections.send(packet)) this.#route?.send(packet)
   }
 
   /** The agent gathers again by itself, over the same sockets. */
   restart(): void {
-    if (this.#begun) this.#options.mux?.rename(this.#driver, this.#agent.usernameFragments)
+    if (!this.#begun) return
+    this.#options.mux?.rename(this.#driver, this.#agent.usernameFragments)
+    this.#tcp?.rename(this.#agent.usernameFragments)
   }
 
   async close(): Promise<void> {
     this.#abort?.abort()
     for (const withdraw of this.#withdrawals ?? []) withdraw()
-    await this.route?.close()
+    await Promise.all([this.#route?.close(), this.#tcp?.close()])
+  }
+
+  get #relayOnly(): boolean {
+    return this.#options.gatherPolicy === 'relay'
+  }
+
+  #hosts(): InterfaceAddress[] {
+    const { interfaceFilter: filter, includeLoopback } = this.#options
+    return hostAddresses({ filter, includeLoopback })
   }
 
   #open(): PacketRoute {
-    const { mux, interfaceFilter: filter, includeLoopback, portRange } = this.#options
+    const { mux, portRange } = this.#options
     if (mux) return mux.join(this.#driver, this.#agent.usernameFragments)
-    return new SocketSet(hostAddresses({ filter, includeLoopback }), this.#driver, portRange)
+    return new SocketSet(this.#hosts(), this.#driver, portRange)
   }
 
-  #base({ address, host }: UdpSocket, rank: number): LocalBase {
-    const external = this.#external(host)
-    const hostname = this.#options.mdns?.publish ? this.#publish(address.ip) : undefined
-    return {
-      address,
-      interfaceName: host.name,
-      rank,
-      ...(hostname !== undefined && { hostname }),
-      ...(external !== undefined && { mapped: [{ ip: external, port: address.port }] }),
-    }
+  get #speaksTcp(): boolean {
+    const { tcp = true, mux, lite } = this.#options
+    return tcp && !mux && !lite && !this.#relayOnly
+  }
+
+  /** Passive candidates come when the listeners are open; the ranks are those of the UDP sockets. */
+  #listen(): void {
+    const hosts = this.#route?.sockets.map(({ host }) => host) ?? []
+    if (!this.#speaksTcp || hosts.length === 0) return
+    this.#pending += hosts.length
+    this.#tcp = new TcpDoor(this.connections, this.#driver, {
+      onlistening: (address) => {
+        this.#pending--
+        const rank = hosts.findIndex(({ ip }) => ip === address?.ip)
+        const host = hosts[rank]
+        this.#gather(address && host ? [{ ...this.#base(host, rank), address, tcpType: 'passive' }] : [], [])
+      },
+    })
+    this.#tcp.open(
+      this.#agent.usernameFragments,
+      hosts.map(({ ip }) => ip),
+      this.#options.portRange,
+    )
+  }
+
+  #udpBases(): LocalBase[] {
+    return (this.#route?.sockets ?? []).map(({ address, host }, rank) => {
+      const external = this.#external(host)
+      const mapped = external === undefined ? {} : { mapped: [{ ip: external, port: address.port }] }
+      return { ...this.#base(host, rank), address, ...mapped }
+    })
+  }
+
+  #activeBases(): LocalBase[] {
+    if (!this.#speaksTcp) return []
+    return (this.#route?.sockets ?? []).map(({ host }, rank) => ({
+      ...this.#base(host, rank),
+      address: { ip: host.ip, port: ACTIVE_PORT },
+      tcpType: 'active',
+    }))
+  }
+
+  #base({ name, ip }: InterfaceAddress, rank: number): Omit<LocalBase, 'address'> {
+    const hostname = this.#options.mdns?.publish ? this.#publish(ip) : undefined
+    return { interfaceName: name, rank, ...(hostname !== undefined && { hostname }) }
   }
 
   /** The name stands in for the address even where it cannot be published: the address was to be hidden. */
   #publish(ip: string): string {
+    const names = (this.#hostnames ??= new Map())
+    const known = names.get(ip)
+    if (known !== undefined) return known
     const hostname = `${randomUUID()}.local`
+    names.set(ip, hostname)
     const withdraw = MulticastDns.shared.publish(hostname, ip, (reason) => {
       this.#driver.log('mdns', `${hostname} is not published`, reason)
     })
@@ -90,25 +157,32 @@ export class LocalGathering {
     return hostname
   }
 
+  /** Nothing needs to be resolved: it is an IP address, or a proxy does it. */
+  #isAddressed({ literal, uri }: ConfiguredServer): boolean {
+    return literal || (this.#options.proxy !== undefined && protocolOf(uri) !== 'udp')
+  }
+
   async #resolve(server: ConfiguredServer): Promise<void> {
     const { signal } = (this.#abort ??= new AbortController())
-    const add = (ip: string) => this.#gatherMore([serverAddress(server, ip)], false)
+    const add = (ip: string) => this.#gather([], [serverAddress(server, ip)])
     const failure = await resolveHost(server.uri.host, { signal, onaddress: add })
     if (signal.aborted) return
     if (failure !== undefined) this.#fail(server.url, `The name ${server.uri.host} was not resolved: ${failure}`)
-    this.#unresolved--
-    this.#gatherMore([], this.#unresolved === 0)
+    this.#pending--
+    this.#gather([], [])
   }
 
-  #gatherMore(servers: readonly ServerAddress[], complete: boolean): void {
+  #gather(bases: readonly LocalBase[], servers: readonly ServerAddress[]): void {
     const now = clock()
-    this.#agent.gather(now, [], servers, complete)
+    if (this.#agent.state !== 'closed') this.#agent.gather(now, bases, servers, this.#pending === 0)
     this.#driver.settle(now)
   }
 
   #refuseOthers(usable: readonly ConfiguredServer[]): void {
-    for (const server of this.#servers) if (!usable.includes(server)) this.#fail(server.url, refusalOf(server))
-    if (this.#options.gatherPolicy === 'relay' && !this.#servers.some(({ uri }) => uri.scheme.startsWith('turn'))) {
+    for (const server of this.#servers) {
+      if (!usable.includes(server)) this.#fail(server.url, refusalOf(server, this.#relayOnly) ?? '')
+    }
+    if (this.#relayOnly && !this.#servers.some(({ uri }) => uri.scheme.startsWith('turn'))) {
       this.#fail('', 'gatherPolicy is relay and iceServers names no TURN server: there is nothing to gather from')
     }
   }
@@ -119,13 +193,7 @@ export class LocalGathering {
   }
 }
 
-function serverAddress({ url, uri }: ConfiguredServer, ip: string): ServerAddress {
-  return { scheme: 'stun', address: { ip, port: uri.port }, url }
-}
-
-function refusalOf({ uri: { scheme } }: ConfiguredServer): string {
-  if (scheme === 'stun') return 'Not asked: gatherPolicy is relay'
-  return scheme === 'stuns'
-    ? 'Not asked: STUN over TLS or DTLS is not supported, use stun:'
-    : 'Not asked: this version of floe has no TURN client'
+/** Addresses that relays are reached from; nothing is bound to them, and no peer hears of them. */
+function relayBases(hosts: readonly InterfaceAddress[]): LocalBase[] {
+  return hosts.map(({ ip, name }, rank) => ({ address: { ip, port: 0 }, interfaceName: name, rank, relayOnly: true }))
 }

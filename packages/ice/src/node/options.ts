@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls'
 import { addressFamily, canonicalIp } from '@floe/stun'
 import type { Candidate } from '../candidate.ts'
 import type { Timing } from '../defaults.ts'
@@ -34,6 +35,19 @@ export interface IceTransportOptions {
     /** Signal random `.local` names in place of this machine's addresses, and answer for them. Default: false. */
     readonly publish?: boolean
   }
+  /**
+   * ICE over TCP (RFC 6544): connect to peers that listen, and listen for those that connect, such as browsers behind a
+   * firewall that lets no UDP out. One listener per address serves all transports of the process. Not with `mux` or
+   * `lite`. Default: true.
+   */
+  readonly tcp?: boolean
+  /** For TURN servers over TLS, as node:tls has it: `ca` for a private certificate authority, `servername`, … */
+  readonly tls?: ConnectionOptions
+  /**
+   * The way to TURN servers over TCP and TLS: `http://host:port`, `https://…` or `socks5://user:password@host:port`.
+   * The proxy resolves their names.
+   */
+  readonly proxy?: string
   /** Gather on loopback too. Without it that happens only when there is no other interface. Default: false. */
   readonly includeLoopback?: boolean
   /** Sockets shared with other transports, instead of own ones: many agents on one port. */

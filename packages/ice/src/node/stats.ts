@@ -16,6 +16,8 @@ export interface IceCandidateStats {
   readonly foundation: string
   readonly usernameFragment?: string
   readonly url?: string
+  readonly tcpType?: 'active' | 'passive' | 'so'
+  readonly relayProtocol?: 'udp' | 'tcp' | 'tls'
 }
 
 /** W3C RTCIceCandidatePairStats. Times are in seconds there, and so they are here. */
@@ -119,7 +121,7 @@ function candidateStats(
   id: string,
   timestamp: number,
 ): IceCandidateStats {
-  const { address, hostname, protocol, priority, foundation, usernameFragment, url } = candidate
+  const { address, hostname, protocol, priority, foundation, usernameFragment, url, tcpType, relayProtocol } = candidate
   return {
     type,
     id,
@@ -132,6 +134,8 @@ function candidateStats(
     foundation,
     ...(usernameFragment !== undefined && { usernameFragment }),
     ...(url !== undefined && { url }),
+    ...(tcpType && { tcpType }),
+    ...(relayProtocol && { relayProtocol }),
   }
 }
 

@@ -1,0 +1,61 @@
+import { createSocket, type Socket } from 'node:dgram'
+import { type Address, addressFamily, formatAddress, type Packet } from '@floe/stun'
+import { bindNow, passThrough } from './sockets.ts'
+
+/** Who hears of a server's socket. */
+export interface ServerSocketOwner {
+  handlePacket(packet: Packet): unknown
+  /** The server is not to be had; the socket is closed. */
+  handleFailure(local: Address, reason: string): void
+}
+
+/**
+ * A UDP socket for one TURN server and nobody else: connected, so that the kernel drops what others send, and tells when
+ * the server's port is closed.
+ */
+export class ServerSocket {
+  readonly #local: Address
+  readonly #remote: Address
+  readonly #owner: ServerSocketOwner
+  readonly #socket: Socket
+  #closed: Promise<void> | undefined
+
+  /** Bound and connected when it returns. Throws the system's error. */
+  constructor(local: Address, remote: Address, owner: ServerSocketOwner) {
+    this.#local = local
+    this.#remote = remote
+    this.#owner = owner
+    const family = addressFamily(local.ip)
+    this.#socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', lookup: passThrough })
+    bindNow(this.#socket, local.ip, local.port)
+    this.#socket.on('error', (error) => this.#fail(error))
+    this.#socket.on('message', (bytes) => this.#receive(bytes))
+    this.#socket.connect(remote.port, remote.ip)
+  }
+
+  send(bytes: Uint8Array): void {
+    if (!this.#closed) this.#socket.send(bytes, (error) => error && this.#fail(error))
+  }
+
+  /** Resolves once the system has it back. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => this.#socket.close(resolve))
+    return this.#closed
+  }
+
+  #receive(bytes: Uint8Array): void {
+    if (!this.#closed) this.#owner.handlePacket({ protocol: 'udp', local: this.#local, remote: this.#remote, bytes })
+  }
+
+  #fail({ code, message }: NodeJS.ErrnoException): void {
+    // A full buffer or a refusing firewall loses this packet; the next one may pass.
+    if (this.#closed || !FATAL.has(code ?? '')) return
+    void this.close()
+    const reason =
+      code === 'ECONNREFUSED' ? `nothing listens at ${formatAddress(this.#remote)} (ECONNREFUSED)` : message
+    this.#owner.handleFailure(this.#local, reason)
+  }
+}
+
+/** The server is gone, or our address is. */
+const FATAL: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH'])

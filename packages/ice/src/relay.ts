@@ -1,0 +1,331 @@
+import type { Address, Packet } from '@floe/stun'
+import { addressFamily, formatAddress, sameAddress } from '@floe/stun'
+import type { AllocationOutput } from '@floe/turn'
+import { Allocation, RedirectGuard, LIMITS as TURN_LIMITS } from '@floe/turn'
+import type { Context } from './outputs.ts'
+import type { TurnServer } from './servers.ts'
+
+/** What a relay tells its owner. `now` first, as everywhere. */
+export interface RelayOwner {
+  /** The connection has another name from now on, or none. */
+  onconnection(relay: Relay, before: Address | undefined, after: Address | undefined): void
+  onallocated(now: number, relay: Relay): void
+  /** Its relayed addresses are gone. */
+  onlost(now: number, relay: Relay, relayed: readonly Address[]): void
+  /** An attempt has come to an end, or the first one took too long to wait for. */
+  onsettled(now: number): void
+  /** The server refuses to relay to this IP address. */
+  onrefused(now: number, relay: Relay, ip: string, reason: string): void
+  ondata(now: number, packet: Packet): void
+}
+
+export interface RelayOptions {
+  readonly server: TurnServer
+  /** The local IP address to reach the server from; 0.0.0.0: the system's choice. */
+  readonly from: string
+  readonly families: readonly (4 | 6)[]
+  /** A second allocation for the other family, which many servers do not have: its failure is no news. */
+  readonly tacit?: boolean
+}
+
+/**
+ * `waiting` for its turn in the pace, `connecting` to the server, `allocating`, `allocated`, `resting` before another
+ * attempt, `failed` for good, `closing` (the server is told), `closed`.
+ */
+type RelayState = 'waiting' | 'connecting' | 'allocating' | 'allocated' | 'resting' | 'failed' | 'closing' | 'closed'
+
+/** One relay: a connection to a TURN server, the allocation over it, and another of each when they are lost. */
+export class Relay {
+  readonly server: TurnServer
+  readonly families: readonly (4 | 6)[]
+  /** The local IP address that it is reached from. */
+  readonly from: string
+  readonly #context: Context
+  readonly #owner: RelayOwner
+  readonly #tacit: boolean
+  #redirects: RedirectGuard
+  #target: Address
+  #local: Address | undefined
+  #allocation: Allocation | undefined
+  #relayed: readonly Address[] = []
+  #unanswered: readonly (4 | 6)[] = []
+  #state: RelayState = 'waiting'
+  #settled = false
+  #deadline = Number.POSITIVE_INFINITY
+  #actAt = Number.POSITIVE_INFINITY
+  #mismatches = 0
+  #failures = 0
+
+  constructor(context: Context, options: RelayOptions, owner: RelayOwner) {
+    this.#context = context
+    this.#owner = owner
+    this.server = options.server
+    this.families = options.families
+    this.from = options.from
+    this.#tacit = options.tacit ?? false
+    this.#target = this.server.address
+    this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
+  }
+
+  get state(): RelayState {
+    return this.#state
+  }
+
+  /** The relayed transport addresses, by identity the bases of relayed candidates. */
+  get relayed(): readonly Address[] {
+    return this.#relayed
+  }
+
+  /** Where the server sees us, RFC 8656 §5: the related address of the candidate. */
+  get mapped(): Address | undefined {
+    return this.#allocation?.mapped
+  }
+
+  /** Families that the server does not know how to add: they take an allocation of their own. */
+  get unanswered(): readonly (4 | 6)[] {
+    return this.#unanswered
+  }
+
+  isFor({ server, from, families }: RelayOptions): boolean {
+    return (
+      this.from === from &&
+      this.server.url === server.url &&
+      sameAddress(this.server.address, server.address) &&
+      this.families.join() === families.join()
+    )
+  }
+
+  /** Nobody waits for its first result any more. */
+  get settled(): boolean {
+    return this.#settled
+  }
+
+  /** Its turn in the pace has come, RFC 8445 §14.2. */
+  start(now: number): void {
+    if (!this.#settled) this.#deadline = Math.min(this.#deadline, now + this.#context.timing.relayDeadline)
+    this.#connect(now)
+  }
+
+  /** Another attempt at once, unless one is under way or has succeeded. */
+  retry(now: number): void {
+    if (this.#state !== 'failed' && this.#state !== 'resting') return
+    this.#state = 'waiting'
+    this.#actAt = Number.POSITIVE_INFINITY
+    this.#failures = 0
+    this.#settled = false
+    this.#deadline = now + this.#context.timing.relayDeadline
+  }
+
+  connected(now: number): void {
+    if (this.#state !== 'connecting') return
+    const { protocol, username, credential } = this.server
+    this.#state = 'allocating'
+    this.#allocation = new Allocation({
+      server: this.#target,
+      local: this.#local as Address,
+      protocol: protocol === 'udp' ? 'udp' : 'tcp',
+      username,
+      credential,
+      random: this.#context.random,
+      families: this.families,
+    })
+    this.#allocation.allocate(now)
+    this.#drain(now)
+  }
+
+  disconnected(now: number, reason: string): void {
+    if (this.#state === 'closing') return this.#finish()
+    if (this.#state === 'closed' || !this.#local) return
+    this.#disconnect(false)
+    this.#fail(now, 701, reason)
+  }
+
+  handlePacket(now: number, packet: Packet): boolean {
+    if (!this.#allocation?.handlePacket(now, packet)) return false
+    this.#drain(now)
+    return true
+  }
+
+  handleTimeout(now: number): void {
+    this.#allocation?.handleTimeout(now)
+    this.#drain(now)
+    if (now >= this.#deadline) this.#settle(now)
+    if (now < this.#actAt) return
+    this.#actAt = Number.POSITIVE_INFINITY
+    if (this.#state === 'resting') this.#state = 'waiting'
+    else if (this.#state === 'closing') this.#finish()
+  }
+
+  timeout(): number {
+    return Math.min(this.#deadline, this.#actAt, this.#allocation?.timeout() ?? Number.POSITIVE_INFINITY)
+  }
+
+  send(now: number, peer: Address, bytes: Uint8Array): boolean {
+    const sent = this.#state === 'allocated' && (this.#allocation?.send(now, peer, bytes) ?? false)
+    this.#drain(now)
+    return sent
+  }
+
+  /** Lets packets from this IP address in, RFC 8656 §9: both sides of a relay have to ask. */
+  permit(now: number, ip: string): void {
+    if (this.#state !== 'allocated' || !this.#serves(ip)) return
+    this.#allocation?.createPermission(now, ip)
+    this.#drain(now)
+  }
+
+  /** Four bytes per packet instead of thirty-six, RFC 8656 §12. */
+  bindChannel(now: number, peer: Address): void {
+    if (this.#state !== 'allocated') return
+    this.#allocation?.bindChannel(now, peer)
+    this.#drain(now)
+  }
+
+  /** Tells the server that the allocation is not needed any more, and waits a moment for its answer. */
+  close(now: number): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    const holds = this.#state === 'allocating' || this.#state === 'allocated'
+    this.#deadline = Number.POSITIVE_INFINITY
+    this.#relayed = []
+    if (!holds) return this.#finish()
+    this.#state = 'closing'
+    this.#actAt = now + this.#context.timing.releaseDeadline
+    this.#allocation?.close(now)
+    this.#drain(now)
+  }
+
+  #connect(now: number): void {
+    const { protocol } = this.server
+    const before = this.#local
+    const local: Address = { ip: this.from, port: 0 }
+    this.#local = local
+    this.#state = 'connecting'
+    this.#owner.onconnection(this, before, local)
+    this.#context.log(now, 'relay-connect', () => `${this.server.url} at ${formatAddress(this.#target)}`)
+    this.#context.emit({ type: 'connect', local, remote: this.#target, protocol, framing: 'turn', server: this.server })
+  }
+
+  /** `notify`: the driver does not know yet. */
+  #disconnect(notify = true): void {
+    const local = this.#local
+    if (!local) return
+    this.#local = undefined
+    this.#allocation = undefined
+    this.#owner.onconnection(this, local, undefined)
+    if (notify) this.#context.emit({ type: 'disconnect', local })
+  }
+
+  #drain(now: number): void {
+    for (let output = this.#allocation?.poll(); output; output = this.#allocation?.poll()) this.#perform(now, output)
+  }
+
+  #perform(now: number, output: AllocationOutput): void {
+    switch (output.type) {
+      case 'packet':
+        return this.#context.emit(output)
+      case 'data':
+        return this.#owner.ondata(now, {
+          protocol: 'udp',
+          local: output.relayed,
+          remote: output.peer,
+          bytes: output.bytes,
+        })
+      case 'allocated':
+        this.#unanswered = output.refusedFamilies.filter(({ code }) => code === undefined).map(({ family }) => family)
+        return this.#allocated(now, output.relayed)
+      case 'permission':
+        if (output.state !== 'refused') return
+        return this.#owner.onrefused(now, this, output.ip, `the relay refuses: ${output.code} ${output.reason}`)
+      case 'redirect':
+        return this.#redirect(now, output.server)
+      case 'mismatch':
+        return this.#mismatch(now)
+      case 'failed':
+        this.#disconnect()
+        return this.#fail(now, output.code, output.reason)
+      case 'released':
+        return this.#finish()
+    }
+  }
+
+  #allocated(now: number, relayed: readonly Address[]): void {
+    if (this.#state !== 'allocating') return
+    this.#state = 'allocated'
+    this.#relayed = relayed
+    this.#mismatches = 0
+    this.#failures = 0
+    this.#context.log(now, 'relay', () => `${relayed.map(formatAddress).join(', ')} at ${this.server.url}`)
+    this.#owner.onallocated(now, this)
+    this.#settle(now)
+  }
+
+  #redirect(now: number, server: Address): void {
+    this.#disconnect()
+    const refusal = this.#redirects.refuse(server, this.server.protocol)
+    if (refusal !== undefined) return this.#fail(now, 300, refusal)
+    this.#target = server
+    this.#connect(now)
+  }
+
+  /** RFC 8656 §6.4: the server remembers another allocation for this local port. */
+  #mismatch(now: number): void {
+    this.#disconnect()
+    if (++this.#mismatches > TURN_LIMITS.mismatches)
+      return this.#fail(now, 437, 'allocation mismatch on every local port')
+    this.#connect(now)
+  }
+
+  #fail(now: number, code: number, reason: string): void {
+    const lost = this.#relayed
+    this.#relayed = []
+    this.#target = this.server.address
+    this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
+    this.#report(now, code, reason)
+    const { timing } = this.#context
+    if (isFinal(code)) this.#state = 'failed'
+    else {
+      const pause = lost.length > 0 ? 0 : Math.min(timing.maxRelayPause, timing.relayPause * 2 ** this.#failures)
+      this.#failures++
+      this.#state = 'resting'
+      this.#actAt = now + pause
+    }
+    if (lost.length > 0) this.#owner.onlost(now, this, lost)
+    this.#settle(now)
+  }
+
+  #report(now: number, errorCode: number, reason: string): void {
+    const at = formatAddress(this.#target)
+    this.#context.log(now, 'relay-failed', () => `${this.server.url} at ${at}`, `${errorCode} ${reason}`)
+    // Once for a server that stays away: it is asked again, but nobody needs to hear of it every time.
+    if (this.#failures > 0 || this.#tacit) return
+    this.#context.emit({
+      type: 'candidateerror',
+      url: this.server.url,
+      address: null,
+      port: null,
+      errorCode,
+      errorText: `TURN server ${at}: ${reason}`,
+    })
+  }
+
+  #settle(now: number): void {
+    this.#deadline = Number.POSITIVE_INFINITY
+    this.#settled = true
+    this.#owner.onsettled(now)
+  }
+
+  #finish(): void {
+    this.#disconnect()
+    this.#actAt = Number.POSITIVE_INFINITY
+    this.#state = 'closed'
+  }
+
+  #serves(ip: string): boolean {
+    const family = addressFamily(ip)
+    return this.#relayed.some((address) => addressFamily(address.ip) === family)
+  }
+}
+
+/** What does not get better by asking again: wrong credentials, forbidden, not supported. The rest passes with time. */
+function isFinal(code: number): boolean {
+  return code >= 400 && code < 500 && code !== 437 && code !== 486
+}

@@ -1,0 +1,173 @@
+import type { Address, Packet } from '@floe/stun'
+import { addressFamily } from '@floe/stun'
+import { addressScope } from './candidate.ts'
+import { LIMITS } from './defaults.ts'
+import type { LocalBase } from './gatherer.ts'
+import type { Context } from './outputs.ts'
+import type { RelayOptions, RelayOwner } from './relay.ts'
+import { Relay } from './relay.ts'
+import type { TurnServer } from './servers.ts'
+
+/** What an agent hears of its relays. */
+export type RelaysOwner = Omit<RelayOwner, 'onconnection'>
+
+/**
+ * The relays of an agent, by the connections they use and the addresses they relay. They outlive ICE restarts: an
+ * allocation knows nothing of ufrags.
+ */
+export class Relays {
+  readonly #context: Context
+  readonly #owner: RelaysOwner
+  readonly #relays: Relay[] = []
+  readonly #byConnection = new Map<Address, Relay>()
+  readonly #byRelayed = new Map<Address, Relay>()
+
+  constructor(context: Context, owner: RelaysOwner) {
+    this.#context = context
+    this.#owner = owner
+  }
+
+  /** Those that have an address to offer. */
+  get allocated(): readonly Relay[] {
+    return this.#relays.filter(({ state }) => state === 'allocated')
+  }
+
+  /** No result is waited for. */
+  get settled(): boolean {
+    return this.#relays.every(({ settled }) => settled)
+  }
+
+  gather(bases: readonly LocalBase[], servers: readonly TurnServer[]): void {
+    for (const server of servers) {
+      for (const from of sourcesFor(server, bases)) this.#add({ server, from, families: [4, 6] })
+    }
+  }
+
+  /** No base has this IP address any more: relays that are reached from it are lost. */
+  leave(now: number, ip: string): void {
+    for (const relay of this.#relays) if (relay.from === ip) relay.disconnected(now, 'its interface is gone')
+  }
+
+  /** An ICE restart asks servers again that have refused before: the caller may have mended something. */
+  retry(now: number): void {
+    for (const relay of this.#relays) relay.retry(now)
+  }
+
+  /** Something waits for its turn in the pace of RFC 8445 §14.2. */
+  get hasWork(): boolean {
+    return this.#relays.some(({ state }) => state === 'waiting')
+  }
+
+  startNext(now: number): void {
+    this.#relays.find(({ state }) => state === 'waiting')?.start(now)
+  }
+
+  /** Whether packets with this local address leave through a relay. */
+  carries(local: Address): boolean {
+    return this.#byRelayed.size > 0 && this.#byRelayed.has(local)
+  }
+
+  /** `packet.local` is a relayed address. `false`: the relay is not up, and the packet is lost. */
+  transmit(now: number, { local, remote, bytes }: Packet): boolean {
+    return this.#byRelayed.get(local)?.send(now, remote, bytes) ?? false
+  }
+
+  permit(now: number, relayed: Address, ip: string): void {
+    this.#byRelayed.get(relayed)?.permit(now, ip)
+  }
+
+  bindChannel(now: number, relayed: Address, peer: Address): void {
+    this.#byRelayed.get(relayed)?.bindChannel(now, peer)
+  }
+
+  /** Whether packets to this local address come over a connection to a TURN server. */
+  uses(local: Address): boolean {
+    return this.#byConnection.size > 0 && this.#byConnection.has(local)
+  }
+
+  connected(now: number, connection: Address): boolean {
+    const relay = this.#byConnection.get(connection)
+    relay?.connected(now)
+    return relay !== undefined
+  }
+
+  disconnected(now: number, connection: Address, reason: string): boolean {
+    const relay = this.#byConnection.get(connection)
+    relay?.disconnected(now, reason)
+    return relay !== undefined
+  }
+
+  handlePacket(now: number, packet: Packet): boolean {
+    return this.#byConnection.get(packet.local)?.handlePacket(now, packet) ?? false
+  }
+
+  handleTimeout(now: number): void {
+    for (const relay of this.#relays) if (now >= relay.timeout()) relay.handleTimeout(now)
+  }
+
+  timeout(): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const relay of this.#relays) next = Math.min(next, relay.timeout())
+    return next
+  }
+
+  close(now: number): void {
+    this.#byRelayed.clear()
+    for (const relay of this.#relays) relay.close(now)
+  }
+
+  #add(options: RelayOptions): void {
+    const isKnown = this.#relays.some((relay) => relay.isFor(options))
+    if (isKnown || this.#relays.length >= LIMITS.relays) return
+    this.#relays.push(
+      new Relay(this.#context, options, {
+        ...this.#owner,
+        onconnection: (relay, before, after) => this.#rename(relay, before, after),
+        onallocated: (now, relay) => this.#adopt(now, relay),
+        onlost: (now, relay, relayed) => this.#forget(now, relay, relayed),
+      }),
+    )
+  }
+
+  #rename(relay: Relay, before: Address | undefined, after: Address | undefined): void {
+    if (before) this.#byConnection.delete(before)
+    if (after) this.#byConnection.set(after, relay)
+  }
+
+  #adopt(now: number, relay: Relay): void {
+    for (const address of relay.relayed) this.#byRelayed.set(address, relay)
+    this.#owner.onallocated(now, relay)
+    // Older servers know ADDITIONAL-ADDRESS-FAMILY not at all: they get a second request, for the other family alone.
+    const { server, from } = relay
+    for (const family of relay.unanswered) this.#add({ server, from, families: [family], tacit: true })
+  }
+
+  #forget(now: number, relay: Relay, relayed: readonly Address[]): void {
+    for (const address of relayed) this.#byRelayed.delete(address)
+    this.#owner.onlost(now, relay, relayed)
+  }
+}
+
+/**
+ * The local addresses to reach a server from. Over UDP each of the best interfaces gets a relay of its own, since a relay
+ * should outlive an interface; over TCP and TLS one has to do, and a proxy is reached as the system likes.
+ */
+function sourcesFor({ protocol, address }: TurnServer, bases: readonly LocalBase[]): string[] {
+  const family = addressFamily(address.ip)
+  if (family === undefined) return ['0.0.0.0']
+  const isLoopback = addressScope(address.ip) === 'loopback'
+  const fitting = bases
+    .map((base, index) => ({ base, rank: base.rank ?? index }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ base }) => base)
+    .filter(({ address: { ip } }) => addressFamily(ip) === family && addressScope(ip) !== 'link-local')
+    .filter(({ address: { ip } }) => (addressScope(ip) === 'loopback') === isLoopback)
+  return fitting
+    .filter((base, index) => fitting.findIndex((other) => isSameInterface(base, other)) === index)
+    .slice(0, protocol === 'udp' ? LIMITS.relayInterfaces : 1)
+    .map(({ address: { ip } }) => ip)
+}
+
+function isSameInterface(a: LocalBase, b: LocalBase): boolean {
+  return a.address.ip === b.address.ip || (a.interfaceName !== undefined && a.interfaceName === b.interfaceName)
+}

@@ -1,0 +1,29 @@
+import type { Address } from '@floe/stun'
+
+/** A STUN server by address, RFC 8489. */
+export interface StunServer {
+  readonly scheme: 'stun'
+  readonly address: Address
+  /** As configured, for events and statistics. */
+  readonly url: string
+  /** A TURN server that is asked for our reflexive address as well: its silence is no news. */
+  readonly tacit?: boolean
+}
+
+/** How we talk to a TURN server; DTLS is not offered. */
+export type RelayProtocol = 'udp' | 'tcp' | 'tls'
+
+/** A TURN server by address, RFC 8656. */
+export interface TurnServer {
+  readonly scheme: 'turn'
+  readonly protocol: RelayProtocol
+  /** `ip` may be a name where a proxy resolves it. */
+  readonly address: Address
+  readonly url: string
+  readonly username: string
+  readonly credential: string
+  /** The name in the URL, which its TLS certificate must bear. */
+  readonly hostname?: string
+}
+
+export type ServerAddress = StunServer | TurnServer

@@ -1,0 +1,120 @@
+import type { Address, Packet } from '@floe/stun'
+import { addressFamily, sameAddress } from '@floe/stun'
+import type { Pair } from './candidate-pair.ts'
+import { isSameBase, type LocalBase } from './gatherer.ts'
+import type { Generation } from './generation.ts'
+import type { Context } from './outputs.ts'
+import type { Relay } from './relay.ts'
+import { Relays } from './relays.ts'
+import type { ServerAddress, StunServer, TurnServer } from './servers.ts'
+
+export interface SourcesOptions {
+  /** The generation that candidates are gathered for. */
+  readonly generation: () => Generation
+  /** Pairs that cannot carry anything any more. */
+  readonly onlost: (now: number, isLost: (pair: Pair) => boolean) => void
+  /** Pairs that a relay refuses to serve. */
+  readonly onrefused: (now: number, isRefused: (pair: Pair) => boolean, reason: string) => void
+  /** A packet has come through a relay: `local` is the relayed address. */
+  readonly onpacket: (now: number, packet: Packet) => void
+}
+
+/**
+ * What an agent gathers from: its sockets, its servers and the relays on them. They outlive ICE restarts, after which a
+ * new generation's gatherer makes candidates of them again.
+ */
+export class Sources {
+  readonly relays: Relays
+  readonly #options: SourcesOptions
+  readonly #bases: LocalBase[] = []
+  readonly #servers: ServerAddress[] = []
+  #complete = false
+
+  constructor(context: Context, options: SourcesOptions) {
+    this.#options = options
+    this.relays = new Relays(context, {
+      onallocated: (now, relay) => this.#addRelayed(now, relay),
+      onlost: (now, _, relayed) => this.#loseRelayed(now, relayed),
+      onsettled: (now) => options.generation().gatherer.relaysSettled(now),
+      onrefused: (now, relay, ip, reason) =>
+        options.onrefused(now, ({ base, remote }) => relay.relayed.includes(base) && remote.address.ip === ip, reason),
+      ondata: options.onpacket,
+    })
+  }
+
+  /** `complete`: nothing is to be added later, so the end of these is the end of candidates. */
+  gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[], complete: boolean): void {
+    this.#bases.push(...bases.filter((base) => !this.#bases.some((known) => isSameBase(known, base))))
+    for (const server of servers) if (!this.#servers.includes(server)) this.#servers.push(server)
+    this.#complete = complete
+    // First: the end of candidates waits for them.
+    this.relays.gather(this.#bases, this.#servers.filter(isTurn))
+    this.#options.generation().gatherer.gather(now, bases, servers.flatMap(asStun), complete)
+  }
+
+  /** Makes candidates of everything once more, for a new generation. */
+  regather(now: number): void {
+    const { gatherer } = this.#options.generation()
+    this.relays.retry(now)
+    gatherer.gather(now, this.#bases, this.#servers.flatMap(asStun), false)
+    for (const relay of this.relays.allocated) this.#addRelayed(now, relay)
+    gatherer.gather(now, [], [], this.#complete)
+  }
+
+  removeBase(now: number, address: Address): void {
+    const index = this.#bases.findIndex((base) => sameAddress(base.address, address))
+    if (index < 0) return
+    this.#bases.splice(index, 1)
+    this.#options.generation().gatherer.removeBase(now, address)
+    this.#options.onlost(now, ({ base }) => sameAddress(base, address))
+    if (!this.#bases.some(({ address: { ip } }) => ip === address.ip)) this.relays.leave(now, address.ip)
+  }
+
+  /** Something waits for its turn in the pace of RFC 8445 §14.2. */
+  get hasWork(): boolean {
+    return this.#options.generation().gatherer.hasWork || this.relays.hasWork
+  }
+
+  startNext(now: number): void {
+    const { gatherer } = this.#options.generation()
+    if (gatherer.hasWork) gatherer.startNext(now)
+    else this.relays.startNext(now)
+  }
+
+  /** RFC 8656 §9: a relay lets in whom it was told of, so it hears of a peer as soon as there is a pair. */
+  permit(now: number, { base, destination }: Pair): void {
+    if (this.relays.carries(base)) this.relays.permit(now, base, destination.ip)
+  }
+
+  /** A valid pair will be used, now or when another fails. */
+  bindChannel(now: number, { base, destination }: Pair): void {
+    if (this.relays.carries(base)) this.relays.bindChannel(now, base, destination)
+  }
+
+  #addRelayed(now: number, { server, relayed, mapped }: Relay): void {
+    const { gatherer } = this.#options.generation()
+    // Where no other candidate is offered, the related address must not give away what the relay is to hide.
+    const isTold = mapped !== undefined && this.#bases.some(({ relayOnly, hostname }) => !relayOnly && !hostname)
+    for (const address of relayed) {
+      const { protocol, address: serverAddress, url } = server
+      const sameFamily = isTold && addressFamily(mapped.ip) === addressFamily(address.ip)
+      gatherer.addRelayed(now, { address, protocol, server: serverAddress, url, ...(sameFamily && { mapped }) })
+    }
+  }
+
+  #loseRelayed(now: number, relayed: readonly Address[]): void {
+    for (const address of relayed) this.#options.generation().gatherer.removeRelayed(address)
+    this.#options.onlost(now, ({ base }) => relayed.includes(base))
+  }
+}
+
+function isTurn(server: ServerAddress): server is TurnServer {
+  return server.scheme === 'turn'
+}
+
+/** A TURN server answers Binding requests too (RFC 8656 §3), so it also tells the reflexive address. */
+function asStun(server: ServerAddress): StunServer[] {
+  if (server.scheme === 'stun') return [server]
+  const { protocol, address, url } = server
+  return protocol === 'udp' ? [{ scheme: 'stun', address, url, tacit: true }] : []
+}

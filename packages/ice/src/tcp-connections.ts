@@ -1,0 +1,65 @@
+import type { Address } from '@floe/stun'
+import type { Pair } from './candidate-pair.ts'
+import type { Context } from './outputs.ts'
+
+/** The TCP connections to the peer, RFC 6544: each carries one pair, whose base is the connection's name. */
+export class TcpConnections {
+  readonly #context: Context
+  readonly #pairs = new Map<Address, Pair>()
+  readonly #open = new Set<Pair>()
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  /** Whether a check on the pair may leave now: over UDP always. */
+  isReady(pair: Pair): boolean {
+    return pair.local.protocol === 'udp' || this.#open.has(pair)
+  }
+
+  /** Connects, unless that is under way. A passive pair waits for the peer to do so. */
+  open(now: number, pair: Pair): void {
+    const { base, destination, local } = pair
+    if (local.tcpType !== 'active' || this.#pairs.has(base)) return
+    this.#pairs.set(base, pair)
+    this.#context.log(now, 'connect', () => `${pair.id} to ${destination.ip}:${destination.port}`)
+    this.#context.emit({ type: 'connect', local: base, remote: destination, protocol: 'tcp', framing: 'rfc4571' })
+  }
+
+  /** The peer has connected and proved on this connection who it is. */
+  adopt(pair: Pair): void {
+    this.#pairs.set(pair.base, pair)
+    this.#open.add(pair)
+  }
+
+  /** The pair whose connection is open now. */
+  opened(connection: Address): Pair | undefined {
+    const pair = this.#pairs.get(connection)
+    if (pair) this.#open.add(pair)
+    return pair
+  }
+
+  /** The pair that has lost its connection, or never got it. */
+  lost(connection: Address): Pair | undefined {
+    const pair = this.#pairs.get(connection)
+    if (pair) this.#forget(pair)
+    return pair
+  }
+
+  /** The pair is not needed any more. */
+  close(pair: Pair): void {
+    if (!this.#pairs.has(pair.base)) return
+    this.#forget(pair)
+    this.#context.emit({ type: 'disconnect', local: pair.base })
+  }
+
+  /** Closes those of all pairs that are not to be kept. */
+  closeAll(isKept: (pair: Pair) => boolean = () => false): void {
+    for (const pair of [...this.#pairs.values()]) if (!isKept(pair)) this.close(pair)
+  }
+
+  #forget(pair: Pair): void {
+    this.#pairs.delete(pair.base)
+    this.#open.delete(pair)
+  }
+}
