@@ -10,6 +10,9 @@ packages=(
   nftables    # NATs and firewalls between namespaces
   conntrack   # to look at a kernel NAT's table, and to empty it
   python3     # the delay line of e2e/natlab: Node itself opens no TUN device
+  tayga       # NAT64 in e2e/natlab
+  unbound     # DNS64 beside it
+  tcpdump     # npm run natlab -- … --pcap
   coturn      # a STUN and TURN server that somebody else wrote
 )
 

@@ -1,5 +1,6 @@
 /** One cell of the matrix: two peers somewhere on the internet, and how they get on. */
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
+import { capture } from './capture.ts'
 import { Internet } from './internet.ts'
 import type { Notes } from './peer/lab-peer.ts'
 import type { Decision } from './peer/node-peer.ts'
@@ -54,23 +55,23 @@ export interface Patience {
 const SETTLE = 300
 const LOOK_EVERY = 50
 
-export async function runCell(cell: Cell, patience: Patience): Promise<Outcome> {
+/** With a folder for `captures`, what everybody saw is left there. */
+export async function runCell(cell: Cell, patience: Patience, captures?: string): Promise<Outcome> {
   const [a, b] = cell.places
   await using internet = await Internet.build({
     hosts: { a: NAT_TYPES[a].placements, b: NAT_TYPES[b].placements },
     ...(cell.seed !== undefined && { seed: cell.seed }),
   })
+  if (captures !== undefined) await capture(internet, captures)
   return await runOn(internet, cell, patience)
 }
 
 /** The same on an internet with hosts `a` and `b`. */
 export async function runOn(internet: Internet, cell: Cell, patience: Patience): Promise<Outcome> {
-  const configuration = { iceServers: iceServers(cell) }
+  const peer = (host: string, kind: PeerKind) =>
+    startPeer(internet, host, kind, { iceServers: iceServers(internet, host, cell) })
   const [[first, second]] = await Promise.all([
-    Promise.all([
-      startPeer(internet, 'a', cell.peers[0], configuration),
-      startPeer(internet, 'b', cell.peers[1], configuration),
-    ]),
+    Promise.all([peer('a', cell.peers[0]), peer('b', cell.peers[1])]),
     startServers(internet),
   ])
   const broken = join(first.endpoint, second.endpoint, cell.signaling)

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Placement } from '../topology/placement.ts'
 import { type LegQuality, LINE_DEVICE, Line } from './line.ts'
 import { inNamespace, namespaceName, removeNamespaces } from './namespaces.ts'
+import { resolverFile, startNat64 } from './nat64.ts'
 import { type HostPlan, type NamespacePlan, type Plan, planInternet } from './plan.ts'
 
 export interface InternetOptions {
@@ -59,6 +60,15 @@ export class Internet implements AsyncDisposable {
     await this.line.set({ name }, quality)
   }
 
+  /** The command line that runs `command` where this host stands, with the host's own resolver. */
+  command(host: string, command: readonly string[]): string[] {
+    const { nameServer } = this.plan.hosts.get(host) ?? {}
+    if (!nameServer) return inNamespace(this.namespace(host), command)
+    const mount = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    const withResolver = ['unshare', '--mount', 'sh', '-c', mount, resolverFile(this, host, nameServer), ...command]
+    return inNamespace(this.namespace(host), withResolver)
+  }
+
   /** Runs a shell script in a namespace; resolves with its output, rejects with its complaints. */
   run(name: string, script: string): Promise<string> {
     return output(inNamespace(this.namespace(name), ['sh', '-e', '-s']), script)
@@ -97,6 +107,7 @@ export class Internet implements AsyncDisposable {
         return this.line.set(leg, { up: { latency: ms }, down: { latency: ms } })
       }),
     )
+    for (const [name, { nat64 }] of this.plan.routers) if (nat64) await startNat64(this, name, nat64)
   }
 }
 

@@ -54,9 +54,6 @@ export interface Leg {
 /** Two addresses of each family on one host, so that mappings can be compared (RFC 5780 §4.3). */
 export const SERVER_ADDRESSES = ['192.0.2.1', '192.0.2.2', '2001:db8:0:5::1', '2001:db8:0:5::2'] as const
 
-/** Tayga 0.9.2 refuses the well-known prefix for documentation addresses. */
-export const NAT64_PREFIX = '2001:db8:64:64::'
-
 /** Plans an internet with the STUN servers and with these hosts. Throws for placements that the kernel lab cannot build. */
 export function planInternet(hosts: Readonly<Record<string, readonly Placement[]>>): Plan {
   const planner = new Planner()

@@ -3,7 +3,6 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { program } from './bundle.ts'
 import type { Internet } from './internet.ts'
-import { inNamespace } from './namespaces.ts'
 import type { Answer, Call } from './peer/serve.ts'
 
 export interface Remote {
@@ -21,7 +20,7 @@ export async function startRemote(
   name: string,
   args: string[] = [],
 ): Promise<Remote> {
-  const [execPath, ...execArgv] = inNamespace(internet.namespace(host), [process.execPath, '--enable-source-maps'])
+  const [execPath, ...execArgv] = internet.command(host, [process.execPath, '--enable-source-maps'])
   const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] as const
   const child = fork(await program(name), args, { execPath: execPath!, execArgv, stdio: [...stdio] })
   internet.adopt(child)

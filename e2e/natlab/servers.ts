@@ -4,10 +4,14 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Internet } from './internet.ts'
 import { inNamespace, runFolder } from './namespaces.ts'
+import { STUN_NAME } from './nat64.ts'
 import { SERVER_ADDRESSES } from './plan.ts'
 
 /** What its log says when all its sockets are open. */
 const READY = 'Total General servers'
+
+/** The one port that the strictest networks let TCP leave to. */
+const HTTPS = 443
 
 const ACCOUNT = { username: 'lab', credential: 'lab' } as const
 
@@ -19,6 +23,7 @@ export async function startServers(internet: Internet): Promise<void> {
     ...['--lt-cred-mech', '--user', `${ACCOUNT.username}:${ACCOUNT.credential}`, '--realm', 'natlab'],
     ...['--userdb', file('db'), '--pidfile', file('pid')],
     ...SERVER_ADDRESSES.flatMap((address) => ['--listening-ip', address]),
+    ...['--aux-server', `${SERVER_ADDRESSES[0]}:${HTTPS}`],
   ]
   const [command, ...args] = inNamespace(namespace, ['turnserver', ...options])
   const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -34,13 +39,20 @@ export async function startServers(internet: Internet): Promise<void> {
   })
 }
 
-/** For a peer's configuration: two STUN servers of each family, and with `relay` the TURN server. */
-export function iceServers({ relay }: { readonly relay: boolean }): RTCIceServer[] {
-  const hosts = SERVER_ADDRESSES.map((address) => (address.includes(':') ? `[${address}]` : address))
-  const stun = { urls: hosts.map((host) => `stun:${host}:3478`) }
-  const urls = ['udp', 'tcp'].flatMap((transport) => [
-    `turn:${hosts[0]}:3478?transport=${transport}`,
-    `turn:${hosts[2]}:3478?transport=${transport}`,
-  ])
-  return relay ? [stun, { urls, ...ACCOUNT }] : [stun]
+export interface ServerOptions {
+  /** Offers the TURN server too. */
+  readonly relay: boolean
+}
+
+/** What a peer on this host is told. */
+export function iceServers(internet: Internet, host: string, { relay }: ServerOptions): RTCIceServer[] {
+  const [v4, other, v6] = SERVER_ADDRESSES
+  const stun = [v4, other, `[${v6}]`]
+  // Who has no IPv4 address must ask for names, to be given an address that leads through the NAT64.
+  if (internet.host(host).nameServer) stun.push(STUN_NAME)
+  const turn = [`${v4}:3478?transport=udp`, `${v4}:${HTTPS}?transport=tcp`, `[${v6}]:3478?transport=udp`]
+  return [
+    { urls: stun.map((server) => `stun:${server}:3478`) },
+    ...(relay ? [{ urls: turn.map((server) => `turn:${server}`), ...ACCOUNT }] : []),
+  ]
 }
