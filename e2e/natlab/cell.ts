@@ -74,7 +74,7 @@ export async function runOn(internet: Internet, cell: Cell, patience: Patience):
     Promise.all([peer('a', cell.peers[0]), peer('b', cell.peers[1])]),
     startServers(internet),
   ])
-  const broken = join(first.endpoint, second.endpoint, cell.signaling)
+  const { broken } = join(first.endpoint, second.endpoint, cell.signaling)
   const start = now()
   await Promise.race([broken, first.endpoint.offer()])
   await Promise.race([broken, watch(first, second, patience)])

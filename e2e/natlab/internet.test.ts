@@ -29,14 +29,16 @@ describe.skipIf(reason)(`the internet${reason ? ` (left out: ${reason})` : ''}`,
     const [a, b] = [await Probe.start(internet, 'a'), await Probe.start(internet, 'b')]
     const [near, far] = [await openAt(internet, a, 'a', 0), await openAt(internet, b, 'b', 0)]
     const stun = '\x00\x01\x00\x00\x21\x12\xa4\x42 a binding request'
-    await internet.setLeg('a', { up: { mtu: 500 } })
+    const largerAgain = await internet.line.change('a', { direction: 'up', quality: { mtu: 500 } })
     expect(await near.reach(far, far, 'x'.repeat(480))).toBeUndefined()
     expect(await near.reach(far, far, 'x'.repeat(400))).toBeDefined()
     expect(await far.reach(near, near, 'x'.repeat(480))).toBeDefined()
-    await internet.setLeg('a', { up: { drops: 'data' } })
+    await largerAgain()
+    expect(await near.reach(far, far, 'x'.repeat(480))).toBeDefined()
+    await internet.line.change('a', { direction: 'up', quality: { drops: 'data' } })
     expect(await near.reach(far)).toBeUndefined()
     expect(await near.reach(far, far, stun)).toBeDefined()
-    await internet.setLeg('a', { up: { drops: 'all' } })
+    await internet.line.change('a', { direction: 'up', quality: { drops: 'all' } })
     expect(await near.reach(far, far, stun)).toBeUndefined()
     expect(await far.reach(near)).toBeDefined()
   })
@@ -44,7 +46,7 @@ describe.skipIf(reason)(`the internet${reason ? ` (left out: ${reason})` : ''}`,
   test('the same seed loses the same packets', async () => {
     const arrived = async (seed: number) => {
       await using internet = await Internet.build({ hosts: { a: BOTH, b: BOTH }, latency: 0, seed })
-      await internet.setLeg('a', { up: { loss: 0.5 } })
+      await internet.line.change('a', { direction: 'up', quality: { loss: 0.5 } })
       const [a, b] = [await Probe.start(internet, 'a'), await Probe.start(internet, 'b')]
       const [near, far] = [await openAt(internet, a, 'a', 0), await openAt(internet, b, 'b', 0)]
       const got: boolean[] = []
@@ -89,5 +91,5 @@ describe.skipIf(reason)(`the internet${reason ? ` (left out: ${reason})` : ''}`,
 const BOTH = [{}, { family: 6 }] as const
 
 function openAt(internet: Internet, probe: Probe, host: string, index: number): Promise<ProbeSocket> {
-  return probe.open(internet.host(host).addresses[index]!)
+  return probe.open(internet.host(host).attachments[index]!.address)
 }

@@ -1,10 +1,10 @@
 /** An internet out of Linux network namespaces, for as long as somebody holds it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Placement } from '../topology/placement.ts'
-import { type LegQuality, LINE_DEVICE, Line } from './line.ts'
+import { LINE_DEVICE, Line } from './line.ts'
 import { inNamespace, namespaceName, removeNamespaces } from './namespaces.ts'
 import { resolverFile, startNat64 } from './nat64.ts'
-import { type HostPlan, type NamespacePlan, type Plan, planInternet } from './plan.ts'
+import { type HostPlan, type Leg, type NamespacePlan, type Plan, planInternet } from './plan.ts'
 
 export interface InternetOptions {
   /** Where each host stands. */
@@ -55,11 +55,6 @@ export class Internet implements AsyncDisposable {
     return this.#line!
   }
 
-  /** Changes the wire of a host or router. */
-  async setLeg(name: string, quality: Partial<LegQuality>): Promise<void> {
-    await this.line.set({ name }, quality)
-  }
-
   /** The command line that runs `command` where this host stands, with the host's own resolver. */
   command(host: string, command: readonly string[]): string[] {
     const { nameServer } = this.plan.hosts.get(host) ?? {}
@@ -101,12 +96,8 @@ export class Internet implements AsyncDisposable {
     await Promise.all([...namespaces].map(([name, plan]) => this.run(name, script(plan))))
     await this.run('core', coreScript(this.plan))
     this.#line = new Line(this.namespace('core'), seed)
-    await Promise.all(
-      legs.map((leg) => {
-        const ms = leg.name === 'servers' ? 0 : latency
-        return this.line.set(leg, { up: { latency: ms }, down: { latency: ms } })
-      }),
-    )
+    const wire = (leg: Leg) => this.line.attach(leg, { latency: leg.name === 'servers' ? 0 : latency, ...leg.link })
+    await Promise.all(legs.map(wire))
     for (const [name, { nat64 }] of this.plan.routers) if (nat64) await startNat64(this, name, nat64)
   }
 }

@@ -7,18 +7,19 @@ import type { LinkQuality } from '../topology/behavior.ts'
 import { inNamespace } from './namespaces.ts'
 import type { Leg } from './plan.ts'
 
-/** Each direction of a leg, seen from the host. */
-export interface LegQuality {
-  readonly up: LinkQuality
-  readonly down: LinkQuality
-}
-
 /** Of the TUN device in the core's namespace. */
 export const LINE_DEVICE = 'line'
+
+/** What changes on a leg, seen from the host; both directions where none is named. */
+export interface LegChange {
+  readonly direction?: 'up' | 'down'
+  readonly quality: LinkQuality
+}
 
 export class Line {
   readonly #process: ChildProcess
   readonly #answers: AsyncIterator<string>
+  readonly #legs = new Map<string, Readonly<Record<'up' | 'down', LinkQuality[]>>>()
   #last: Promise<unknown> = Promise.resolve()
   #errors = ''
 
@@ -34,16 +35,25 @@ export class Line {
     this.#answers = createInterface(this.#process.stdout!)[Symbol.asyncIterator]()
   }
 
-  /** Resolves when it holds, for packets that enter from now on. */
-  set(leg: Pick<Leg, 'name'> & Partial<Leg>, { up, down }: Partial<LegQuality>): Promise<void> {
-    const order = { leg: leg.name, networks: leg.networks, up, down }
-    const done = this.#last.then(async () => {
-      this.#process.stdin!.write(`${JSON.stringify(order)}\n`)
-      const { done: ended } = await this.#answers.next()
-      if (ended) throw new Error(`the delay line has ended: ${this.#errors}`)
-    })
-    this.#last = done.catch(() => {})
-    return done
+  /** What is behind the leg, and its quality in both directions. A leg that is known gets other networks. */
+  attach({ name, networks }: Leg, quality: LinkQuality = {}): Promise<void> {
+    if (!this.#legs.has(name)) this.#legs.set(name, { up: [quality], down: [quality] })
+    return this.#send(name, networks)
+  }
+
+  /** Changes what `quality` names, for packets that enter once this has resolved; with the result it ends again. */
+  async change(name: string, { direction, quality }: LegChange): Promise<() => Promise<void>> {
+    const overlay = { ...quality }
+    const leg = this.#legs.get(name)
+    if (!leg) throw new Error(`there is no leg ${name}: there are ${[...this.#legs.keys()].join(', ')}`)
+    // Changes that overlap in time lie upon each other, so that each can end by itself.
+    const stacks = direction ? [leg[direction]] : [leg.up, leg.down]
+    for (const stack of stacks) stack.push(overlay)
+    await this.#send(name)
+    return () => {
+      for (const stack of stacks) stack.splice(stack.indexOf(overlay), 1)
+      return this.#send(name)
+    }
   }
 
   async close(): Promise<void> {
@@ -51,5 +61,17 @@ export class Line {
     const exit = once(this.#process, 'exit')
     this.#process.kill('SIGKILL')
     await exit
+  }
+
+  #send(name: string, networks?: readonly string[]): Promise<void> {
+    const { up, down } = this.#legs.get(name)!
+    const order = { leg: name, networks, up: Object.assign({}, ...up), down: Object.assign({}, ...down) }
+    const sent = this.#last.then(async () => {
+      this.#process.stdin!.write(`${JSON.stringify(order)}\n`)
+      const { done: ended } = await this.#answers.next()
+      if (ended) throw new Error(`the delay line has ended: ${this.#errors}`)
+    })
+    this.#last = sent.catch(() => {})
+    return sent
   }
 }

@@ -1,5 +1,6 @@
 /**
  * npm run natlab -- matrix [--peers node-node,node-chromium] [--only eim-apdf,apdm-random] [--jobs 2] [--pcap]
+ * npm run natlab -- events [--only words]
  * npm run natlab -- up eim-apdf apdm-random [--pcap]
  */
 import { join } from 'node:path'
@@ -7,14 +8,18 @@ import { parseArgs } from 'node:util'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import { capture } from './capture.ts'
 import { sideBySide } from './decisions.ts'
+import { EVENTS } from './events.ts'
+import { describeSurvival, isAsExpected, recordEvents } from './events-report.ts'
 import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
 import { PEER_KINDS, type PeerKind } from './peer.ts'
 import { forget, record } from './report.ts'
 import { iceServers, startServers } from './servers.ts'
+import { type Survival, survive } from './survival.ts'
 
 const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--jobs n] [--pcap]
+npm run natlab -- events [--only words]
 npm run natlab -- up place place … [--pcap]
 
 places: ${TYPE_NAMES.join(' ')}
@@ -46,6 +51,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const reason = whyNot()
   if (reason) return complain(`No internet can be made here: ${reason}.`)
   if (command === 'up' && names.length > 0) return up(names.map(placeNamed), values.pcap)
+  if (command === 'events') return events(values.only)
   if (command !== 'matrix') return complain(USAGE)
   return matrix({
     peers: values.peers?.split(',').map(peersNamed) ?? ALL_PEERS,
@@ -89,14 +95,30 @@ function describe({ places, peers, route, pairs, firstByte, direct, sent }: Resu
   return `${titleOf({ places, peers })}: ${route} ${pairs.join(' / ')}, ${times}, ${sent.join(' / ')} datagrams`
 }
 
+/** Those whose names have `words` in them; one after the other, since time is what is measured. */
+async function events(words = ''): Promise<number> {
+  const chosen = EVENTS.filter(({ name }) => name.includes(words))
+  const survivals: Survival[] = []
+  for (const event of chosen) {
+    const survival = await survive(event)
+    survivals.push(survival)
+    console.log(describeSurvival(survival))
+    if (!isAsExpected(survival)) console.log(`FAILED ${event.expected.reason}\n${sideBySide(...survival.decisions)}`)
+  }
+  if (words === '') recordEvents(survivals)
+  return survivals.every(isAsExpected) ? 0 : 1
+}
+
 async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number> {
   const hosts = Object.fromEntries(places.map((name, i) => [String.fromCharCode(97 + i), NAT_TYPES[name].placements]))
   await using internet = await Internet.build({ hosts })
   await startServers(internet)
   if (pcap) await capture(internet, CAPTURES)
-  for (const [i, [host, { addresses, routers }]] of [...internet.plan.hosts].entries()) {
+  for (const [i, [host, { attachments, routers }]] of [...internet.plan.hosts].entries()) {
     console.log(`${host}  ${places[i]}: ${NAT_TYPES[places[i]!].description}`)
-    console.log(`   ${addresses.join(', ')}${routers.length > 0 ? ` behind ${routers.join(' and ')}` : ''}`)
+    console.log(
+      `   ${attachments.map(({ address }) => address).join(', ')}${routers.length > 0 ? ` behind ${routers.join(' and ')}` : ''}`,
+    )
     console.log(`   ${internet.command(host, ['bash']).join(' ')}`)
     console.log(`   ${JSON.stringify(iceServers(internet, host, { relay: true }))}`)
   }

@@ -30,7 +30,7 @@ export function cellsOf(peers: readonly Peers[], only: readonly NatTypeName[] = 
 }
 
 /** A cell of a slow machine has this long, milliseconds. One that should be relayed is watched for a while all the same. */
-const PATIENCE = { connect: 20_000, upgrade: 3_000, relayed: 1_000 }
+const PATIENCE = { connect: 20_000, upgrade: 15_000, relayed: 1_000 }
 
 export interface Judged {
   readonly outcome: Outcome

@@ -6,7 +6,7 @@ import { pageScript } from './bundle.ts'
 import type { Internet } from './internet.ts'
 import type { LabPeer } from './peer/lab-peer.ts'
 import type { Decision } from './peer/node-peer.ts'
-import { startRemote } from './remote.ts'
+import { type Remote, startRemote } from './remote.ts'
 
 export const PEER_KINDS = ['node', 'chromium', 'firefox'] as const
 export type PeerKind = (typeof PEER_KINDS)[number]
@@ -14,7 +14,7 @@ export type PeerKind = (typeof PEER_KINDS)[number]
 /** A LabPeer, called from afar. */
 export type LabEndpoint = Endpoint & Pick<LabPeer, 'notes' | 'beat' | 'arrivals'>
 
-export interface Peer {
+export interface Peer extends Pick<Remote, 'suspend' | 'resume'> {
   readonly endpoint: LabEndpoint
   /** The decisions of a Node peer's agents; browsers keep theirs to themselves. */
   decisions(): Promise<Decision[]>
@@ -45,6 +45,8 @@ export async function startPeer(
   const before = udpTraffic(remote.pid)
   return {
     endpoint,
+    suspend: remote.suspend,
+    resume: remote.resume,
     decisions: async () => (await remote.call('log')) as Decision[],
     traffic: () => {
       const { sent, received } = udpTraffic(remote.pid)

@@ -1,5 +1,5 @@
 /** From a description of places to namespaces, cables, addresses and routes. Pure: nothing is made here. */
-import type { NatBehavior } from '../topology/behavior.ts'
+import type { LinkQuality, NatBehavior } from '../topology/behavior.ts'
 import type { Placement } from '../topology/placement.ts'
 import { firewallRules, natRules, timeouts } from './rules.ts'
 
@@ -28,13 +28,22 @@ type End = readonly [namespace: string, device: string]
 
 export interface HostPlan {
   /** In the order of its placements. */
-  readonly addresses: readonly string[]
-  /** The routers between this host and the internet, the nearest first. */
+  readonly attachments: readonly Attachment[]
+  /** All routers between this host and the internet, the nearest first. */
   readonly routers: readonly string[]
-  /** The lines into the core that its packets take, one per interface. Hosts of one home share one. */
-  readonly legs: readonly string[]
   /** Where it asks for names, if anywhere. */
   readonly nameServer?: string
+}
+
+/** One address of a host. */
+export interface Attachment {
+  readonly address: string
+  /** The interface it is on. */
+  readonly device: string
+  /** The line into the core that its packets take. Hosts of one home share one. */
+  readonly leg: string
+  /** From the home's to the outermost. */
+  readonly routers: readonly string[]
 }
 
 export interface RouterPlan {
@@ -49,6 +58,8 @@ export interface Leg {
   readonly device: string
   /** Addresses and IPv6 /64 networks behind it. */
   readonly networks: string[]
+  /** Of its first host's placement. */
+  readonly link?: LinkQuality
 }
 
 /** Two addresses of each family on one host, so that mappings can be compared (RFC 5780 §4.3). */
@@ -79,6 +90,7 @@ class Planner implements Plan {
   readonly hosts = new Map<string, HostPlan>()
   readonly routers = new Map<string, Router>()
   readonly legs: Leg[] = []
+  #open = 0
 
   constructor() {
     this.#namespace('core').sysctl.push(...FORWARDING)
@@ -88,47 +100,59 @@ class Planner implements Plan {
 
   host(name: string, placements: readonly Placement[]) {
     this.#namespace(name)
-    const uplinks = byInterface(placements).map((group, i) => this.#uplink(name, `eth${i}`, group))
-    const nameServer = uplinks.map(({ router }) => router?.nat64).find((nat64) => nat64 !== undefined)
-    this.hosts.set(name, {
-      addresses: uplinks.flatMap(({ addresses }) => addresses),
-      routers: [...new Set(uplinks.flatMap(({ router }) => router?.chain ?? []))],
-      legs: uplinks.map(({ leg }) => leg.name),
-      ...(nameServer && { nameServer }),
-    })
+    const attachments: Attachment[] = []
+    for (const [i, group] of byInterface(placements).entries()) {
+      const made = this.#interface(
+        name,
+        `eth${i}`,
+        group.map((index) => placements[index]!),
+      )
+      for (const [k, index] of group.entries()) attachments[index] = made[k]!
+    }
+    const routers = [...new Set(attachments.flatMap((attachment) => attachment.routers))]
+    const nameServer = routers.map((router) => this.routers.get(router)?.nat64).find((nat64) => nat64 !== undefined)
+    this.hosts.set(name, { attachments, routers, ...(nameServer && { nameServer }) })
   }
 
   /** One interface of a host, with one address per placement. */
-  #uplink(host: string, device: string, group: readonly Placement[]) {
+  #interface(host: string, device: string, group: readonly Placement[]): Attachment[] {
     const [first] = group as readonly [Placement]
     const families = group.map(familyOf)
-    if (isOpen(first)) {
-      const n = this.hosts.size + 1
-      const addresses = families.map((family) => (family === 4 ? `203.0.113.${n}` : `2001:db8:0:1::${n}`))
-      return { router: undefined, addresses, leg: this.#leg(host, device, addresses) }
-    }
-    const known = first.lan === undefined ? undefined : this.routers.get(first.lan)
-    const router = known ?? this.#home(first.lan ?? `${host}-${device}-router`, first, families)
-    return { router, addresses: families.map((family) => this.#plug(router, host, device, family)), leg: router.leg }
+    const router = isOpen(first) ? undefined : this.#routerFor(host, device, first, families)
+    const addresses = families.map((family) =>
+      router ? this.#plug(router, host, device, family) : this.#openAddress(family),
+    )
+    const { name: leg } = router?.leg ?? this.#leg(host, device, addresses, first.link)
+    return addresses.map((address) => ({ address, device, leg, routers: router?.chain ?? [] }))
+  }
+
+  #routerFor(host: string, device: string, placement: Placement, families: readonly (4 | 6)[]): Router {
+    const known = placement.lan === undefined ? undefined : this.routers.get(placement.lan)
+    return known ?? this.#home(placement.lan ?? `${host}-${device}-router`, placement, families)
+  }
+
+  #openAddress(family: 4 | 6): string {
+    const n = ++this.#open
+    return family === 4 ? `203.0.113.${n}` : `2001:db8:0:1::${n}`
   }
 
   #home(name: string, placement: Placement, families: readonly (4 | 6)[]): Router {
-    const { carrier, nat, nat64, firewall } = placement
-    const outer = carrier && (this.routers.get(carrier.name) ?? this.#carrier(carrier))
-    const router = this.#router(name, 'home', { nat, nat64, families, outer })
+    const { carrier, nat, nat64, firewall, link } = placement
+    const outer = carrier && (this.routers.get(carrier.name) ?? this.#carrier(carrier, link))
+    const router = this.#router(name, 'home', { nat, nat64, families, outer, link })
     const { nft } = this.namespaces.get(name)!
     if (firewall) nft.push(firewallRules(firewall, nat === undefined))
     return router
   }
 
-  #carrier({ name, nat }: { readonly name: string; readonly nat: NatBehavior }): Router {
-    return this.#router(name, 'carrier', { nat, families: [4] })
+  #carrier({ name, nat }: NonNullable<Placement['carrier']>, link: LinkQuality | undefined): Router {
+    return this.#router(name, 'carrier', { nat, families: [4], link })
   }
 
   #router(
     name: string,
     kind: Router['kind'],
-    { nat, nat64, families, outer }: RouterSides & { readonly outer?: Router | undefined },
+    { nat, nat64, families, outer, link }: RouterSides & { readonly outer?: Router | undefined },
   ): Router {
     const n = this.routers.size + 1
     const { ip, sysctl, nft } = this.#namespace(name)
@@ -137,7 +161,7 @@ class Planner implements Plan {
     // Something to route by, where the router itself has no use for an address.
     if (own.length === 0) own.push(`198.51.100.${n}`)
     const outside = outer ? [this.#plug(outer, name, 'wan', 4)] : own
-    const leg = outer?.leg ?? this.#leg(name, 'wan', own)
+    const leg = outer?.leg ?? this.#leg(name, 'wan', own, link)
     ip.push('link add lan type bridge', ...up('lan'), `addr add ${insideOf(kind, n, 4)}1/24 dev lan`)
     if (families.includes(6)) {
       ip.push(`addr add ${insideOf(kind, n, 6)}1/64 dev lan nodad`, linkLocal('lan', 1), linkLocal('wan', 2))
@@ -156,8 +180,9 @@ class Planner implements Plan {
   }
 
   /** A cable from the core to `device` of `namespace`, which has these addresses. */
-  #leg(namespace: string, device: string, own: readonly string[]): Leg {
-    const leg: Leg = { name: namespace, device: `leg${this.legs.length + 1}`, networks: [...own] }
+  #leg(namespace: string, device: string, own: readonly string[], link?: LinkQuality): Leg {
+    const name = this.legs.some((leg) => leg.name === namespace) ? `${namespace}-${device}` : namespace
+    const leg: Leg = { name, device: `leg${this.legs.length + 1}`, networks: [...own], ...(link && { link }) }
     this.legs.push(leg)
     this.cables.push([
       ['core', leg.device],
@@ -172,7 +197,7 @@ class Planner implements Plan {
       if (mine.length === 0) continue
       core.push(addressOn(leg.device, gateway), ...mine.map((address) => `route add ${address} dev ${leg.device}`))
       end.push(...mine.map((address) => addressOn(device, address)))
-      end.push(`route add ${gateway} dev ${device}`, `route add default via ${gateway} dev ${device}`)
+      end.push(`route add ${gateway} dev ${device} metric ${metricOf(device)}`, ...waysOut(device, mine, gateway))
     }
     return leg
   }
@@ -199,18 +224,17 @@ class Planner implements Plan {
       ip.push(...up(device))
     }
     const network = insideOf(router.kind, router.n, family)
-    const metric = `metric ${100 + Number(device.slice(3) || 0)}`
     if (family === 4 && !router.translates) {
       const address = `203.0.113.${100 + this.hosts.size}`
       this.#route(router.leg, address, router.outside[0]!)
       lan.push(`route add ${address} dev lan`)
       ip.push(addressOn(device, address), `route add ${network}1 dev ${device}`)
-      ip.push(`route add default via ${network}1 dev ${device} ${metric}`)
+      ip.push(...waysOut(device, [address], `${network}1`))
       return address
     }
     const address = `${network}${router.ports + 1}`
     ip.push(family === 4 ? `addr add ${address}/24 dev ${device}` : `addr add ${address}/64 dev ${device} nodad`)
-    ip.push(`route add default via ${network}1 dev ${device} ${metric}`)
+    ip.push(...waysOut(device, [address], `${network}1`))
     return address
   }
 
@@ -228,6 +252,7 @@ interface RouterSides {
   readonly nat?: NatBehavior | undefined
   readonly nat64?: NatBehavior | undefined
   readonly families: readonly (4 | 6)[]
+  readonly link?: LinkQuality | undefined
 }
 
 /** The core and the routers. No redirects: a router that hairpins must not tell its hosts of a shorter way. */
@@ -239,14 +264,14 @@ const FORWARDING: [string, number][] = [
   ['net/ipv4/conf/*/rp_filter', 0],
 ]
 
-/** Addresses behind one router share an interface; so do one of each family right on the internet. */
-function byInterface(placements: readonly Placement[]): Placement[][] {
-  const groups = new Map<string, Placement[]>()
+/** Indexes, grouped: addresses behind one router share an interface; so do one of each family right on the internet. */
+function byInterface(placements: readonly Placement[]): number[][] {
+  const groups = new Map<string, number[]>()
   for (const [i, placement] of placements.entries()) {
     const before = placements.slice(0, i)
     const alike = before.filter((other) => isOpen(other) && familyOf(other) === familyOf(placement))
     const key = placement.lan ?? placement.router ?? (isOpen(placement) ? `open ${alike.length}` : `own ${i}`)
-    groups.set(key, [...(groups.get(key) ?? []), placement])
+    groups.set(key, [...(groups.get(key) ?? []), i])
   }
   return [...groups.values()]
 }
@@ -263,6 +288,25 @@ function familyOf({ nat64, family = nat64 ? 6 : 4 }: Placement): 4 | 6 {
 function insideOf(kind: Router['kind'], n: number, family: 4 | 6): string {
   if (family === 6) return `2001:db8:${n}::`
   return kind === 'home' ? `10.0.${n}.` : `100.64.${n}.`
+}
+
+/** The first interface is the default; what is sent from another one's IPv4 address leaves through that. */
+function waysOut(device: string, addresses: readonly string[], gateway: string): string[] {
+  const metric = metricOf(device)
+  const others = device === 'wan' || metric === FIRST_METRIC ? [] : addresses.filter((address) => !isV6(address))
+  return [
+    `route add default via ${gateway} dev ${device} metric ${metric}`,
+    ...others.flatMap((address) => [
+      `route add default via ${gateway} dev ${device} table ${metric}`,
+      `rule add from ${address} lookup ${metric}`,
+    ]),
+  ]
+}
+
+const FIRST_METRIC = 100
+
+function metricOf(device: string): number {
+  return FIRST_METRIC + (Number(/^eth(\d+)$/.exec(device)?.[1]) || 0)
 }
 
 function isV6(address: string): boolean {

@@ -86,7 +86,10 @@ export async function reachesItself(
 }
 
 function addressOf(internet: Internet, host: string, family: 4 | 6 = 4): string {
-  return internet.host(host).addresses.find((address) => address.includes(':') === (family === 6))!
+  return internet
+    .host(host)
+    .attachments.map(({ address }) => address)
+    .find((address) => address.includes(':') === (family === 6))!
 }
 
 /** Mapping and filtering before a host, seen from the two addresses of the servers. */

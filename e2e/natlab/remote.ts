@@ -7,6 +7,9 @@ import type { Answer, Call } from './peer/serve.ts'
 
 export interface Remote {
   readonly pid: number
+  /** SIGSTOP, and SIGCONT: the program stands still, and the kernel keeps what arrives for it. */
+  suspend(): void
+  resume(): void
   /** Calls a method of what the program serves. Rejects with its error, or when the program ends. */
   call(method: string, ...args: unknown[]): Promise<unknown>
   onevent: (event: unknown) => void
@@ -40,6 +43,8 @@ function connect(child: ChildProcess, title: string): Remote {
   }
   const remote: Remote = {
     pid: child.pid!,
+    suspend: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
     onevent: () => {},
     call: (method, ...args) =>
       new Promise((resolve, reject) => {

@@ -5,8 +5,9 @@ import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import { expectedOf } from './expected.ts'
 import { type Result, TYPE_NAMES } from './matrix.ts'
 import { picture } from './picture.ts'
+import { table } from './table.ts'
 
-const DOCS = join(import.meta.dirname, '..', '..', 'docs')
+export const DOCS = join(import.meta.dirname, '..', '..', 'docs')
 const DATA = join(DOCS, 'nat-matrix.json')
 
 /** Takes the results of a run into the documentation; those of other cells stay. */
@@ -120,11 +121,6 @@ function details(kind: string, results: readonly Result[]): string {
     'NAT entries',
   ]
   return `<details><summary>${kind}</summary>\n\n${table(head, rows)}\n\n</details>`
-}
-
-function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
 export function isExpected(result: Result): boolean {

@@ -73,7 +73,7 @@ describe.skipIf(reason).concurrent(`routers${reason ? ` (left out: ${reason})` :
 
   test.each(STEADY)('%s: an unsolicited packet spoils the mapping only where described', async (name) => {
     const [server, host] = [await servers.open('192.0.2.1'), await Probe.start(internet, name)]
-    const socket = await host.open(internet.host(name).addresses[0]!)
+    const socket = await host.open(internet.host(name).attachments[0]!.address)
     const outside = (await socket.reach(await servers.open('192.0.2.2')))!
     await server.reach(socket, outside)
     const seen = await socket.reach(server)

@@ -15,7 +15,13 @@ const HTTPS = 443
 
 const ACCOUNT = { username: 'lab', credential: 'lab' } as const
 
-export async function startServers(internet: Internet): Promise<void> {
+/** Stands still, or goes on: servers that take requests and never answer. */
+export interface Servers {
+  suspend(): void
+  resume(): void
+}
+
+export async function startServers(internet: Internet): Promise<Servers> {
   const namespace = internet.namespace('servers')
   const file = (ending: string) => join(runFolder(), `${namespace}.${ending}`)
   const options = [
@@ -37,6 +43,7 @@ export async function startServers(internet: Internet): Promise<void> {
       if (said.length < 100) said.push(line)
     })
   })
+  return { suspend: () => void child.kill('SIGSTOP'), resume: () => void child.kill('SIGCONT') }
 }
 
 export interface ServerOptions {

@@ -7,19 +7,40 @@ export interface SignalingOptions {
   readonly latency?: readonly [forth: number, back: number]
 }
 
-/** Joins two peers. The promise rejects as soon as one of them refuses a message of the other. */
-export function join(a: LabEndpoint, b: LabEndpoint, { latency = [20, 20] }: SignalingOptions = {}): Promise<never> {
-  return new Promise((_, reject) => {
-    const carry = (to: LabEndpoint, ms: number) => {
-      let last: Promise<unknown> = Promise.resolve()
-      return (signal: Signal) => {
-        const flight = new Promise((resolve) => setTimeout(resolve, ms))
-        last = Promise.all([last, flight])
-          .then(() => to.signal(signal))
-          .catch(reject)
-      }
-    }
-    a.onsignal = carry(b, latency[0])
-    b.onsignal = carry(a, latency[1])
+export interface SignalingPath {
+  /** Rejects as soon as an end refuses a message of the other. */
+  readonly broken: Promise<never>
+  /** Messages wait until `up()`. */
+  down(): void
+  up(): void
+}
+
+export function join(a: LabEndpoint, b: LabEndpoint, { latency = [20, 20] }: SignalingOptions = {}): SignalingPath {
+  let open = Promise.resolve()
+  let reopen = () => {}
+  let refuse = (_: unknown) => {}
+  const broken = new Promise<never>((_, reject) => {
+    refuse = reject
   })
+  broken.catch(() => {}) // Who no longer listens has had a result.
+  const carry = (to: LabEndpoint, ms: number) => {
+    let last: Promise<unknown> = Promise.resolve()
+    return (signal: Signal) => {
+      const flight = open.then(() => new Promise((resolve) => setTimeout(resolve, ms)))
+      last = Promise.all([last, flight])
+        .then(() => to.signal(signal))
+        .catch(refuse)
+    }
+  }
+  a.onsignal = carry(b, latency[0])
+  b.onsignal = carry(a, latency[1])
+  return {
+    broken,
+    down() {
+      open = new Promise((resolve) => {
+        reopen = resolve
+      })
+    },
+    up: () => reopen(),
+  }
 }
