@@ -8,7 +8,8 @@ import type { LabPeer } from './peer/lab-peer.ts'
 import type { Decision } from './peer/node-peer.ts'
 import { type Remote, startRemote } from './remote.ts'
 
-export const PEER_KINDS = ['node', 'chromium', 'firefox'] as const
+/** `werift`: Node with werift's own ICE, for comparison. */
+export const PEER_KINDS = ['node', 'chromium', 'firefox', 'werift'] as const
 export type PeerKind = (typeof PEER_KINDS)[number]
 
 /** A LabPeer, called from afar. */
@@ -29,8 +30,8 @@ export async function startPeer(
   configuration: RTCConfiguration,
 ): Promise<Peer> {
   const remote =
-    kind === 'node'
-      ? await startRemote(internet, host, 'node-peer')
+    kind === 'node' || kind === 'werift'
+      ? await startRemote(internet, host, `${kind}-peer`)
       : await startRemote(internet, host, 'browser-peer', [kind, await pageScript('page')])
   await remote.call('make', { configuration })
   const call =

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import { expectedOf } from './expected.ts'
 import { type Result, TYPE_NAMES } from './matrix.ts'
+import { PEER_KINDS } from './peer.ts'
 import { picture } from './picture.ts'
 import { table } from './table.ts'
 
@@ -144,10 +145,8 @@ function keyOf({ places, peers }: Result): string {
   return [...peers, ...places].join(' ')
 }
 
-const KINDS = ['node', 'chromium', 'firefox']
-
 function orderOf({ places: [a, b], peers: [first, second] }: Result): number {
-  const kinds = KINDS.indexOf(first) * KINDS.length + KINDS.indexOf(second)
+  const kinds = PEER_KINDS.indexOf(first) * PEER_KINDS.length + PEER_KINDS.indexOf(second)
   return (kinds * TYPE_NAMES.length + TYPE_NAMES.indexOf(a)) * TYPE_NAMES.length + TYPE_NAMES.indexOf(b)
 }
 
