@@ -13,14 +13,16 @@ export interface Expectation {
 /** With a TURN server that both ends may use, over UDP and over TCP to port 443. */
 export function expectedOf(cell: Pick<Cell, 'places' | 'peers'>): Expectation {
   const [a, b] = cell.places.map(accessOf) as [Access, Access]
-  const rule = RULES.find(({ holds }) => holds(a, b, cell) || holds(b, a, mirrored(cell)))!
+  const rule = RULES.find(({ holds, ordered }) => holds(a, b, cell) || (!ordered && holds(b, a, mirrored(cell))))!
   return { routes: rule.routes, reason: rule.reason }
 }
 
 interface Rule {
   readonly routes: readonly Route[]
   readonly reason: string
-  /** For one order of the ends; asked for both. */
+  /** Only as it stands: `a` offers, and so controls. */
+  readonly ordered?: true
+  /** For one order of the ends; asked for both unless `ordered`. */
   holds(a: Access, b: Access, cell: Pick<Cell, 'places' | 'peers'>): boolean
 }
 
@@ -42,6 +44,14 @@ const RULES: readonly Rule[] = [
     routes: ['direct'],
     reason: 'on one LAN host candidates reach each other',
     holds: (a, b) => a.name === 'same-lan' && b.name === 'same-lan',
+  },
+  {
+    routes: ['relay'],
+    reason:
+      'UDP is blocked on one side; the other one decides, and prefers a relay over UDP to TCP without one: ' +
+      'it does not know that the way to the relay is TCP as well',
+    ordered: true,
+    holds: (a, b, { peers }) => a.v4 === 'open' && peers[0] === 'node' && !b.udp && b.tcp,
   },
   {
     routes: ['direct'],

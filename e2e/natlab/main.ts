@@ -1,5 +1,6 @@
 /**
- * npm run natlab -- matrix [--peers node-node,node-chromium] [--only eim-apdf,apdm-random] [--jobs 2] [--pcap]
+ * npm run natlab -- matrix [--peers node-node,node-chromium] [--only eim-apdf,apdm-random] [--with nat64]
+ *     [--jobs 2] [--pcap]
  * npm run natlab -- events [--only words]
  * npm run natlab -- up eim-apdf apdm-random [--pcap]
  */
@@ -18,7 +19,7 @@ import { forget, record } from './report.ts'
 import { iceServers, startServers } from './servers.ts'
 import { type Survival, survive } from './survival.ts'
 
-const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--jobs n] [--pcap]
+const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
 npm run natlab -- events [--only words]
 npm run natlab -- up place place … [--pcap]
 
@@ -43,6 +44,7 @@ export async function main(args: readonly string[]): Promise<number> {
     options: {
       peers: { type: 'string' },
       only: { type: 'string' },
+      with: { type: 'string' },
       jobs: { type: 'string', default: '2' },
       pcap: { type: 'boolean', default: false },
     },
@@ -56,6 +58,7 @@ export async function main(args: readonly string[]): Promise<number> {
   return matrix({
     peers: values.peers?.split(',').map(peersNamed) ?? ALL_PEERS,
     ...(values.only !== undefined && { only: values.only.split(',').map(placeNamed) }),
+    ...(values.with !== undefined && { one: placeNamed(values.with) }),
     jobs: Number(values.jobs),
     pcap: values.pcap,
   })
@@ -63,17 +66,20 @@ export async function main(args: readonly string[]): Promise<number> {
 
 interface MatrixOptions {
   readonly peers: readonly Peers[]
+  /** Both places are among these. */
   readonly only?: readonly NatTypeName[]
+  /** One of the places is this. */
+  readonly one?: NatTypeName
   readonly jobs: number
   readonly pcap: boolean
 }
 
-async function matrix({ peers, only, jobs, pcap }: MatrixOptions): Promise<number> {
-  const cells = cellsOf(peers, only)
+async function matrix({ peers, only, one, jobs, pcap }: MatrixOptions): Promise<number> {
+  const cells = cellsOf(peers, only).filter(({ places }) => !one || places.includes(one))
   const results: Result[] = []
   let failures = 0
   const start = performance.now()
-  if (!only && peers === ALL_PEERS) forget()
+  if (!only && !one && peers === ALL_PEERS) forget()
   await inParallel(cells, jobs, async (cell) => {
     const folder = join(CAPTURES, titleOf(cell).replace(/[^\w-]+/g, '-'))
     const { outcome, failure } = await judgeCell(cell, pcap ? folder : undefined)

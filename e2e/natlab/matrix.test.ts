@@ -15,7 +15,7 @@ type Places = readonly [NatTypeName, NatTypeName]
 const BETWEEN_NODES: readonly Places[] = TYPE_NAMES.flatMap((name, i): Places[] => {
   const others: readonly NatTypeName[] = ['public', 'eim-adf', 'eim-apdf', 'apdm-random']
   const pairs = others.map((other, k): Places => ((i + k) % 2 === 0 ? [name, other] : [other, name]))
-  return [[name, name], ...pairs.filter(([a, b]) => a !== b && !isKnownToStray(a, b))]
+  return [[name, name], ...pairs.filter(([a, b]) => a !== b)]
 })
 
 /** One cell of each outcome for each kind of browser and each role, and what is special to browsers: names by mDNS. */
@@ -48,11 +48,6 @@ const WITH_BROWSERS: readonly { readonly peers: Peers; readonly cells: readonly 
     ],
   },
 ]
-
-/** docs/nat-matrix.md shows it: the answer to a poor path by a way that no test should hold up. */
-function isKnownToStray(a: NatTypeName, b: NatTypeName): boolean {
-  return a === 'public' && b === 'no-udp'
-}
 
 describe.skipIf(reason).concurrent(`two Node peers${leftOut}`, () => {
   test.each(BETWEEN_NODES)('%s with %s', (...places) => holds({ places, peers: ['node', 'node'], relay: true }))

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { type BrowserName, launch } from '../../browser/browsers.ts'
 import { openPeerPage } from '../../browser/page-endpoint.ts'
 import type { Endpoint } from '../../peer/endpoint.ts'
@@ -20,10 +21,17 @@ const server = createServer((request, response) => {
     isScript ? script : '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>',
   )
 })
-await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+// Firefox takes for its own address one of the family that it reaches the page by.
+const hasIPv4 = Object.values(networkInterfaces()).some((all) =>
+  all?.some((one) => one.family === 'IPv4' && !one.internal),
+)
+await new Promise<void>((resolve) => server.listen(0, hasIPv4 ? '127.0.0.1' : '::1', resolve))
 
 const browser = await launch(name as BrowserName, { plainAddresses: false })
-const page = await openPeerPage(browser, `http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+const page = await openPeerPage(
+  browser,
+  `http://${hasIPv4 ? '127.0.0.1' : '[::1]'}:${(server.address() as AddressInfo).port}/`,
+)
 let peer: Endpoint | undefined
 
 serve({
