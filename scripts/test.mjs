@@ -2,7 +2,7 @@
  * `npm test`: everything that must hold before a change lands. Uses nothing but Node, so it runs in a fresh clone.
  *
  *   npm test                      dependencies, packages, types, lint, build, all tests
- *   npm test -- sim               one vitest project (unit, sim, browser, interop)
+ *   npm test -- sim               one vitest project (unit, sim, browser, interop, natlab)
  *   npm test -- e2e/browser -t x  one path; what starts with a dash and all after it goes to vitest
  */
 import { spawn } from 'node:child_process'
