@@ -85,7 +85,15 @@ test("the members of werift's SCTP that are replaced, read or called are where t
     'receiveForwardTsnChunk',
   ]
   functions.push('receiveReconfigParam', 'sendReconfigParam', 'transmitReconfigRequest', 'timerReconfigCancel')
-  functions.push('maybeAbandon', 'updateAdvancedPeerAckPoint', 'flightSizeDecrease', 'abort', 'onSackReceived', 'send')
+  functions.push(
+    'maybeAbandon',
+    'updateAdvancedPeerAckPoint',
+    'flightSizeDecrease',
+    'updateRto',
+    'abort',
+    'onSackReceived',
+    'send',
+  )
   for (const name of functions) expect(Reflect.get(original, name), name).toBeTypeOf('function')
   expect(original).toMatchObject({
     associationState: 1,
@@ -106,9 +114,11 @@ test("the members of werift's SCTP that are replaced, read or called are where t
     outboundStreamSeq: {},
     reconfigQueue: [],
     reconfigResponseSeq: 0,
+    rto: 3,
     stateChanged: { connected: expect.any(WeriftEvent), closed: expect.any(WeriftEvent) },
   })
-  for (const name of ['forwardTsnChunk', 'lastReceivedTsn', 'reconfigRequest']) expect(original).toHaveProperty(name)
+  for (const name of ['forwardTsnChunk', 'lastReceivedTsn', 'reconfigRequest', 'srtt', 'rttvar'])
+    expect(original).toHaveProperty(name)
   await peer.close()
 })
 

@@ -82,7 +82,7 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
   }
 
   /** Throws TypeError, SyntaxError or InvalidAccessError for what webrtc-pc §4.4.1.6 refuses. */
-  constructor(configuration?: NodeConfiguration | null) {
+  constructor(configuration: NodeConfiguration | null = {}) {
     super()
     this.#configuration = checkConfiguration(configuration)
     this.#werift = new SeamPeerConnection({

@@ -14,7 +14,7 @@ interface Section {
 /** RFC 8866 §5, as far as a reader can trip over it. Throws RTCError with the number of the line. */
 export function checkSyntax(sdp: string): void {
   const lines = sdp.split(/\r\n|\n|\r/)
-  if (lines.at(-1) === '') lines.pop()
+  if (lines.length > 1 && lines.at(-1) === '') lines.pop()
   const wrong = lines.findIndex((line, i) => !isLine(line, i))
   if (wrong >= 0) refuseSyntax(wrong + 1, `"${lines[wrong]}" is no line of SDP`)
   for (const type of ['o', 's', 't']) {

@@ -37,8 +37,14 @@ export class SeamPeerConnection extends WeriftPeerConnection {
 
   constructor(options: SeamOptions) {
     const { bundlePolicy, maxMessageSize, ice } = options
-    // With nothing but data 'balanced' is one transport, like 'max-bundle', and werift does not know the word.
-    super({ iceServers: [], bundlePolicy: bundlePolicy === 'balanced' ? 'max-bundle' : bundlePolicy, maxMessageSize })
+    super({
+      iceServers: [],
+      // With nothing but data 'balanced' is one transport, like 'max-bundle', and werift does not know the word.
+      bundlePolicy: bundlePolicy === 'balanced' ? 'max-bundle' : bundlePolicy,
+      maxMessageSize,
+      // Audio and video are declined: nobody here would listen.
+      codecs: { audio: [], video: [] },
+    })
     this.#options = options
     this.#ice = ice
     const { secureManager, sctpManager } = peerConnectionInternals(this)

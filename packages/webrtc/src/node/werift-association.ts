@@ -5,6 +5,7 @@ import { repairPartialReliability } from './partial-reliability.ts'
 import { RTCError } from './rtc-error.ts'
 import { inspectPacket, type SctpPacket } from './sctp-packet.ts'
 import { repairReceiver } from './sctp-receiver.ts'
+import { hastenRetransmission } from './sctp-timers.ts'
 import { repairStreamReset } from './stream-reset.ts'
 import { AssociationState, type SctpInternals, sctpInternals, sctpTransportInternals } from './werift-internals.ts'
 
@@ -74,6 +75,7 @@ export class WeriftAssociation implements Association {
 
   #adopt(sctp: SctpInternals): void {
     this.#sctp = sctp
+    hastenRetransmission(sctp)
     repairReceiver(sctp)
     repairPartialReliability(sctp)
     repairStreamReset(sctp, {

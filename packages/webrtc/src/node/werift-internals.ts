@@ -89,6 +89,11 @@ export interface SctpInternals {
   readonly lastSackedTsn: number
   advancedPeerAckTsn: number
   forwardTsnChunk: Serializable | undefined
+  /** These three are in seconds. */
+  rto: number
+  readonly srtt?: number
+  readonly rttvar?: number
+  updateRto(roundTripTime: number): void
   abort(): Promise<void>
   onSackReceived(): Promise<void>
   sendChunk(chunk: Serializable): Promise<void>
