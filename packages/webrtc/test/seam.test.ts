@@ -57,7 +57,7 @@ test('the private members are where they were', async () => {
   expect(secureManager.updateIceConnectionState).toBeTypeOf('function')
   expect(sctpManager.createSctpTransport).toBeTypeOf('function')
   expect(Object.keys(sdpManager)).toEqual(
-    expect.arrayContaining(['currentLocalDescription', 'pendingLocalDescription']),
+    expect.arrayContaining(['currentLocalDescription', 'pendingLocalDescription', 'currentRemoteDescription']),
   )
   expect(peerConnectionInternals(peer).createSctpTransport).toBeTypeOf('function')
   expect(Object.keys(peer)).toContain('lastCreatedOffer')

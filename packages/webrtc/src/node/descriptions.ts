@@ -60,8 +60,10 @@ export class Descriptions {
   }
   /** The two sides have agreed on data channels. */
   get hasDataSection(): boolean {
-    const { currentLocalDescription } = peerConnectionInternals(this.#werift).sdpManager
-    return !!currentLocalDescription?.media.some(({ kind, port }) => kind === 'application' && port !== 0)
+    const { currentLocalDescription: ours, currentRemoteDescription: theirs } = peerConnectionInternals(
+      this.#werift,
+    ).sdpManager
+    return [ours, theirs].every((side) => side?.media.some(({ kind, port }) => kind === 'application' && port !== 0))
   }
 
   /** Nothing happens before there are credentials to replace. */

@@ -43,6 +43,8 @@ export class IceConnection implements Contract {
   readonly options: IceOptions = { iceLite: false, useTcp: false, useIpv4: true, useIpv6: true }
   remoteCandidatesEnd = false
   generation = 0
+  /** As it is told: the transport may be through with gathering before it has told that it began. */
+  gatheringState: RTCIceGatheringState = 'new'
 
   #transport: IceTransport
   readonly #shim: DtlsShim
@@ -128,6 +130,7 @@ export class IceConnection implements Contract {
 
   /** After a restart the transport has begun by itself, before there was a description to name the candidates in. */
   async gatherCandidates(): Promise<void> {
+    this.#setGatheringState('gathering')
     this.transport.gather()
     this.#gathering = true
     this.#remoteCandidates = []
@@ -217,7 +220,7 @@ export class IceConnection implements Contract {
       })
     }
     listen('icecandidate', ({ candidate }) => this.#reportCandidate(candidate?.candidate))
-    listen('gatheringstatechange', () => this.#reportGathered())
+    transport.addEventListener('gatheringstatechange', () => transport === this.#transport && this.#reportGathered())
     listen('statechange', () => this.#reportState())
     listen('icecandidateerror')
     listen('selectedcandidatepairchange')
@@ -249,7 +252,15 @@ export class IceConnection implements Contract {
   }
 
   #reportGathered(): void {
-    if (this.#gathering && this.transport.gatheringState === 'complete') this.gathered.execute()
+    if (!this.#gathering || this.transport.gatheringState !== 'complete') return
+    this.#setGatheringState('complete')
+    this.gathered.execute()
+  }
+
+  #setGatheringState(state: RTCIceGatheringState): void {
+    if (this.gatheringState === state) return
+    this.gatheringState = state
+    this.transportEvent.execute(new globalThis.Event('gatheringstatechange'))
   }
 
   #reportState(): void {

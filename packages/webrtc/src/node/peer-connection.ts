@@ -72,12 +72,14 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
   #iceConnectionState: RTCIceConnectionState = 'new'
   #iceGatheringState: RTCIceGatheringState = 'new'
   #negotiationNeeded = false
+  #asking: NodeJS.Immediate | undefined
 
   /**
    * 'ECDSA' with P-256, or 'RSASSA-PKCS1-v1_5' with 2048 bits and SHA-256; `expires` in milliseconds from now. Rejects
    * with NotSupportedError for anything else.
    */
-  static generateCertificate(algorithm: AlgorithmIdentifier): Promise<RTCCertificate> {
+  static async generateCertificate(algorithm: AlgorithmIdentifier): Promise<RTCCertificate> {
+    if (algorithm === undefined) throw new TypeError('A certificate needs an algorithm')
     return RTCCertificate.generate(algorithm)
   }
 
@@ -277,11 +279,12 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
     if (this.#isClosed || !this.#operations.isEmpty || this.signalingState !== 'stable') return
     const lacksData = this.#hasCreatedChannels && !this.#descriptions.hasDataSection
     const needed = this.#descriptions.wantsRestart || lacksData
-    if (needed && !this.#negotiationNeeded) setImmediate(() => this.#askToNegotiate())
+    if (needed && !this.#negotiationNeeded) this.#asking ??= setImmediate(() => this.#askToNegotiate())
     this.#negotiationNeeded = needed
   }
 
   #askToNegotiate(): void {
+    this.#asking = undefined
     if (this.#isClosed || !this.#negotiationNeeded) return
     // What is under way may settle it; the end of the chain asks again.
     if (!this.#operations.isEmpty || this.signalingState !== 'stable') this.#negotiationNeeded = false
@@ -314,10 +317,7 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
         this.dispatchEvent(new RTCPeerConnectionIceErrorEvent(event.type, event as RTCPeerConnectionIceErrorEvent))
       }
     })
-    connection.gathered.subscribe(() => {
-      this.#updateStates()
-      this.#localCandidates.add(null)
-    })
+    connection.gathered.subscribe(() => this.#localCandidates.add(null))
     dtls.onStateChange.subscribe((state) => {
       if (state === 'failed' && dtls.failure) this.#fail(dtls.failure)
       this.#updateStates()
@@ -339,10 +339,10 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
 
   #updateStates(): void {
     if (this.#isClosed) return
-    const transports = this.#werift.transports.map(({ dtls, connection: { transport } }) => ({
-      ice: transport.state,
+    const transports = this.#werift.transports.map(({ dtls, connection }) => ({
+      ice: connection.transport.state,
       dtls: dtls.state,
-      gathering: transport.gatheringState,
+      gathering: connection.gatheringState,
     }))
     const before = [this.#iceGatheringState, this.#iceConnectionState, this.#connectionState]
     this.#iceGatheringState = iceGatheringState(transports)

@@ -42,7 +42,7 @@ export class RTCIceTransport extends EventTarget {
     return this.#connection.transport.state
   }
   get gatheringState(): RTCIceGathererState {
-    return this.#connection.transport.gatheringState
+    return this.#connection.gatheringState
   }
 
   getLocalCandidates(): RTCIceCandidate[] {

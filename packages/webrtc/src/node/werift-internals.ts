@@ -26,6 +26,7 @@ export interface SecureTransportManagerInternals {
 export interface SdpManagerInternals {
   readonly currentLocalDescription?: SessionDescription
   readonly pendingLocalDescription?: SessionDescription
+  readonly currentRemoteDescription?: SessionDescription
 }
 
 export interface DtlsTransportInternals {
