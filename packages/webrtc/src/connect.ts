@@ -166,8 +166,8 @@ function watchSecurity(peerConnection: RTCPeerConnection, onerror: (error: Conne
   })
 }
 
-function securityError(cause: Error & { code?: unknown; errorDetail?: string }): ConnectError {
-  const isImpostor = cause.code === 'ERR_DTLS_UNAUTHENTICATED' || cause.errorDetail === 'fingerprint-failure'
+function securityError(cause: RTCError): ConnectError {
+  const isImpostor = cause.errorDetail === 'fingerprint-failure'
   const message = isImpostor ? 'The peer is not the one that the signaling named' : 'No secure channel could be set up'
   const code = isImpostor ? 'ERR_CONNECT_UNAUTHENTICATED' : 'ERR_CONNECT_FAILED'
   return new ConnectError(code, `${message}: ${cause.message}`, { cause })

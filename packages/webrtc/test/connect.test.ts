@@ -183,7 +183,7 @@ test('an impostor is refused with a code of its own, on either side', async () =
     impostorAttempt.catch(() => {})
     const error = await connect(honest, OPTIONS).catch((error: unknown) => error)
     expect(error).toBeInstanceOf(ConnectError)
-    expect(error).toMatchObject({ code: 'ERR_CONNECT_UNAUTHENTICATED', cause: { code: 'ERR_DTLS_UNAUTHENTICATED' } })
+    expect(error).toMatchObject({ code: 'ERR_CONNECT_UNAUTHENTICATED', cause: { errorDetail: 'fingerprint-failure' } })
     await expect(impostorAttempt).rejects.toMatchObject({ code: 'ERR_CONNECT_PEER_LEFT' })
   }
 })

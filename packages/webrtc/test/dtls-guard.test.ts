@@ -12,17 +12,22 @@ const localRandom = randomBytes(32)
 const serverRandom = randomBytes(32)
 const masterSecret = randomBytes(48)
 const TRANSCRIPT = Buffer.from('every handshake message so far')
+/** Of all certificates that these tests make: those that the signalling named. */
+const named: { algorithm: string; value: string }[] = []
 
 async function identity(): Promise<{ chain: Buffer; key: string }> {
-  const { certPem, privateKey } = RTCCertificate.unwrap(await RTCCertificate.generate())
+  const certificate = await RTCCertificate.generate()
+  named.push(...certificate.getFingerprints())
+  const { certPem, privateKey } = RTCCertificate.unwrap(certificate)
   const der = Buffer.from(certPem.replace(/-----[^-]+-----/g, ''), 'base64')
   const chain = Buffer.concat([u24(der.length + 3), u24(der.length), der])
   return { chain, key: privateKey }
 }
 
-function guardAs(role: 'client' | 'server'): HandshakeGuard {
+function guardAs(role: 'client' | 'server', fingerprints = named): HandshakeGuard {
   return new HandshakeGuard({
     role,
+    fingerprints: () => fingerprints,
     localRandom: () => localRandom,
     masterSecret: () => masterSecret,
     transcript: () => TRANSCRIPT,
@@ -126,6 +131,16 @@ test('a Finished over another transcript, of our own side, or cut short', async 
     const { script } = await serverScript()
     script[5]![1] = body
     expect(() => play(guardAs('client'), script)).toThrow(/saw another handshake/)
+  }
+})
+
+test('another certificate than the named one is refused before anything is computed for it', async () => {
+  const { script: server } = await serverScript()
+  const { script: client } = await clientScript()
+  const other = (await RTCCertificate.generate()).getFingerprints()
+  for (const fingerprints of [other, []]) {
+    expect(() => play(guardAs('client', fingerprints), server.slice(0, 2))).toThrow(/another certificate/)
+    expect(() => play(guardAs('server', fingerprints), client.slice(0, 3))).toThrow(/another certificate/)
   }
 })
 

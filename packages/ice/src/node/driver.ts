@@ -1,6 +1,5 @@
-import type { Address, Packet } from '@floe/stun'
+import { type Address, Outbox, type Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
-import { Outbox } from '../outbox.ts'
 import type { AgentOutput } from '../outputs.ts'
 import type { ConnectionsOwner, ConnectRequest } from './connections.ts'
 import type { SocketOwner } from './sockets.ts'

@@ -7,6 +7,7 @@ import {
   X509Certificate,
 } from 'node:crypto'
 import { HandshakeType } from './dtls-record.ts'
+import { type Fingerprint, matchesFingerprint } from './fingerprint.ts'
 
 /** The peer could not prove that the fingerprint in the signalling is its own. No application data has passed. */
 export class PeerAuthenticationError extends Error {
@@ -17,6 +18,8 @@ export class PeerAuthenticationError extends Error {
 /** What the guard asks of a DTLS stack: werift's DtlsSocket, seen narrowly. */
 export interface GuardedHandshake {
   readonly role: 'client' | 'server'
+  /** What the signalling named the peer's certificate by. */
+  readonly fingerprints: () => readonly Fingerprint[]
   /** 32 bytes each. */
   readonly localRandom: () => Buffer
   readonly masterSecret: () => Buffer
@@ -28,7 +31,7 @@ export interface GuardedHandshake {
  * The checks of RFC 5246 that werift leaves out. Each message of the peer is examined before the stack acts on it:
  * that messages come in their order and once (§7.3), that the holder of the certificate's key signed the
  * ServerKeyExchange (§7.4.3) or the CertificateVerify (§7.4.8), and that both sides saw the same handshake (§7.4.9).
- * Whether the certificate is the one named in the signalling (RFC 8122 §6.2) stays with the transport.
+ * And, before anything is computed for it, that the certificate is the one named in the signalling (RFC 8122 §6.2).
  */
 export class HandshakeGuard {
   readonly #handshake: GuardedHandshake
@@ -70,8 +73,7 @@ export class HandshakeGuard {
         this.#serverRandom = body.subarray(2, 34)
         return
       case HandshakeType.certificate:
-        this.#peerKey = leafKey(body)
-        return
+        return this.#checkCertificate(leaf(body))
       case HandshakeType.serverKeyExchange:
         return this.#checkServerKeyExchange(body)
       case HandshakeType.certificateVerify:
@@ -79,6 +81,17 @@ export class HandshakeGuard {
       case HandshakeType.finished:
         return this.#checkFinished(body)
     }
+  }
+
+  /**
+   * When it expires is not looked at: the signalling vouches for this very certificate, and refusing peers whose clock
+   * is wrong would protect nobody.
+   */
+  #checkCertificate(der: Buffer): void {
+    if (!matchesFingerprint(der, this.#handshake.fingerprints())) {
+      refuse('presented another certificate than the one named in its session description')
+    }
+    this.#peerKey = new X509Certificate(der).publicKey
   }
 
   #checkServerKeyExchange(body: Buffer): void {
@@ -142,11 +155,10 @@ const KEY_TYPES = new Map([
   [3, 'ec'],
 ])
 
-/** The public key of the first certificate of a chain, RFC 5246 §7.4.2. */
-function leafKey(body: Buffer): KeyObject {
+/** The first certificate of a chain, RFC 5246 §7.4.2. */
+function leaf(body: Buffer): Buffer {
   if (body.length < 6) refuse('presented no certificate')
-  const length = body.readUIntBE(3, 3)
-  return new X509Certificate(body.subarray(6, 6 + length)).publicKey
+  return body.subarray(6, 6 + body.readUIntBE(3, 3))
 }
 
 /** PRF(master_secret, label, SHA-256(handshake messages)), 12 bytes: RFC 5246 §5 and §7.4.9. */

@@ -6,7 +6,9 @@ import {
   type RTCIceTransport as WeriftIceTransport,
 } from 'werift'
 import { HandshakeGuard, PeerAuthenticationError } from './dtls-guard.ts'
+import { type Fingerprint, matchesFingerprint } from './fingerprint.ts'
 import type { IceConnection } from './ice-connection.ts'
+import { RTCError } from './rtc-error.ts'
 import { dtlsInternals } from './werift-internals.ts'
 
 /** What werift's own transport factory offers: AEAD_AES_128_GCM first, then AES128_CM_HMAC_SHA1_80 (RFC 7714, RFC 5764). */
@@ -15,13 +17,13 @@ const SRTP_PROFILES: [7, 1] = [7, 1]
 const MAX_HELD_RECORDS = 64
 
 /**
- * werift's DTLS transport with three things made right: the peer has to prove that it holds its certificate's key
- * before any application data passes either way, a client speaks at once instead of after 100 ms, and a transport that
- * has ended leaves no retransmission behind.
+ * werift's DTLS transport with four things made right: the peer has to prove that it holds its certificate's key
+ * before any application data passes either way, a client speaks at once instead of after 100 ms, a peer that knows
+ * nothing of SRTP is welcome, and a transport that has ended leaves no retransmission behind.
  */
 export class GuardedDtlsTransport extends RTCDtlsTransport {
   /** Why `state` became 'failed'; known by the time that it does. */
-  failure: Error | undefined
+  failure: RTCError | undefined
   readonly #connection: IceConnection
   #held: Buffer[] = []
 
@@ -35,7 +37,8 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     this.#connection = connection
     this.#adoptSocket()
     this.#gateApplicationData()
-    this.#typeFingerprintError()
+    this.#replaceFingerprintCheck()
+    this.#makeSrtpOptional()
   }
 
   /** Rejects with {@link PeerAuthenticationError} when the peer is not the one that the signalling named. */
@@ -58,6 +61,10 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     await super.stop()
   }
 
+  get #fingerprints(): readonly Fingerprint[] {
+    return dtlsInternals(this).remoteParameters?.fingerprints ?? []
+  }
+
   /** werift creates its socket inside start(): the assignment is the moment to get hold of it, before it has spoken. */
   #adoptSocket(): void {
     let socket: DtlsSocket | undefined
@@ -67,9 +74,9 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
       get: () => socket,
       set: (created: DtlsSocket) => {
         socket = created
-        guard(created)
+        guard(created, () => this.#fingerprints)
         created.onError.subscribe((error) => {
-          this.failure ??= error
+          this.failure ??= failureOf(error)
         })
         if (created instanceof DtlsClient) startAtOnce(created)
         // After werift's own subscriptions, which follow in the same turn.
@@ -107,17 +114,23 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     })
   }
 
-  #typeFingerprintError(): void {
+  /** The guard has checked already, by our own rules; should it ever not have been asked, nothing passes. */
+  #replaceFingerprintCheck(): void {
+    dtlsInternals(this).verifyRemoteCertificateFingerprint = () => {
+      const certificate = this.dtls?.remoteCertificate
+      if (certificate && matchesFingerprint(certificate, this.#fingerprints)) return
+      const error = new PeerAuthenticationError('The peer has presented no certificate that its description names')
+      this.failure ??= failureOf(error)
+      throw error
+    }
+  }
+
+  /** werift gives up on a peer that did not agree on a profile, as those who only have data channels do not. */
+  #makeSrtpOptional(): void {
     const internals = dtlsInternals(this)
-    const verify = internals.verifyRemoteCertificateFingerprint.bind(this)
-    internals.verifyRemoteCertificateFingerprint = () => {
-      try {
-        verify()
-      } catch (cause) {
-        const message = 'The peer presented another certificate than the one named in its session description'
-        this.failure = new PeerAuthenticationError(message, { cause })
-        throw this.failure
-      }
+    const startSrtp = internals.startSrtp.bind(this)
+    internals.startSrtp = () => {
+      if (this.dtls?.srtp.srtpProfile) startSrtp()
     }
   }
 
@@ -129,10 +142,16 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
   }
 }
 
+function failureOf(cause: Error): RTCError {
+  const errorDetail = cause instanceof PeerAuthenticationError ? 'fingerprint-failure' : 'dtls-failure'
+  return new RTCError({ errorDetail, cause }, cause.message)
+}
+
 /** Examines every handshake message before werift sees it; an error takes werift's own way to `state` 'failed'. */
-function guard(socket: DtlsSocket): void {
+function guard(socket: DtlsSocket, fingerprints: () => readonly Fingerprint[]): void {
   const handshakeGuard = new HandshakeGuard({
     role: socket instanceof DtlsClient ? 'client' : 'server',
+    fingerprints,
     localRandom: () => socket.cipher.localRandom.serialize(),
     masterSecret: () => socket.cipher.masterSecret,
     transcript: () => Buffer.concat(socket.dtls.sortedHandshakeCache.map((message) => message.serialize())),
