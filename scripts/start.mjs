@@ -9,5 +9,6 @@ if (major < 20 || (major === 20 && minor < 19)) {
 // Imported once that is known: an older Node would fail with an error that tells less.
 const { prepare } = await import('./prepare.mjs')
 prepare()
-const { main } = await import('../apps/cli/dist/main.js')
+// A computed path: the command line is built by now, and nothing else of it is known here.
+const { main } = await import(new URL('../apps/cli/dist/main.js', import.meta.url).href)
 process.exitCode = await main(['serve', ...process.argv.slice(2)])

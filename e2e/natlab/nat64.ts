@@ -1,8 +1,7 @@
 /** What makes a router's IPv6 hosts reach IPv4: tayga translates, unbound tells the addresses (RFC 6146, RFC 6147). */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Internet } from './internet.ts'
 import { inNamespace, runFolder } from './namespaces.ts'
 import { SERVER_ADDRESSES } from './plan.ts'
 
@@ -18,8 +17,16 @@ const WELL_KNOWN = ['192.0.0.170', '192.0.0.171'] as const
 /** IPv4 addresses of translated hosts, between tayga and the NAT. */
 const POOL = '192.168.255'
 
+/** What this needs of the internet that it becomes a part of. */
+export interface Surroundings {
+  namespace(name: string): string
+  run(name: string, script: string): Promise<unknown>
+  /** Ends the process with everything else. */
+  adopt(child: ChildProcess): unknown
+}
+
 /** `inside`: the router's own IPv6 address there. */
-export async function startNat64(internet: Internet, router: string, inside: string): Promise<void> {
+export async function startNat64(internet: Surroundings, router: string, inside: string): Promise<void> {
   const folder = join(runFolder(), internet.namespace(router))
   mkdirSync(folder, { recursive: true })
   const file = (name: string, lines: readonly string[]) => {
@@ -40,7 +47,7 @@ export async function startNat64(internet: Internet, router: string, inside: str
 }
 
 /** The file for a host's /etc/resolv.conf. */
-export function resolverFile(internet: Internet, host: string, nameServer: string): string {
+export function resolverFile(internet: Surroundings, host: string, nameServer: string): string {
   const path = join(runFolder(), `${internet.namespace(host)}.resolv.conf`)
   writeFileSync(path, `nameserver ${nameServer}\noptions timeout:1\n`)
   return path
@@ -83,7 +90,7 @@ function resolver(inside: string, folder: string): string[] {
   ]
 }
 
-function start(internet: Internet, router: string, service: readonly string[]) {
+function start(internet: Surroundings, router: string, service: readonly string[]) {
   const [command, ...args] = inNamespace(internet.namespace(router), service)
   return spawn(command!, args, { stdio: 'ignore' })
 }
