@@ -15,7 +15,7 @@ import { parseSelection, summarize } from './test-report.mjs'
 const root = join(import.meta.dirname, '..')
 const report = join(root, 'test-results', 'vitest.json')
 /** A run that hangs must say so itself, well before a CI machine ends it without a word. */
-const DEADLINE_MS = 13 * 60_000
+const DEADLINE_MS = 25 * 60_000
 /** How long a browser that was told to close may take to be gone. */
 const GRACE_MS = 3_000
 
