@@ -15,6 +15,7 @@ packages=(
   tcpdump     # npm run natlab -- … --pcap
   coturn      # a STUN and TURN server that somebody else wrote
   openssl     # certificates for the tests of TLS
+  libnss3-tools # certutil, which makes Firefox trust them
   tinyproxy   # an HTTP proxy with CONNECT
   microsocks  # a SOCKS5 proxy
   miniupnpd-nftables # a router's PCP, NAT-PMP and UPnP, which packages/nat asks for mappings
