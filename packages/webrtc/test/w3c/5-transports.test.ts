@@ -63,7 +63,8 @@ test('events and states on the way up and down', async () => {
   const closed = eventOf(ours, 'close')
   await pair.b.close()
   await closed
-  expect([sctp.state, seen]).toEqual(['closed', ['sctp closed']])
+  // ICE may still be completing its checks meanwhile.
+  expect([sctp.state, seen.filter((entry) => !entry.startsWith('ice'))]).toEqual(['closed', ['sctp closed']])
 })
 
 test('a connected ICE transport', async () => {
