@@ -122,6 +122,7 @@ describe('Node and Chromium', () => {
     ['Chromium', false],
   ] as const)('%s offers, trickle %s: 2 MB there and back, and Node ends it', async (offerer, trickle) => {
     const ours = create({ initiator: offerer === 'Node', trickle })
+    const open = connected(ours) // Listens from the beginning: it may open while candidates are still being passed on.
     const events: string[] = []
     let page: BrowserPage | undefined
     const early: SimplePeer.SignalData[] = []
@@ -136,7 +137,7 @@ describe('Node and Chromium', () => {
     try {
       await page.evaluate((...options) => window.start(...options), offerer !== 'Node', trickle)
       for (const signal of early) await page.evaluate((data) => window.signal(data), signal)
-      await connected(ours)
+      await open
       await transfer(ours)
       expect(events).toEqual(['connect'])
       ours.destroy()
