@@ -10,6 +10,7 @@ import type { PairingOptions } from './pairing.ts'
 import { Pairing } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
+import { DIRECT, tierOf } from './preference.ts'
 import { Requests } from './requests.ts'
 import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
@@ -353,5 +354,7 @@ export class Connectivity {
     const isDue = best && !best.nominated && !this.#checks.isPending(best, 'nomination')
     if (isDue && this.role === 'controlling' && !this.#lite) this.#check(now, best, 'nomination')
     this.path.select(now, best)
+    const { selected } = this.path
+    checklist.restsTcp = selected !== undefined && !selected.dead && !this.path.outlived && tierOf(selected) === DIRECT
   }
 }
