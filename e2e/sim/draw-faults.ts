@@ -8,6 +8,7 @@ interface Breakable {
   readonly a: number
   readonly b: number
   readonly servers: number
+  readonly relays: number
 }
 
 /** Milliseconds in which faults begin: some while the peers still look for each other. */
@@ -41,6 +42,10 @@ function drawFault(random: Random, breakable: Breakable, drawPlacement: (random:
     return { kind: 'signaling-down', at, ...(random.chance(0.7) && { for: random.integer(1, 10) * SECOND }) }
   if (kind < 0.86 && breakable.servers > 0) {
     return { kind: 'server-down', at, server: random.integer(0, breakable.servers - 1), for: 5 * SECOND }
+  }
+  if (kind < 0.92 && breakable.relays > 0) {
+    const relay = random.integer(0, breakable.relays - 1)
+    return { kind: 'relay-down', at, relay, ...(random.chance(0.5) && { for: random.pick([1, 10]) * SECOND }) }
   }
   return { kind: 'restart', at, of }
 }

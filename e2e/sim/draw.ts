@@ -17,6 +17,7 @@ export function drawScenario(seed: number, plain = false): Scenario {
     a,
     b,
     servers: drawServers(random),
+    ...(random.chance(0.3) && { relays: drawRelays(random) }),
     signaling: drawSignaling(random),
     link: drawWeather(random),
     limit: LIMIT,
@@ -24,7 +25,11 @@ export function drawScenario(seed: number, plain = false): Scenario {
   if (plain || random.chance(2 / 3)) return scenario
   return {
     ...scenario,
-    faults: drawFaults(random, { a: a.length, b: b.length, servers: scenario.servers!.length }, drawPlacement),
+    faults: drawFaults(
+      random,
+      { a: a.length, b: b.length, servers: scenario.servers!.length, relays: scenario.relays?.length ?? 0 },
+      drawPlacement,
+    ),
     ...(random.chance(0.5) && { traffic: { interval: random.pick([50, 250]), bytes: random.pick([0, 1_200]) } }),
   }
 }
@@ -95,6 +100,13 @@ function drawServers(random: Random): ServerPlan[] {
     ...(random.chance(0.15) && { dead: true }),
     ...(random.chance(0.1) && { family: 6 as const }),
     link: { latency: random.integer(0, 100) },
+  }))
+}
+
+function drawRelays(random: Random): Omit<ServerPlan, 'family'>[] {
+  return Array.from({ length: random.pick([1, 1, 2]) }, () => ({
+    ...(random.chance(0.1) && { dead: true }),
+    link: { latency: random.integer(0, 50) },
   }))
 }
 

@@ -62,6 +62,12 @@ export class Faults {
         clock.after(fault.for, () => host.resume())
         return
       }
+      case 'relay-down': {
+        const relay = this.#world.relays[fault.relay]
+        relay?.die()
+        if (fault.for !== undefined) clock.after(fault.for, () => relay?.restart())
+        return
+      }
       case 'server-down': {
         const server = this.#world.servers[fault.server]
         if (!server) return

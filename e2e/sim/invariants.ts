@@ -1,5 +1,5 @@
 import type { CandidatePair } from '@floe/ice'
-import { formatAddress, sameAddress } from '@floe/stun'
+import { type Address, formatAddress, sameAddress } from '@floe/stun'
 import { describePair, type Peer } from './peer.ts'
 
 /** What did not hold. `invariant` is its name, so that a smaller scenario can be asked whether it fails in the same way. */
@@ -25,15 +25,20 @@ interface Stage {
  */
 export const UNVERIFIED_LIMIT = 32
 const UNVERIFIED_PER_BASE = 8
+/** Milliseconds: while a relay is in use, what failed is asked again now and then. */
+const UPGRADE_INTERVAL = 10_000
 
-/** Milliseconds of silence that are watched after close(). */
+/** Milliseconds in which a closed agent may still tell TURN servers to release what they hold for it. */
+const RELEASE = 2_000
+/** Milliseconds of silence that are watched after that. */
 const QUIET = 60_000
 
 /** No address gets more packets than that per generation without having said a word. STUN servers were configured. */
 export function assertUnverifiedBounded(peers: readonly Peer[]) {
   for (const peer of peers) {
     const bases = peer.outputs('candidate').filter(({ candidate }) => candidate?.type === 'host').length
-    const limit = Math.max(UNVERIFIED_LIMIT * (peer.agent.generation + 1), UNVERIFIED_PER_BASE * bases)
+    const once = Math.max(UNVERIFIED_LIMIT * (peer.agent.generation + 1), UNVERIFIED_PER_BASE * bases)
+    const limit = once + (bases * peer.now) / UPGRADE_INTERVAL
     for (const [address, count] of peer.unverified) {
       if (count > limit && !isServer(peer, address)) {
         throw new Violation('unverified', `${peer.name} sent ${count} packets to ${address}, which has never answered`)
@@ -42,9 +47,10 @@ export function assertUnverifiedBounded(peers: readonly Peer[]) {
   }
 }
 
-/** A closed agent has state `closed`, wants no time, and stays silent whatever still arrives. */
+/** A closed agent has state `closed` at once, soon wants no time, and stays silent whatever still arrives. */
 export function assertQuietAfterClose(world: Stage) {
   for (const peer of world.peers) peer.close()
+  if (world.peers.some(({ servers }) => servers.some(({ username }) => username !== undefined))) world.run(RELEASE)
   const sent = world.peers.map(({ packetsSent }) => packetsSent)
   world.run(QUIET)
   for (const [index, peer] of world.peers.entries()) {
@@ -103,8 +109,7 @@ export function assertAgreement(world: Stage, a: Peer, b: Peer) {
       throw new Violation('agreement', `data from ${from.name} does not arrive`)
     const { selected } = to
     if (selected === undefined) throw new Violation('agreement', `${to.name} hears data but has selected no pair`)
-    const base = selected.local.base ?? selected.local.address
-    if (!sameAddress(base, heard.local) || !sameAddress(selected.remote.address, heard.remote)) {
+    if (!isWayOf(to, selected, heard)) {
       const way = `${formatAddress(heard.remote)} → ${formatAddress(heard.local)}`
       throw new Violation(
         'agreement',
@@ -112,6 +117,12 @@ export function assertAgreement(world: Stage, a: Peer, b: Peer) {
       )
     }
   }
+}
+
+/** Through a relay of its own a peer hears its TURN server; else the address that it has selected. */
+function isWayOf(peer: Peer, { local, remote }: CandidatePair, heard: { local: Address; remote: Address }): boolean {
+  if (local.type === 'relay') return isServer(peer, formatAddress(heard.remote))
+  return sameAddress(local.base ?? local.address, heard.local) && sameAddress(remote.address, heard.remote)
 }
 
 /**

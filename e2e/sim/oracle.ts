@@ -1,15 +1,17 @@
 import type { LinkQuality, NatBehavior } from '../topology/behavior.ts'
-import type { Fault } from '../topology/fault.ts'
+import type { Fault, Side } from '../topology/fault.ts'
 import type { Placement } from '../topology/placement.ts'
-import type { Scenario } from '../topology/scenario.ts'
+import type { Scenario, ServerPlan } from '../topology/scenario.ts'
 import { reachability, type Verdict } from './reachability.ts'
 import { tryToMeet } from './reference.ts'
 import { placementsOf } from './scenario.ts'
 
 /** What the agents of a scenario owe. */
 export interface Expectation {
-  /** Whether they meet in the network of the beginning. */
+  /** Whether they meet in the network of the beginning, relays included. */
   readonly meet: Verdict
+  /** Whether they meet there without a relay: then none is in use in the end. */
+  readonly direct: Verdict
   /** Whether an ICE restart finds a path in the network that the faults leave behind. */
   readonly meetAgain: Verdict
   /** Milliseconds after which two agents without a path must have said so. */
@@ -43,27 +45,55 @@ const WIRES_OF_A_ROUND_TRIP = 4
 
 export function expectationOf(scenario: Scenario): Expectation {
   const { faults = [] } = scenario
-  const meet = verdict(scenario)
+  const direct = verdict(scenario)
+  const meet = either(direct, relayed(scenario, []))
   const lasting = faults.filter(({ kind }) => kind === 'interface-gone' || kind === 'interface-new' || kind === 'link')
   const chancy = invalidatesMapping(scenario) || starves(scenario) || faults.some(losesMost)
-  const meetAgain = chancy ? 'perhaps' : lasting.length === 0 ? meet : tryToMeet(scenario, faults)
+  const directAgain = lasting.length === 0 ? direct : tryToMeet(scenario, faults)
+  const meetAgain = chancy ? 'perhaps' : either(directAgain, relayed(scenario, faults))
   const uncertain = meet !== meetAgain || faults.some(preventsBeginning)
   return {
     meet: uncertain ? 'perhaps' : meet,
+    direct: uncertain ? 'perhaps' : direct,
     meetAgain,
     patience: patienceFor(scenario),
-    unharmed: isCalm(scenario) && isUnharmed(faults),
+    unharmed: isCalm(scenario) && isUnharmed(faults) && !(direct !== 'must' && faults.some(isRelayDeath)),
   }
 }
 
 /** Theory where it is sure; else the network is asked. */
 function verdict(scenario: Scenario): Verdict {
-  const { a, b, servers = [{}] } = scenario
+  const { a, b, servers = [{}], relays = [] } = scenario
   const [left, right] = [[a].flat() as Placement[], [b].flat() as Placement[]]
   const plain = left.length === 1 && right.length === 1 && isTextbook(left[0]!) && isTextbook(right[0]!)
-  const stun = servers.some(({ dead, family }) => !dead && family !== 6)
+  // A TURN server tells addresses too.
+  const stun = [...servers, ...relays].some(({ dead, family }: ServerPlan) => !dead && family !== 6)
   const theory = plain ? reachability(left[0]!, right[0]!, stun) : 'perhaps'
   return theory === 'perhaps' ? tryToMeet(scenario) : theory
+}
+
+/** Whether both can hold an allocation on a TURN server that lives. */
+function relayed({ a, b, relays = [] }: Scenario, faults: readonly Fault[]): Verdict {
+  const dead = (index: number) =>
+    faults.some((fault) => fault.kind === 'relay-down' && fault.for === undefined && fault.relay === index)
+  if (!relays.some((relay, index) => !relay.dead && !dead(index))) return 'cannot'
+  const blocked = [
+    [...[a].flat(), ...added(faults, 'a')],
+    [...[b].flat(), ...added(faults, 'b')],
+  ].map((side) => side.map(({ firewall }: Placement) => firewall?.outgoingPorts !== undefined))
+  if (blocked.some((side) => side.every(Boolean))) return 'cannot'
+  // Not every address of a host gets a relay, and one that goes away may have had the only one.
+  const touched = faults.some(({ kind }) => kind === 'link' || kind === 'interface-gone' || kind === 'interface-new')
+  return touched || blocked.some((side) => side.some(Boolean)) ? 'perhaps' : 'must'
+}
+
+function added(faults: readonly Fault[], side: Side): Placement[] {
+  return faults.flatMap((fault) => (fault.kind === 'interface-new' && fault.of === side ? [fault.placement] : []))
+}
+
+function either(one: Verdict, other: Verdict): Verdict {
+  if (one === 'must' || other === 'must') return 'must'
+  return one === 'perhaps' || other === 'perhaps' ? 'perhaps' : 'cannot'
 }
 
 /** What theory is about: IPv4, and NATs of one kind of mapping and one kind of filter. */
@@ -89,14 +119,18 @@ function isUnharmed(faults: readonly Fault[]): boolean {
   return outage <= SURVIVABLE
 }
 
+function isRelayDeath({ kind }: Fault): boolean {
+  return kind === 'relay-down'
+}
+
 function isBearable({ drops, mtu, loss = 0, bursts }: LinkQuality): boolean {
   return drops === undefined && mtu === undefined && bursts === undefined && loss <= BEARABLE_LOSS
 }
 
 /** What is missing at the beginning never comes: candidates that no server told, messages that nobody passes on. */
 function preventsBeginning(fault: Fault): boolean {
-  if (fault.kind !== 'signaling-down' && fault.kind !== 'server-down') return false
-  return fault.at < BEGINNING && (fault.for === undefined || fault.kind === 'server-down')
+  if (fault.kind !== 'signaling-down' && fault.kind !== 'server-down' && fault.kind !== 'relay-down') return false
+  return fault.at < BEGINNING && (fault.for === undefined || fault.kind !== 'signaling-down')
 }
 
 /** A path there is, but finding it takes luck. */

@@ -14,9 +14,10 @@ import type { Appointment } from './clock.ts'
 import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import type { StunServer } from './stun-server.ts'
+import type { TurnServer } from './turn-server.ts'
 
-/** A STUN server as the host's resolver names it. */
-export type ServerAddress = Pick<StunServer, 'address' | 'url'>
+/** A STUN server as the host's resolver names it, or with credentials a TURN server over UDP. */
+export type ServerAddress = Pick<StunServer, 'address' | 'url'> & Partial<Pick<TurnServer, 'username' | 'credential'>>
 
 export type PeerOptions = Partial<AgentOptions> & {
   readonly servers?: readonly ServerAddress[]
@@ -122,7 +123,11 @@ export class Peer {
 
   gather() {
     const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
-    const servers = this.servers.map(({ address, url }) => ({ scheme: 'stun', address, url }) as const)
+    const servers = this.servers.map(({ address, url, username, credential = '' }) =>
+      username === undefined
+        ? ({ scheme: 'stun', address, url } as const)
+        : ({ scheme: 'turn', protocol: 'udp', address, url, username, credential } as const),
+    )
     this.call((agent) => agent.gather(this.now, bases, servers))
   }
 

@@ -36,6 +36,7 @@ function meet(scenario: Scenario, faults: readonly Fault[], headStart: number): 
   const world = new World(scenario.seed, new Trace(false))
   const latency = scenario.link?.latency ?? 0
   for (const { dead = false, ...options } of scenario.servers ?? [{}]) world.stunServer({ ...options, dead })
+  for (const { dead = false } of scenario.relays ?? []) world.turnServer({ dead })
   const prober = (name: 'a' | 'b') => {
     const placements = placementsOf(scenario, name).map((placement) => ({ ...placement, link: { latency } }))
     return new Prober(world, world.host(name, placements))

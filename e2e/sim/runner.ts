@@ -1,7 +1,7 @@
 import type { Fault } from '../topology/fault.ts'
 import type { Placement } from '../topology/placement.ts'
 import type { Scenario } from '../topology/scenario.ts'
-import { assertAgreement, assertPriorities, betterPair, Violation } from './invariants.ts'
+import { assertAgreement, assertPriorities, betterPair, isRelayed, Violation } from './invariants.ts'
 import { type Expectation, expectationOf } from './oracle.ts'
 import { describePair, type Peer } from './peer.ts'
 import type { Verdict } from './reachability.ts'
@@ -39,6 +39,8 @@ const CONSENT_IS_OVER = 40_000
 const LIVES = 3
 /** Small words, so that it shows whether there is a path and not how wide it is. */
 const PROBE = { interval: 250 }
+/** Milliseconds in which a relay has given way to a direct path. */
+const UPGRADE = 30_000
 /** Milliseconds without a word that faults which touch no path may cause at most: some words are lost in foul weather. */
 const INTERRUPTION = 3_000
 
@@ -84,16 +86,26 @@ function assertConnection(
   world: World,
   { limit }: Scenario,
   session: Session,
-  { meet, patience }: Expectation,
+  { meet, direct, patience }: Expectation,
   connectedAfter: number,
 ) {
   const { a, b } = session
-  const connected = connectedAfter < Number.POSITIVE_INFINITY
-  if (meet === 'cannot' && connected) throw new Violation('impossible', 'a path was found where there is none')
-  if (connected) return
+  if (connectedAfter < Number.POSITIVE_INFINITY) return assertRoute(world, session, direct)
   if (meet === 'must') throw new Violation('unconnected', `not connected within ${limit} ms, though there is a path`)
   const decided = () => (a.state === 'failed' && b.state === 'failed') || (a.connected && b.connected)
   if (!world.runUntil(decided, Math.max(0, patience - limit))) throw undecided(session)
+}
+
+/** A relay is used where nothing else works, and only there. */
+function assertRoute(world: World, { a, b }: Session, direct: Verdict) {
+  const isDirect = () => [a, b].every(({ selected }) => selected && !isRelayed(selected))
+  if (direct === 'cannot' && isDirect())
+    throw new Violation('impossible', 'a direct path was found where there is none')
+  if (direct !== 'must' || world.runUntil(isDirect, UPGRADE)) return
+  throw new Violation(
+    'direct',
+    `a relay is still in use, though there is a direct path: ${pairTypes(a)}, ${pairTypes(b)}`,
+  )
 }
 
 /** Plays all faults, then asks what has become of the session. */

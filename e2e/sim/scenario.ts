@@ -18,6 +18,7 @@ export interface Session {
 
 export function stage(world: World, scenario: Scenario): Session {
   for (const server of scenario.servers ?? [{}]) world.stunServer(server)
+  for (const relay of scenario.relays ?? []) world.turnServer(relay)
   const a = world.peer('a', placementsOf(scenario, 'a'))
   const b = world.peer('b', placementsOf(scenario, 'b'))
   const signaling = world.connect(a, b, scenario.signaling)

@@ -60,7 +60,7 @@ export class Challenge {
     const client = formatAddress(remote)
     const { attributes } = request
     if (request.integrityOffset === 0 && request.sha256Offset === 0)
-      return { refusal: this.#challenge(now, client, 401) }
+      return { refusal: this.#challenge(now, client, 401, this.#goodNonce(now, client)) }
     if (this.#badAlgorithm(attributes)) return { refusal: { errorCode: { code: 400, reason: 'Bad Request' } } }
     const username = this.#username(attributes)
     const password = username === undefined ? undefined : this.users.get(username)
@@ -82,10 +82,9 @@ export class Challenge {
     this.#nonces.clear()
   }
 
-  #challenge(now: number, client: string, code: number): Attributes {
+  #challenge(now: number, client: string, code: number, nonce = this.#freshNonce(now, client)): Attributes {
     const { passwordAlgorithms: numbers, bidDown } = this.behavior
     const reason = code === 401 ? 'Unauthorized' : 'Stale Nonce'
-    const nonce = this.#freshNonce(now, client)
     const basic = { errorCode: { code, reason }, realm: this.realm, nonce }
     if (bidDown === 'cookie') return { ...basic, nonce: nonce.slice(COOKIE_LENGTH) }
     if (!numbers || bidDown === 'algorithms') return basic
@@ -101,11 +100,18 @@ export class Challenge {
     return nonce
   }
 
-  #isFresh(now: number, client: string, nonce: string | undefined): boolean {
+  /** As coturn: a request that comes twice is not challenged with two nonces, of which only the second is good. */
+  #goodNonce(now: number, client: string): string | undefined {
     const issued = this.#nonces.get(client)
     const { nonceUses = Infinity, nonceLifetime = Infinity, alwaysStale = false } = this.behavior
-    if (!issued || issued.nonce !== nonce || alwaysStale) return false
-    return ++issued.uses <= nonceUses && now < issued.since + nonceLifetime
+    if (!issued || alwaysStale) return undefined
+    return issued.uses < nonceUses && now < issued.since + nonceLifetime ? issued.nonce : undefined
+  }
+
+  #isFresh(now: number, client: string, nonce: string | undefined): boolean {
+    if (nonce === undefined || nonce !== this.#goodNonce(now, client)) return false
+    this.#nonces.get(client)!.uses++
+    return true
   }
 
   #username({ username, userhash: hash, realm }: Attributes): string | undefined {

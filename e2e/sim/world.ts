@@ -10,6 +10,7 @@ import { Router, synthesized } from './router.ts'
 import { Signaling } from './signaling.ts'
 import { StunServer, type StunServerOptions } from './stun-server.ts'
 import type { Trace } from './trace.ts'
+import { TurnServer } from './turn-server.ts'
 
 /** A test internet with its inhabitants, built by a few calls. Everything follows from `seed`. */
 export class World {
@@ -17,6 +18,7 @@ export class World {
   readonly network: Network
   readonly peers: Peer[] = []
   readonly servers: StunServer[] = []
+  readonly relays: TurnServer[] = []
   readonly routers = new Map<string, Router>()
   /** The routers of addresses whose ports they map. */
   readonly #mapping = new Map<string, Router>()
@@ -39,8 +41,26 @@ export class World {
     return server
   }
 
-  /** The servers as this host's resolver gives them: behind NAT64, IPv4 ones have synthesized addresses too (RFC 6147). */
+  /** A TURN server with addresses of both families. */
+  turnServer({ dead = false, link = {} }: Omit<ServerPlan, 'family'> = {}): TurnServer {
+    const n = this.relays.length + 1
+    const addresses = { ip: `192.0.2.${100 + n}`, ip6: `2001:db8:fffe::${n}` }
+    const server = new TurnServer(this.network, `turn${n}`, { ...addresses, link })
+    if (dead) server.die()
+    this.relays.push(server)
+    return server
+  }
+
+  /** The STUN and TURN servers as this host's resolver gives them. */
   serversFor(host: Host): readonly ServerAddress[] {
+    const relays = this.relays.flatMap(({ address, address6, url, username, credential }) =>
+      [address, address6!].map((one) => ({ address: one, url, username, credential })),
+    )
+    return [...this.#stunServersFor(host), ...relays]
+  }
+
+  /** Behind NAT64, IPv4 servers have synthesized addresses too (RFC 6147). */
+  #stunServersFor(host: Host): readonly ServerAddress[] {
     const nat64 = host.attachments.some(({ realm }) => this.#routerOf(realm)?.nat64)
     if (!nat64) return this.servers
     return this.servers.flatMap(({ address, url }) => {

@@ -33,5 +33,7 @@ export type Fault =
   | { readonly kind: 'signaling-down'; readonly at: number; readonly for?: number }
   /** A STUN server (by its place in the list) stops answering. */
   | { readonly kind: 'server-down'; readonly at: number; readonly for?: number; readonly server: number }
+  /** A TURN server (by its place in the list) dies; when it comes back it has forgotten everything. */
+  | { readonly kind: 'relay-down'; readonly at: number; readonly for?: number; readonly relay: number }
   /** The application asks for an ICE restart. */
   | { readonly kind: 'restart'; readonly at: number; readonly of: Side }

@@ -13,6 +13,8 @@ export interface Scenario {
   readonly b: Placement | readonly Placement[]
   /** STUN servers on the open internet. Default: one that works. */
   readonly servers?: readonly ServerPlan[]
+  /** TURN servers on the open internet, over UDP and for both families. Default: none. */
+  readonly relays?: readonly Omit<ServerPlan, 'family'>[]
   /** The wire of every address of both peers, as far as its placement does not say otherwise. */
   readonly link?: LinkQuality
   readonly signaling?: SignalingPlan

@@ -60,6 +60,7 @@ export class IceAgent implements Machine<AgentOutput> {
       policy: (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true),
       onpair: (now, pair) => this.#sources.permit(now, pair),
       onvalid: (now, pair) => this.#sources.bindChannel(now, pair),
+      ondead: (now, { base }) => this.#sources.relays.verify(now, base),
     })
     this.#data = new DataPath({
       generations: this.#generations,

@@ -20,6 +20,8 @@ export interface ConnectivityOptions extends PairingOptions {
   readonly lite: boolean
   /** A check has succeeded: the pair can carry data. */
   readonly onvalid: (now: number, pair: Pair) => void
+  /** The pair in use has died or lost its consent. */
+  readonly ondead: (now: number, pair: Pair) => void
 }
 
 /** After this many 487 answers a pair counts as failed: two honest agents need one. */
@@ -36,6 +38,7 @@ export class Connectivity {
   readonly #lite: boolean
   readonly #pairing: Pairing
   readonly #onvalid: ConnectivityOptions['onvalid']
+  readonly #ondead: ConnectivityOptions['ondead']
   #generation: Generation
   /** Those of the generation before, for consent on its pair while that is still in use. */
   #oldCredentials: CheckCredentials | undefined
@@ -46,6 +49,7 @@ export class Connectivity {
     this.#lite = options.lite
     this.#pairing = new Pairing(context, options)
     this.#onvalid = options.onvalid
+    this.#ondead = options.ondead
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
     this.#connections = new TcpConnections(context)
@@ -182,10 +186,14 @@ export class Connectivity {
   handleTimeout(now: number): void {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
     const lost = this.path.takeExpired(now)
+    if (lost) this.#ondead(now, lost)
     if (lost) this.#revoke(now, lost, 'consent expired')
     const isSilent = this.path.takeSilent(now)
     if (isSilent) this.path.revalidate(now, this.#generation.checklist)
+    const used = this.path.selected
+    const wasDead = used?.dead
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+    if (used?.dead && !wasDead) this.#ondead(now, used)
     if (isSilent) this.#select(now)
     const urgent = this.path.takeConsentUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
@@ -351,7 +359,7 @@ export class Connectivity {
   #select(now: number): void {
     const { checklist } = this.#generation
     const best = this.path.best(now, checklist)
-    const isDue = best && !best.nominated && !this.#checks.isPending(best, 'nomination')
+    const isDue = best && !this.path.nomination.holds(best) && !this.#checks.isPending(best, 'nomination')
     if (isDue && this.role === 'controlling' && !this.#lite) this.#check(now, best, 'nomination')
     this.path.select(now, best)
     const { selected } = this.path

@@ -11,6 +11,11 @@ export class Nomination {
     return ++this.#value
   }
 
+  /** Controlling: the peer follows this pair, as far as anybody can know: a later nomination may have reached it unanswered. */
+  holds(pair: Pair): boolean {
+    return pair.nominated && pair.nomination === this.#value
+  }
+
   /** Controlling: the peer has answered. Only the latest nomination counts: an earlier one has been thought better of. */
   confirmed(pair: Pair, value: number): boolean {
     if (value < this.#value) return false

@@ -103,7 +103,8 @@ export class Path {
     const selected = this.#selected
     if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.#consent.isFresh(pair, now)) return
     if (now >= (selected.doubtedAt ?? this.#movedAt) + this.#context.timing.doubtInterval) selected.doubtedAt = now
-    if (!isControlled || (!selected.dead && !this.#liveness.suspects)) return
+    // Where our own questions go unanswered, its data alone is no reason to go: nothing of ours would arrive there.
+    if (!isControlled || pair.dead || (!selected.dead && !this.#liveness.suspects)) return
     this.nomination.follow(pair)
     this.#set(now, pair, 'the peer’s data has moved here')
   }

@@ -106,14 +106,21 @@ export class Relay {
     this.#connect(now)
   }
 
-  /** Another attempt at once, unless one is under way or has succeeded. */
+  /** Another attempt at once, unless one is under way or has succeeded; then the server is asked whether it still holds. */
   retry(now: number): void {
+    this.verify(now)
     if (this.#state !== 'failed' && this.#state !== 'resting') return
     this.#state = 'waiting'
     this.#actAt = Number.POSITIVE_INFINITY
     this.#failures = 0
     this.#settled = false
     this.#deadline = now + this.#context.timing.relayDeadline
+  }
+
+  /** Its pairs are silent: perhaps the server has been restarted, and the allocation is gone. */
+  verify(now: number): void {
+    if (this.#state === 'allocated') this.#allocation?.verify(now)
+    this.#drain(now)
   }
 
   connected(now: number): void {

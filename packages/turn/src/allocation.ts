@@ -162,6 +162,13 @@ export class Allocation implements Machine<AllocationOutput> {
     this.#refresh(now, { mobilityTicket: this.#ticket! })
   }
 
+  /** Asks now whether the server still knows the allocation, and not when it is due: `failed` when it does not. */
+  verify(now: number): void {
+    this.#now = now
+    const isAsked = this.#refreshAt === Number.POSITIVE_INFINITY
+    if (this.#state === 'allocated' && !this.#moving && !isAsked) this.#refresh(now, {})
+  }
+
   /** Gives the allocation back. `released` follows once, from any state; a server that is silent delays it by `timing.release`. */
   close(now: number): void {
     this.#now = now
