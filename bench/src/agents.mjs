@@ -1,7 +1,7 @@
 /**
  * The agents that are compared, behind one shape: floe's IceTransport and werift's Connection, each of them one socket
  * on 127.0.0.1 (the same work on every machine, and no packet leaves it), host candidates only, handed over by direct
- * calls.
+ * calls. werift's Connection speaks UDP alone unless told, so ICE over TCP is off for both.
  */
 import { IceTransport } from '@floe/ice/node'
 import { Connection } from 'werift'
@@ -14,10 +14,10 @@ import { Connection } from 'werift'
  */
 
 /** @type {Record<string, () => Promise<ConnectedPair>>} each resolves when both of its agents are connected */
-export const CONNECT = { floe: connectFloe, werift: connectWerift }
+export const CONNECT = { floe: () => connectFloe(), werift: connectWerift }
 
-async function connectFloe() {
-  const options = { includeLoopback: true, interfaceFilter: ({ ip }) => ip === '127.0.0.1' }
+export async function connectFloe(tcp = false) {
+  const options = { includeLoopback: true, interfaceFilter: ({ ip }) => ip === '127.0.0.1', tcp }
   const [a, b] = [new IceTransport(options), new IceTransport(options)]
   a.addEventListener('icecandidate', ({ candidate }) => b.addRemoteCandidate(candidate))
   b.addEventListener('icecandidate', ({ candidate }) => a.addRemoteCandidate(candidate))

@@ -5,7 +5,7 @@
  * caches are not counted as an agent's.
  */
 import { spawnSync } from 'node:child_process'
-import { CONNECT } from './agents.mjs'
+import { CONNECT, connectFloe } from './agents.mjs'
 import { report } from './report.mjs'
 import { median } from './rounds.mjs'
 
@@ -13,18 +13,21 @@ const PAIRS = 500
 const WARM_UP = 50
 const RUNS = 3
 
+/** What its default, ICE over TCP beside UDP, takes: werift has nothing like it switched on. */
+const COMPETITORS = { ...CONNECT, tcp: () => connectFloe(true) }
+
 const [competitor] = process.argv.slice(2)
-if (competitor) console.log(JSON.stringify(await measure(CONNECT[competitor])))
+if (competitor) console.log(JSON.stringify(await measure(COMPETITORS[competitor])))
 else compare()
 
 function compare() {
-  const runs = Object.fromEntries(Object.keys(CONNECT).map((name) => [name, []]))
-  for (let run = 0; run < RUNS; run++) for (const name in CONNECT) runs[name].push(inOwnProcess(name))
+  const runs = Object.fromEntries(Object.keys(COMPETITORS).map((name) => [name, []]))
+  for (let run = 0; run < RUNS; run++) for (const name in COMPETITORS) runs[name].push(inOwnProcess(name))
   const of = (name, quantity) => median(runs[name].map((result) => result[quantity]))
-  const row = (what, quantity, target) => ({
+  const row = (what, quantity, target, ours = 'floe') => ({
     what,
     unit: 'KiB',
-    ours: of('floe', quantity),
+    ours: of(ours, quantity),
     peer: of('werift', quantity),
     better: 'lower',
     target,
@@ -32,6 +35,7 @@ function compare() {
   report('memory', `Memory per idle connected agent, of ${2 * PAIRS}; medians of ${RUNS} processes`, 'werift', [
     row('heap', 'heap', 1),
     row('resident set', 'resident'),
+    row('heap, with ICE over TCP', 'heap', undefined, 'tcp'),
   ])
 }
 
