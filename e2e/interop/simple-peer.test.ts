@@ -123,6 +123,7 @@ describe('Node and Chromium', () => {
   ] as const)('%s offers, trickle %s: 2 MB there and back, and Node ends it', async (offerer, trickle) => {
     const ours = create({ initiator: offerer === 'Node', trickle })
     const events: string[] = []
+    const up = connected(ours)
     let page: BrowserPage | undefined
     const early: SimplePeer.SignalData[] = []
     ours.on('signal', (signal) => {
@@ -136,7 +137,7 @@ describe('Node and Chromium', () => {
     try {
       await page.evaluate((...options) => window.start(...options), offerer !== 'Node', trickle)
       for (const signal of early) await page.evaluate((data) => window.signal(data), signal)
-      await connected(ours)
+      await up
       await transfer(ours)
       expect(events).toEqual(['connect'])
       ours.destroy()

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { formatHandshakeRecord, HandshakeType } from '../src/node/dtls-record.ts'
+import { formatHandshakeRecord, HandshakeType, parseRecords, sequenceNumber } from '../src/node/dtls-record.ts'
 import { DtlsShim } from '../src/node/dtls-shim.ts'
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
@@ -170,6 +170,26 @@ test("as server: the stack's own HelloVerifyRequest stays here, and late hellos 
   shim.send(handshake(serverHello, 1))
   await Promise.resolve()
   expect(take(sent)).toEqual([handshake(serverHello, 1)])
+})
+
+test('as server: no plaintext record has the number of another, whatever the number of hellos before it', async () => {
+  const server = createShim()
+  const { shim, sent } = server
+  shim.start('server')
+  const numbered = (record: Buffer, number: number) => {
+    record.writeUIntBE(number, 5, 6)
+    return record
+  }
+  for (let i = 0; i < 5; i++) shim.receive(numbered(hello(), i))
+  shim.receive(numbered(hello(Buffer.from(sent[0]!.subarray(28))), 5))
+  const flight = [handshake(serverHello, 1), handshake(certificate, 2), record(20, 0, 9, Buffer.from([1]))]
+  for (const part of flight) shim.send(Buffer.from(part))
+  await Promise.resolve()
+  // The stack's own retransmission.
+  for (const part of flight) shim.send(Buffer.from(part))
+  shim.send(record(21, 0, 3, Buffer.from([2, 40])))
+  const numbers = sent.flatMap((datagram) => [...parseRecords(datagram)]).map(({ bytes }) => sequenceNumber(bytes))
+  expect(numbers).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
 })
 
 test('what does not fit the role is noise', () => {

@@ -61,6 +61,8 @@ export class DtlsShim {
   #earlyEncrypted: Buffer[] = []
   readonly #helloVerifier = new HelloVerifier()
   #isHelloVerified = false
+  /** The next plaintext record's, as server. */
+  #recordNumber = 0
   #role: 'client' | 'server' = 'client'
   /** Whether the stack above has what it needs to decrypt: as client always, as server from CertificateVerify on. */
   #hasKeys = true
@@ -85,8 +87,10 @@ export class DtlsShim {
 
   /** From the stack above: one record. The buffer is ours from now on. */
   send(record: Buffer): void {
-    if (this.#closed) return
+    // The verifier has sent its own HelloVerifyRequest.
+    if (this.#closed || isHelloVerifyRequest(record)) return
     const type = record[0]
+    if (this.#role === 'server') this.#renumber(record)
     if (type === ContentType.handshake || type === ContentType.changeCipherSpec) return this.#collect(record)
     // Application data that overtakes the Finished would arrive before the peer can decrypt it.
     this.#flush()
@@ -129,11 +133,21 @@ export class DtlsShim {
     this.#repeatTimers.clear()
   }
 
+  /**
+   * RFC 6347 §4.2.1: the first record after the cookie exchange has the number of the hello that ended it, so that none
+   * has the number of an earlier answer. A peer drops what has a number that it knows.
+   */
+  #renumber(record: Buffer): void {
+    if (record.readUInt16BE(3) === 0 && !this.#isKnown(record)) record.writeUIntBE(this.#recordNumber++, 5, 6)
+  }
+
+  /** The stack's own, slower retransmission: the same but for the number. */
+  #isKnown(record: Buffer): boolean {
+    return this.#flight.records.some((sent) => sent[0] === record[0] && sent.subarray(11).equals(record.subarray(11)))
+  }
+
   #collect(record: Buffer): void {
-    // The verifier has sent its own.
-    if (isHelloVerifyRequest(record)) return
-    // The stack's own, slower retransmission: the same record with the same sequence number.
-    if (this.#flight.records.some((sent) => sent.equals(record))) return
+    if (this.#isKnown(record)) return
     if (this.#pending.length === 0) queueMicrotask(() => this.#flush())
     this.#pending.push(record)
   }
@@ -208,6 +222,7 @@ export class DtlsShim {
       this.#answerRepetition()
     } else {
       this.#isHelloVerified = true
+      this.#recordNumber = recordNumber
       this.#inbox.skipTo(verdict.message.messageSeq + 1)
       this.#deliverHandshake(verdict.first)
       this.#deliverHandshake(verdict.message)

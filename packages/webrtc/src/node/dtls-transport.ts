@@ -54,6 +54,7 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
       if (this.state === 'failed') {
         if (this.dtls) sendAlert(this.dtls, 'fatal', this.failure?.sentAlert ?? Alert.handshakeFailure)
         this.#abandon()
+        await leftTheSocket()
         await this.iceTransport.stop()
       }
       throw error
@@ -61,8 +62,10 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
   }
 
   override async stop(): Promise<void> {
-    if (this.dtls && this.state === 'connected') sendAlert(this.dtls, 'warning', Alert.closeNotify)
+    const isConnected = this.dtls && this.state === 'connected'
+    if (isConnected) sendAlert(this.dtls!, 'warning', Alert.closeNotify)
     this.#abandon()
+    if (isConnected) await leftTheSocket()
     await super.stop()
   }
 
@@ -149,6 +152,11 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     if (this.dtls) this.dtls.dtls.flight = Number.POSITIVE_INFINITY
     this.#connection.dtlsEnded()
   }
+}
+
+/** A socket that is closed in the same turn takes what it was given with it. */
+function leftTheSocket(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function failureOf(cause: Error): RTCError {

@@ -63,7 +63,8 @@ test('events and states on the way up and down', async () => {
   const closed = eventOf(ours, 'close')
   await pair.b.close()
   await closed
-  expect([sctp.state, seen]).toEqual(['closed', ['sctp closed']])
+  await expect.poll(() => seen).toEqual(['sctp closed', 'dtls closed'])
+  expect([sctp.state, transport.state]).toEqual(['closed', 'closed'])
 })
 
 test('a connected ICE transport', async () => {
