@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
 /** In the order of the life of a packet. */
-const BENCHES = ['stun', 'connect', 'throughput', 'memory', 'idle']
+const BENCHES = ['stun', 'connect', 'handshake', 'throughput', 'memory', 'idle']
 
 const root = join(import.meta.dirname, '..')
 const asked = process.argv.slice(2)

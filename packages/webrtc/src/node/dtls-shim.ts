@@ -16,6 +16,8 @@ import { ReplayWindow } from './replay-window.ts'
 const MAX_DATAGRAM_BYTES = 1200
 /** RFC 6347 §4.2.4.1 asks for 1 s; browsers start at 50 ms, since ICE has just shown that the path works. */
 const FIRST_REPEAT_MS = 60
+/** RFC 6347 doubles. A flight is a datagram or two, and what waits for it is a person. */
+const REPEAT_GROWTH = 1.5
 const LAST_REPEAT_MS = 1000
 const MAX_REPEATS = 40
 /** The last flight has no answer but application data: after this many repeats the peer has it, or is gone. */
@@ -163,7 +165,7 @@ export class DtlsShim {
 
   #scheduleRepeat(repeats: number): void {
     const first = Math.max(FIRST_REPEAT_MS, 1.5 * (this.#options.roundTripTime?.() ?? 0))
-    const delay = Math.min(first * 2 ** repeats, Math.max(first, LAST_REPEAT_MS))
+    const delay = Math.min(first * REPEAT_GROWTH ** repeats, Math.max(first, LAST_REPEAT_MS))
     this.#flightTimer = setTimeout(() => {
       const limit = this.#established ? MAX_REPEATS_OF_LAST_FLIGHT : MAX_REPEATS
       if (repeats >= limit || (this.#established && this.#heardApplicationData)) return
