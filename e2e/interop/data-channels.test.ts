@@ -16,17 +16,23 @@ afterAll(() => endLibdatachannel())
 interface Meeting {
   readonly offerer: Connection
   readonly answerer: Connection
+  /** Changes the answer before its maker sets it. */
+  readonly edit?: Change
   /** Changes a description on its way. */
-  readonly tamper?: (description: RTCSessionDescriptionInit) => RTCSessionDescriptionInit
+  readonly tamper?: Change
 }
 
+type Change = (description: RTCSessionDescriptionInit) => RTCSessionDescriptionInit
+
+const same: Change = (description) => description
+
 /** Offer, answer and candidates, whoever the two are. */
-async function negotiate({ offerer, answerer, tamper = (description) => description }: Meeting): Promise<void> {
+async function negotiate({ offerer, answerer, edit = same, tamper = same }: Meeting): Promise<void> {
   const pass = (description: RTCSessionDescription | null) => tamper({ type: description!.type, sdp: description!.sdp })
   await offerer.setLocalDescription(await offerer.createOffer())
   await gathered(offerer)
   await answerer.setRemoteDescription(pass(offerer.localDescription))
-  await answerer.setLocalDescription(tamper(await answerer.createAnswer()))
+  await answerer.setLocalDescription(edit(await answerer.createAnswer()))
   await gathered(answerer)
   await offerer.setRemoteDescription(pass(answerer.localDescription))
 }
@@ -124,11 +130,8 @@ describe.each([
       const [offerer, answerer] = answers === 'ours' ? [theirs, ours] : [ours, theirs]
       const mine = offerer.createDataChannel('x')
       const arrival = next<RTCDataChannelEvent>(answerer, 'datachannel')
-      const tamper = ({ type, sdp }: RTCSessionDescriptionInit) => ({
-        type,
-        sdp: type === 'answer' ? sdp!.replace('a=setup:active', 'a=setup:passive') : sdp!,
-      })
-      await negotiate({ offerer, answerer, tamper })
+      const edit: Change = ({ type, sdp }) => ({ type, sdp: sdp!.replace('a=setup:active', 'a=setup:passive') })
+      await negotiate({ offerer, answerer, edit })
       await opened(mine)
       const { channel } = await arrival
       const text = next<MessageEvent>(channel, 'message')
@@ -181,3 +184,26 @@ test('audio that libwebrtc offers is declined; the data channel beside it connec
     await opened(mine)
   })
 })
+
+test.each(['client', 'server'])(
+  'as DTLS %s we refuse a certificate that was not named, and libwebrtc is told at once',
+  async (role) => {
+    await between(LIBWEBRTC, async (ours, theirs) => {
+      const [offerer, answerer] = role === 'client' ? [theirs, ours] : [ours, theirs]
+      offerer.createDataChannel('x')
+      const flip = (_: string, name: string, byte: string) => name + (byte === '00' ? '01' : '00')
+      await negotiate({
+        offerer,
+        answerer,
+        // What libwebrtc says of itself, on its way to us.
+        tamper: ({ type, sdp }) => {
+          const isTheirs = (type === 'offer') === (offerer === theirs)
+          return { type, sdp: isTheirs ? sdp!.replace(/(a=fingerprint:sha-256 )(..)/, flip) : sdp! }
+        },
+      })
+      // By its alert: without one, libwebrtc would wait for ICE to notice, 15 s. It fires no event for it.
+      const states = () => [ours.connectionState, theirs.connectionState]
+      await expect.poll(states, { timeout: 5000 }).toEqual(['failed', 'failed'])
+    })
+  },
+)

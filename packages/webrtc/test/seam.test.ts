@@ -198,7 +198,11 @@ test('a DTLS socket hands its handshakes to a function that can be wrapped, and 
   const transport = { send: async () => {}, close: async () => {}, onData: () => {}, type: 'udp', address: {} } as never
   for (const socket of [new DtlsClient({ transport }), new DtlsServer({ transport })]) {
     expect(Object.getOwnPropertyDescriptor(socket, 'onHandleHandshakes')).toMatchObject({ writable: true })
-    expect(socket.dtls.flight).toBe(0)
+    expect(socket.dtls).toMatchObject({ flight: 0, epoch: 0, recordSequenceNumber: 0 })
+    expect(Object.keys(socket.dtls)).toContain('cookie')
+    expect(socket.cipher.encryptPacket).toBeTypeOf('function')
+    expect(Object.getOwnPropertyNames(socket.cipher)).not.toContain('encryptPacket')
+    expect(socket.transport.send).toBeTypeOf('function')
     expect(socket.dtls.sortedHandshakeCache).toEqual([])
   }
 })

@@ -17,8 +17,8 @@ import { isDtls } from './dtls-record.ts'
 import { DtlsShim } from './dtls-shim.ts'
 import { viewCandidate, viewPair } from './ice-views.ts'
 
-/** What the peer's DTLS sends before ours listens: a ClientHello, twice or thrice. */
-const MAX_EARLY_DATAGRAMS = 32
+/** What the peer's DTLS sends before ours listens: a ClientHello, a few times over. */
+const MAX_EARLY_BYTES = 32_768
 
 type WeriftIceState = WeriftIceConnection['state']
 /** Under exactOptionalPropertyTypes a getter cannot implement `nominated?`. */
@@ -49,6 +49,7 @@ export class IceConnection implements Contract {
   #transport: IceTransport
   readonly #shim: DtlsShim
   #early: Buffer[] | undefined = []
+  #earlyBytes = 0
   #connecting = false
   #gathering = false
   #earlyCandidates: string[] = []
@@ -182,7 +183,8 @@ export class IceConnection implements Contract {
   }
 
   /** The DTLS socket listens: it gets what came before it did. */
-  dtlsReady(): void {
+  dtlsReady(role: 'client' | 'server'): void {
+    this.#shim.start(role)
     const early = this.#early
     this.#early = undefined
     for (const datagram of early ?? []) this.#shim.receive(datagram)
@@ -239,7 +241,7 @@ export class IceConnection implements Contract {
     const datagram = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     if (!isDtls(datagram)) this.onData.execute(datagram)
     else if (!this.#early) this.#shim.receive(datagram)
-    else if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push(Buffer.from(datagram))
+    else if ((this.#earlyBytes += datagram.length) <= MAX_EARLY_BYTES) this.#early.push(Buffer.from(datagram))
   }
 
   #reportCandidate(line: string | undefined): void {

@@ -64,7 +64,9 @@ test('events and states on the way up and down', async () => {
   await pair.b.close()
   await closed
   // ICE may still be completing its checks meanwhile.
-  expect([sctp.state, seen.filter((entry) => !entry.startsWith('ice'))]).toEqual(['closed', ['sctp closed']])
+  const ended = () => seen.filter((entry) => !entry.startsWith('ice'))
+  await expect.poll(ended).toEqual(['sctp closed', 'dtls closed'])
+  expect([sctp.state, transport.state]).toEqual(['closed', 'closed'])
 })
 
 test('a connected ICE transport', async () => {
