@@ -20,6 +20,7 @@ export default defineConfig({
       ]),
       project('sim', ['e2e/sim/**/*.test.ts']),
       project('browser', ['e2e/browser/**/*.test.ts', 'e2e/demo/**/*.test.ts'], { ...realTime, testTimeout: 60_000 }),
+      project('natlab', ['e2e/natlab/**/*.test.ts'], { ...realTime, testTimeout: 60_000 }),
       project('interop', ['e2e/interop/**/*.test.ts'], { ...realTime, testTimeout: 30_000 }),
     ],
   },

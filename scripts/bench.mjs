@@ -6,9 +6,10 @@
  */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { prepare } from './prepare.mjs'
 
 /** In the order of the life of a packet. */
-const BENCHES = ['stun', 'connect', 'throughput', 'memory', 'idle']
+const BENCHES = ['stun', 'connect', 'handshake', 'throughput', 'memory', 'idle']
 
 const root = join(import.meta.dirname, '..')
 const asked = process.argv.slice(2)
@@ -18,6 +19,7 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
+prepare({ demo: false })
 const failed = []
 for (const name of asked.length > 0 ? asked : BENCHES) {
   // A process each: what one leaves behind in the heap, or in the compiler's memory, is not the next one's result.

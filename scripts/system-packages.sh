@@ -9,7 +9,20 @@ packages=(
   iproute2    # the private network namespace of a test run
   nftables    # NATs and firewalls between namespaces
   conntrack   # to look at a kernel NAT's table, and to empty it
+  python3     # the delay line of e2e/natlab: Node itself opens no TUN device
+  tayga       # NAT64 in e2e/natlab
+  unbound     # DNS64 beside it
+  tcpdump     # npm run natlab -- … --pcap
   coturn      # a STUN and TURN server that somebody else wrote
+  openssl     # certificates for the tests of TLS
+  libnss3-tools # certutil, which makes Firefox trust them
+  tinyproxy   # an HTTP proxy with CONNECT
+  microsocks  # a SOCKS5 proxy
+  miniupnpd-nftables # a router's PCP, NAT-PMP and UPnP, which packages/nat asks for mappings
+  miniupnpc   # upnpc, which lists them
+  natpmpc     # the same by NAT-PMP
+  tayga       # NAT64
+  unbound     # the DNS64 beside it
 )
 
 missing=()

@@ -1,6 +1,6 @@
 /** The pure parts of `npm test`: what its arguments select, and what a vitest report adds up to. */
 
-const PROJECTS = ['unit', 'sim', 'browser', 'interop']
+const PROJECTS = ['unit', 'sim', 'browser', 'interop', 'natlab']
 
 /**
  * @param {string[]} args project names and paths, each may follow `--only`; from the first other dash on, vitest's own

@@ -2,19 +2,20 @@
  * `npm test`: everything that must hold before a change lands. Uses nothing but Node, so it runs in a fresh clone.
  *
  *   npm test                      dependencies, packages, types, lint, build, all tests
- *   npm test -- sim               one vitest project (unit, sim, browser, interop)
+ *   npm test -- sim               one vitest project (unit, sim, browser, interop, natlab)
  *   npm test -- e2e/browser -t x  one path; what starts with a dash and all after it goes to vitest
  */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { isInstalled } from './prepare.mjs'
 import { inNamespace, makeNamespace, processesIn, removeNamespace } from './test-namespace.mjs'
 import { parseSelection, summarize } from './test-report.mjs'
 
 const root = join(import.meta.dirname, '..')
 const report = join(root, 'test-results', 'vitest.json')
 /** A run that hangs must say so itself, well before a CI machine ends it without a word. */
-const DEADLINE_MS = 13 * 60_000
+const DEADLINE_MS = 25 * 60_000
 /** How long a browser that was told to close may take to be gone. */
 const GRACE_MS = 3_000
 
@@ -35,7 +36,7 @@ try {
 }
 
 async function main({ partial, vitestArguments }) {
-  if (dependenciesAreStale()) await step('dependencies', ['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error'])
+  if (!isInstalled()) await step('dependencies', ['npm', 'ci', '--no-audit', '--no-fund', '--loglevel=error'])
   if (failures.length > 0) return finish({ passed: 0, failed: 0, skipped: 0 })
   if (!partial) {
     await step('system packages', ['bash', 'scripts/system-packages.sh'])
@@ -125,18 +126,6 @@ function cleanUp() {
   }
   if (namespace) removeNamespace(namespace)
   running = namespace = undefined
-}
-
-/** Whether node_modules differs from what package-lock.json asks for. By content: a clone's file times say nothing. */
-function dependenciesAreStale() {
-  if (!existsSync('node_modules/.package-lock.json')) return true
-  const wanted = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages
-  const installed = JSON.parse(readFileSync('node_modules/.package-lock.json', 'utf8')).packages
-  return Object.entries(wanted).some(([path, { version, link, optional, devOptional }]) => {
-    if (!path.includes('node_modules/') || link) return false
-    if (!installed[path]) return !optional && !devOptional
-    return installed[path].version !== version
-  })
 }
 
 function fail(reason) {

@@ -11,6 +11,7 @@ const RESULTS = join(import.meta.dirname, '..', 'results')
  * @property {string} unit
  * @property {number} ours
  * @property {number} [peer]
+ * @property {number} [ratio] ours to the peer's where that is measured better than by dividing the two
  * @property {'higher' | 'lower'} better
  * @property {number} [target] the least that `ratio` must be, or with `limit` …
  * @property {number} [limit] … the most that `ours` may be
@@ -51,8 +52,8 @@ function cellsOf({ what, unit, ours, peer, ratio, target, limit, met }) {
   ]
 }
 
-function ratioOf({ ours, peer, better }) {
-  if (peer === undefined) return undefined
+function ratioOf({ ours, peer, better, ratio }) {
+  if (ratio !== undefined || peer === undefined) return ratio
   return better === 'higher' ? ours / peer : peer / ours
 }
 

@@ -1,5 +1,8 @@
 /** Chromium and Firefox behind one small face: pages that run functions, and that call back. */
-import { existsSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { chromium } from 'playwright'
 import puppeteer from 'puppeteer-core'
 
@@ -8,6 +11,8 @@ export type BrowserName = 'chromium' | 'firefox'
 export interface BrowserOptions {
   /** Give host candidates by IP address. Otherwise the browser's default: mDNS names. */
   readonly plainAddresses: boolean
+  /** PEM of the authority behind the certificates of a test's own TURN servers. */
+  readonly authority?: string
 }
 
 export interface Browser {
@@ -51,9 +56,11 @@ const CHROMIUM_ARGUMENTS = [
   '--disable-sync',
 ]
 
-async function launchChromium({ plainAddresses }: BrowserOptions): Promise<Browser> {
+async function launchChromium({ plainAddresses, authority }: BrowserOptions): Promise<Browser> {
   const args = [...CHROMIUM_ARGUMENTS]
   if (plainAddresses) args.push('--disable-features=WebRtcHideLocalIpsWithMdns')
+  // Its trust store is the user's: what a test trusts does not belong there.
+  if (authority !== undefined) args.push('--ignore-certificate-errors')
   const browser = await chromium.launch({ executablePath: executable('chromium'), args })
   return {
     name: 'chromium',
@@ -72,11 +79,13 @@ const FIREFOX_PREFERENCES = {
   'services.settings.server': 'data:,',
 }
 
-async function launchFirefox({ plainAddresses }: BrowserOptions): Promise<Browser> {
+async function launchFirefox({ plainAddresses, authority }: BrowserOptions): Promise<Browser> {
+  const profile = authority === undefined ? undefined : profileThatTrusts(authority)
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: executable('firefox'),
     headless: true,
+    ...(profile !== undefined && { userDataDir: profile }),
     extraPrefsFirefox: {
       ...FIREFOX_PREFERENCES,
       'media.peerconnection.ice.obfuscate_host_addresses': !plainAddresses,
@@ -84,12 +93,24 @@ async function launchFirefox({ plainAddresses }: BrowserOptions): Promise<Browse
   })
   return {
     name: 'firefox',
-    close: () => browser.close(),
+    async close() {
+      await browser.close()
+      if (profile !== undefined) rmSync(profile, { recursive: true, force: true })
+    },
     async open(url, expose = {}) {
       const context = await browser.createBrowserContext()
       return drive(await context.newPage(), () => context.close(), url, expose)
     },
   }
+}
+
+/** Firefox's WebRTC verifies a TURN server's certificate whatever the page may be allowed to ignore. */
+function profileThatTrusts(authority: string): string {
+  const profile = mkdtempSync(join(tmpdir(), 'floe-firefox-'))
+  writeFileSync(join(profile, 'ca.pem'), authority)
+  execFileSync('certutil', ['-N', '-d', `sql:${profile}`, '--empty-password'])
+  execFileSync('certutil', ['-A', '-d', `sql:${profile}`, '-n', 'floe', '-t', 'C,,', '-i', join(profile, 'ca.pem')])
+  return profile
 }
 
 /** What Playwright's and Puppeteer's pages have in common. */

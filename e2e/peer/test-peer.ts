@@ -3,6 +3,7 @@
  * classes in a browser page, over @floe/webrtc in Node, and over other implementations of RTCPeerConnection.
  */
 import { BulkSource, CHUNK_BYTES, Checksum } from './bulk.ts'
+import { type PathEnds, selectedPath } from './selected-path.ts'
 
 export type Signal = { description: RTCSessionDescriptionInit } | { candidate: RTCIceCandidateInit }
 
@@ -18,7 +19,7 @@ export interface Status {
   readonly history: readonly string[]
   readonly channel: RTCDataChannelState | 'none'
   readonly usernameFragments: { readonly local: string; readonly remote: string }
-  readonly selectedPair: { readonly local: string; readonly remote: string } | undefined
+  readonly selectedPair: PathEnds | undefined
 }
 
 /** Above this, bulk sending waits for the channel to drain. */
@@ -148,7 +149,7 @@ export class TestPeer {
         local: usernameFragment(this.connection.currentLocalDescription),
         remote: usernameFragment(this.connection.currentRemoteDescription),
       },
-      selectedPair: selectedPair(await this.connection.getStats()),
+      selectedPair: selectedPath(await this.connection.getStats()),
     }
   }
 
@@ -208,16 +209,4 @@ export class TestPeer {
 
 function usernameFragment(description: RTCSessionDescription | null): string {
   return /a=ice-ufrag:(\S+)/.exec(description?.sdp ?? '')?.[1] ?? ''
-}
-
-function selectedPair(report: RTCStatsReport): Status['selectedPair'] {
-  const stats = [...(report as unknown as Map<string, Record<string, unknown>>).values()]
-  const transport = stats.find(({ type }) => type === 'transport')
-  // Firefox has no transport statistics, but marks the pair itself.
-  const pair = stats.find(
-    ({ id, type, selected }) =>
-      type === 'candidate-pair' && (selected === true || id === transport?.selectedCandidatePairId),
-  )
-  const typeOf = (id: unknown) => String(stats.find((each) => each.id === id)?.candidateType)
-  return pair && { local: typeOf(pair.localCandidateId), remote: typeOf(pair.remoteCandidateId) }
 }

@@ -1,15 +1,6 @@
 import { type Address, formatAddress } from '@floe/stun'
-import { type Dependence, dependentPart } from './nat.ts'
-
-/** A packet filter without translation: what stands before IPv6 hosts (RFC 6092) and corporate networks. */
-export interface FirewallPolicy {
-  /** Who may answer an inside endpoint that has sent outwards. Default `address-and-port-dependent`. */
-  readonly filtering?: Dependence
-  /** Destination ports that UDP may leave to; left out: all, empty: UDP is blocked. */
-  readonly outgoingPorts?: readonly number[]
-  /** Milliseconds that a permission lives after the last outbound packet. Default 120 s. */
-  readonly timeout?: number
-}
+import type { FirewallPolicy } from '../topology/behavior.ts'
+import { dependentPart } from './nat.ts'
 
 const TIMEOUT = 120_000
 
@@ -32,6 +23,10 @@ export class Firewall {
   inbound(now: number, source: Address, destination: Address): string | undefined {
     const until = this.#permissions.get(this.#key(destination, source))
     return until !== undefined && until > now ? undefined : 'firewall: unsolicited'
+  }
+
+  flush() {
+    this.#permissions.clear()
   }
 
   #key(inside: Address, outside: Address): string {

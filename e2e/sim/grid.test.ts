@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { LinkQuality } from './link.ts'
-import type { NatBehavior } from './nat.ts'
-import { runScenario } from './scenario.ts'
-import type { Placement } from './world.ts'
+import type { LinkQuality, NatBehavior } from '../topology/behavior.ts'
+import type { Placement } from '../topology/placement.ts'
+import { runScenario } from './runner.ts'
 
 /** The NATs of issue 2 in RFC 4787's words: EIM/APDM mapping, EIF/ADF/APDF filtering. */
 const KINDS = {

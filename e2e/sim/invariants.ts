@@ -1,5 +1,16 @@
-import { formatAddress, sameAddress } from '@floe/stun'
+import type { CandidatePair } from '@floe/ice'
+import { type Address, formatAddress, sameAddress } from '@floe/stun'
 import { describePair, type Peer } from './peer.ts'
+
+/** What did not hold. `invariant` is its name, so that a smaller scenario can be asked whether it fails in the same way. */
+export class Violation extends Error {
+  readonly invariant: string
+
+  constructor(invariant: string, message: string) {
+    super(`${invariant}: ${message}`)
+    this.invariant = invariant
+  }
+}
 
 /** What these look at of a World: its agents, and a way to let virtual time pass (ms). */
 interface Stage {
@@ -9,35 +20,45 @@ interface Stage {
 }
 
 /**
- * Packets that an agent may send to one address which nothing has come from. A full transaction is 7; a few local bases
- * and one new round after a triggered check are fair, a flood is not: a peer can name any address as its own.
+ * Packets that an agent may send to one address which nothing has come from. A full transaction is 7 from each local base;
+ * one new round after a triggered check is fair, a flood is not: a peer can name any address as its own.
  */
 export const UNVERIFIED_LIMIT = 32
+const UNVERIFIED_PER_BASE = 8
+/** Milliseconds: while a relay is in use, what failed is asked again now and then. */
+const UPGRADE_INTERVAL = 10_000
 
-/** Milliseconds of silence that are watched after close(). */
+/** Milliseconds in which a closed agent may still tell TURN servers to release what they hold for it. */
+const RELEASE = 2_000
+/** Milliseconds of silence that are watched after that. */
 const QUIET = 60_000
 
-/** No address gets more than `UNVERIFIED_LIMIT` packets without having said a word. STUN servers were configured. */
+/** No address gets more packets than that per generation without having said a word. STUN servers were configured. */
 export function assertUnverifiedBounded(peers: readonly Peer[]) {
   for (const peer of peers) {
+    const bases = peer.outputs('candidate').filter(({ candidate }) => candidate?.type === 'host').length
+    const once = Math.max(UNVERIFIED_LIMIT * (peer.agent.generation + 1), UNVERIFIED_PER_BASE * bases)
+    const limit = once + (bases * peer.now) / UPGRADE_INTERVAL
     for (const [address, count] of peer.unverified) {
-      if (count > UNVERIFIED_LIMIT && !isServer(peer, address)) {
-        throw new Error(`${peer.name} sent ${count} packets to ${address}, which has never answered`)
+      if (count > limit && !isServer(peer, address)) {
+        throw new Violation('unverified', `${peer.name} sent ${count} packets to ${address}, which has never answered`)
       }
     }
   }
 }
 
-/** A closed agent has state `closed`, wants no time, and stays silent whatever still arrives. */
+/** A closed agent has state `closed` at once, soon wants no time, and stays silent whatever still arrives. */
 export function assertQuietAfterClose(world: Stage) {
   for (const peer of world.peers) peer.close()
+  if (world.peers.some(({ servers }) => servers.some(({ username }) => username !== undefined))) world.run(RELEASE)
   const sent = world.peers.map(({ packetsSent }) => packetsSent)
   world.run(QUIET)
   for (const [index, peer] of world.peers.entries()) {
-    if (peer.state !== 'closed') throw new Error(`${peer.name} is ${peer.state} after close()`)
-    if (peer.agent.timeout() !== Number.POSITIVE_INFINITY) throw new Error(`${peer.name} keeps a timer after close()`)
-    if (peer.agent.poll() !== undefined) throw new Error(`${peer.name} has outputs left after close()`)
-    if (peer.packetsSent !== sent[index]) throw new Error(`${peer.name} sends after close()`)
+    if (peer.state !== 'closed') throw new Violation('quiet', `${peer.name} is ${peer.state} after close()`)
+    if (peer.agent.timeout() !== Number.POSITIVE_INFINITY)
+      throw new Violation('quiet', `${peer.name} keeps a timer after close()`)
+    if (peer.agent.poll() !== undefined) throw new Violation('quiet', `${peer.name} has outputs left after close()`)
+    if (peer.packetsSent !== sent[index]) throw new Violation('quiet', `${peer.name} sends after close()`)
   }
 }
 
@@ -57,7 +78,7 @@ export function assertStatesLegal(peers: readonly Peer[]) {
   for (const peer of peers) {
     let state = 'new'
     for (const next of peer.states) {
-      if (!FOLLOWS[state]!.includes(next)) throw new Error(`${peer.name} went from ${state} to ${next}`)
+      if (!FOLLOWS[state]!.includes(next)) throw new Violation('states', `${peer.name} went from ${state} to ${next}`)
       state = next
     }
   }
@@ -79,20 +100,62 @@ export function assertAgreement(world: Stage, a: Peer, b: Peer) {
     const before = to.received.length
     for (let word = 0; word < WORDS && to.received.length === before; word++) {
       if (!from.sendText(`word ${word} of ${from.name}`))
-        throw new Error(`${from.name} is ${from.state} but cannot send`)
+        throw new Violation('agreement', `${from.name} is ${from.state} but cannot send`)
       world.run(WORD_INTERVAL)
     }
     world.runUntil(() => to.received.length > before, 1_000)
     const heard = to.received.at(-1)
-    if (heard === undefined || to.received.length === before) throw new Error(`data from ${from.name} does not arrive`)
+    if (heard === undefined || to.received.length === before)
+      throw new Violation('agreement', `data from ${from.name} does not arrive`)
     const { selected } = to
-    if (selected === undefined) throw new Error(`${to.name} hears data but has selected no pair`)
-    const base = selected.local.base ?? selected.local.address
-    if (!sameAddress(base, heard.local) || !sameAddress(selected.remote.address, heard.remote)) {
+    if (selected === undefined) throw new Violation('agreement', `${to.name} hears data but has selected no pair`)
+    if (!isWayOf(to, selected, heard)) {
       const way = `${formatAddress(heard.remote)} → ${formatAddress(heard.local)}`
-      throw new Error(`${from.name} uses ${way}, but ${to.name} has selected ${describePair(selected)}`)
+      throw new Violation(
+        'agreement',
+        `${from.name} uses ${way}, but ${to.name} has selected ${describePair(selected)}`,
+      )
     }
   }
+}
+
+/** Through a relay of its own a peer hears its TURN server; else the address that it has selected. */
+function isWayOf(peer: Peer, { local, remote }: CandidatePair, heard: { local: Address; remote: Address }): boolean {
+  if (local.type === 'relay') return isServer(peer, formatAddress(heard.remote))
+  return sameAddress(local.base ?? local.address, heard.local) && sameAddress(remote.address, heard.remote)
+}
+
+/**
+ * Of the pairs that work, one that the side that decides should have preferred to the selected one: it relays nothing, or,
+ * where round trips say nothing, it has the higher priority.
+ */
+export function betterPair(peer: Peer, equalRoundTrips: boolean): CandidatePair | undefined {
+  const { selected } = peer
+  if (!selected || peer.agent.role !== 'controlling') return undefined
+  return peer.agent.checklist.find((pair) => {
+    if (pair.state !== 'succeeded') return false
+    if (isRelayed(pair) !== isRelayed(selected)) return isRelayed(selected)
+    return equalRoundTrips && rank(peer, pair) > rank(peer, selected)
+  })
+}
+
+export function isRelayed({ local, remote }: CandidatePair): boolean {
+  return local.type === 'relay' || remote.type === 'relay'
+}
+
+/** Pairs are ordered by RFC 8445 §6.1.2.3 as it is written there, whatever the agent's own formula is. */
+export function assertPriorities(peers: readonly Peer[]) {
+  for (const peer of peers) {
+    for (const pair of peer.agent.checklist) {
+      if (pair.priority === rank(peer, pair)) continue
+      throw new Violation('priorities', `${describePair(pair)} has ${pair.priority}, not ${rank(peer, pair)}`)
+    }
+  }
+}
+
+function rank({ agent }: Peer, { local, remote }: CandidatePair): bigint {
+  const [g, d] = agent.role === 'controlling' ? [local.priority, remote.priority] : [remote.priority, local.priority]
+  return 2n ** 32n * BigInt(Math.min(g, d)) + 2n * BigInt(Math.max(g, d)) + (g > d ? 1n : 0n)
 }
 
 function isServer(peer: Peer, address: string): boolean {

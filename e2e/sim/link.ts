@@ -1,27 +1,17 @@
+import { isIPv6, isStun } from '@floe/stun'
+import type { LinkQuality, LossBursts } from '../topology/behavior.ts'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
+import type { Datagram } from './trace.ts'
 
-/** What one direction of a wire does to packets. Everything left out is perfect. */
-export interface LinkQuality {
-  /** Milliseconds one way. */
-  readonly latency?: number
-  /** At most this many milliseconds more, evenly spread. Order is kept: a queue, not a lottery. */
-  readonly jitter?: number
-  /** Probability 0…1 that a packet vanishes. */
-  readonly loss?: number
-  /** Probability 0…1 that a packet arrives twice. */
-  readonly duplicate?: number
-  /** Probability 0…1 that a packet is held back for `REORDER_DELAY`, so that later ones overtake it. */
-  readonly reorder?: number
-  /** Nothing passes. */
-  readonly down?: boolean
-}
-
-/** Milliseconds: longer than Ta, so that a held-back check is overtaken by the ones paced after it. */
+/** Milliseconds for which a reordered packet is held back: longer than Ta, so that checks paced after it overtake it. */
 export const REORDER_DELAY = 60
 
 /** Milliseconds by which the copy of a duplicated packet comes later. */
 const DUPLICATE_DELAY = 1
+
+const UDP_HEADER = 8
+const IP_HEADER = { 4: 20, 6: 40 }
 
 /** One direction of a wire. `quality` may change while packets fly: it applies to those that enter afterwards. */
 export class Link {
@@ -29,6 +19,9 @@ export class Link {
   readonly #clock: Clock
   readonly #random: Random
   #lastArrival = 0
+  /** A change is due at once: whoever looks first ends an imagined burst of before. */
+  #inBurst = true
+  #nextChange = 0
 
   constructor(clock: Clock, random: Random, quality: LinkQuality) {
     this.#clock = clock
@@ -37,15 +30,31 @@ export class Link {
   }
 
   /** Carries one packet: calls `arrive` never, once or twice. Returns why it was lost. */
-  carry(arrive: () => void): string | undefined {
-    const { loss = 0, down = false, duplicate = 0 } = this.quality
-    if (down) return 'link down'
-    if (this.#random.chance(loss)) return 'random loss'
+  carry(datagram: Datagram, arrive: () => void): string | undefined {
+    const lost = this.#loses(datagram)
+    if (lost !== undefined) return lost
     const time = this.#arrival()
     // Always as an event of its own, also without latency: a socket never calls its owner from within send().
     this.#clock.at(time, arrive)
-    if (this.#random.chance(duplicate)) this.#clock.at(time + DUPLICATE_DELAY, arrive)
+    if (this.#random.chance(this.quality.duplicate ?? 0)) this.#clock.at(time + DUPLICATE_DELAY, arrive)
     return undefined
+  }
+
+  #loses(datagram: Datagram): string | undefined {
+    const { loss = 0, bursts, drops, mtu } = this.quality
+    if (drops === 'all') return 'link down'
+    if (drops === 'data' && !isStun(datagram.bytes)) return 'data black hole'
+    if (mtu !== undefined && sizeOf(datagram) > mtu) return `larger than ${mtu}`
+    if (this.#random.chance(loss)) return 'random loss'
+    return bursts && this.#isBurst(bursts) && this.#random.chance(bursts.loss) ? 'burst loss' : undefined
+  }
+
+  #isBurst({ every, lasting }: LossBursts): boolean {
+    while (this.#nextChange <= this.#clock.now) {
+      this.#inBurst = !this.#inBurst
+      this.#nextChange += this.#random.exponential(this.#inBurst ? lasting : every)
+    }
+    return this.#inBurst
   }
 
   #arrival(): number {
@@ -55,4 +64,9 @@ export class Link {
     this.#lastArrival = Math.max(this.#lastArrival, soonest)
     return this.#lastArrival
   }
+}
+
+/** Bytes of the IP packet. */
+function sizeOf({ bytes, destination }: Datagram): number {
+  return bytes.length + UDP_HEADER + IP_HEADER[isIPv6(destination.ip) ? 6 : 4]
 }

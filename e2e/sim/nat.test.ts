@@ -1,7 +1,9 @@
 import { type Address, decode, encode, newTransactionId } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
-import { type Dependence, MAPPING_TIMEOUT, type NatBehavior } from './nat.ts'
-import { Network, Realm, Router, type Socket } from './network.ts'
+import type { Dependence, NatBehavior } from '../topology/behavior.ts'
+import { MAPPING_TIMEOUT } from './nat.ts'
+import { Network, Realm, type Socket } from './network.ts'
+import { Router, synthesized } from './router.ts'
 import { STUN_PORT, StunServer } from './stun-server.ts'
 
 const DEPENDENCES = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const
@@ -98,6 +100,136 @@ test('hairpinned packets are filtered like others', () => {
   expect(got).toEqual(['a', 'b'])
 })
 
+describe('allocation, limits and lifetimes', () => {
+  const EIM_EIF = { mapping: 'endpoint-independent', filtering: 'endpoint-independent' } as const
+  const APDM = { mapping: 'address-and-port-dependent', filtering: 'address-and-port-dependent' } as const
+
+  test('a block: only its ports, and nothing more when they are all in use', () => {
+    const lan = new Lan({ ...EIM_EIF, allocation: { low: 20_000, high: 20_003 } })
+    const ports = Array.from({ length: 5 }, () => lan.mapped(lan.socket())?.port)
+    expect(ports.slice(0, 4).toSorted()).toEqual([20_000, 20_001, 20_002, 20_003])
+    expect(ports[4]).toBeUndefined()
+    expect(lan.network.trace.format()).toContain('no free port')
+  })
+
+  test('a quota counts per inside host', () => {
+    const lan = new Lan({ ...EIM_EIF, portQuota: 2 })
+    expect(lan.mapped(lan.socket())).toBeDefined()
+    expect(lan.mapped(lan.socket())).toBeDefined()
+    expect(lan.mapped(lan.socket())).toBeUndefined()
+    expect(lan.mapped(lan.socket(5000, '10.0.0.3'))).toBeDefined()
+    expect(lan.network.trace.format()).toContain('port quota reached')
+  })
+
+  test('a maximum lifetime ends a mapping in the middle of traffic', () => {
+    const lan = new Lan({ ...EIM_EIF, allocation: 'random', maximumLifetime: 60_000 })
+    const socket = lan.socket()
+    const first = lan.mapped(socket)
+    for (let second = 0; second < 50; second++) {
+      lan.pass(1_000)
+      expect(lan.mapped(socket)).toEqual(first)
+    }
+    lan.pass(10_000)
+    expect(lan.mapped(socket)).not.toEqual(first)
+  })
+
+  test('a mapping without an answer dies sooner', () => {
+    const lan = new Lan({ ...EIM_EIF, unrepliedTimeout: 30_000 })
+    const [answered, unanswered] = [lan.socket(5000), lan.socket(6000)]
+    lan.mapped(answered)
+    lan.mapped(answered)
+    unanswered.send({ ip: '203.0.113.99', port: 9 }, new Uint8Array(1))
+    lan.pass(40_000)
+    expect(lan.reaches({ ip: EXTERNAL, port: 5000 }, answered)).toBe(true)
+    expect(lan.reaches({ ip: EXTERNAL, port: 6000 }, unanswered)).toBe(false)
+  })
+
+  test('inbound packets refresh where the NAT says so', () => {
+    for (const inboundRefresh of [false, true]) {
+      const lan = new Lan({ ...EIM_EIF, inboundRefresh })
+      const socket = lan.socket(5000)
+      lan.mapped(socket)
+      lan.pass(MAPPING_TIMEOUT - 1_000)
+      expect(lan.reaches({ ip: EXTERNAL, port: 5000 }, socket)).toBe(true)
+      lan.pass(2_000)
+      expect(lan.reaches({ ip: EXTERNAL, port: 5000 }, socket)).toBe(inboundRefresh)
+    }
+  })
+
+  test('a new external address: the old one is nobody, the new one is learnt', () => {
+    const lan = new Lan(EIM_EIF)
+    const socket = lan.socket(5000)
+    expect(lan.mapped(socket)).toEqual({ ip: EXTERNAL, port: 5000 })
+    lan.router.renumber('198.51.100.77')
+    expect(lan.reaches({ ip: EXTERNAL, port: 5000 }, socket)).toBe(false)
+    expect(lan.mapped(socket)).toEqual({ ip: '198.51.100.77', port: 5000 })
+  })
+
+  test('a static mapping is unfiltered, fixed for all destinations, and survives a reboot', () => {
+    const lan = new Lan({ ...APDM, allocation: 'random' })
+    const socket = lan.socket(5000)
+    const external = lan.router.nat!.map(socket.address)
+    expect(lan.reaches(external, socket)).toBe(true)
+    lan.router.reboot()
+    expect(lan.reaches(external, socket)).toBe(true)
+    expect(lan.mapped(socket)).toEqual(external)
+    expect(lan.mapped(socket, '192.0.2.2')).toEqual(external)
+  })
+
+  test('overloading keeps the port towards everybody, and two hosts may hold it as long as their peers differ', () => {
+    const lan = new Lan({ ...APDM, overloading: true })
+    expect(lan.discoverMapping(lan.socket(5000))).toBe('endpoint-independent')
+    const other = lan.socket(5000, '10.0.0.3')
+    expect(lan.mapped(other)!.port).not.toBe(5000)
+    expect(lan.mapped(other, '192.0.2.2', STUN_PORT)!.port).not.toBe(5000)
+    const fresh = lan.socket(6000)
+    expect(lan.mapped(fresh)!.port).toBe(6000)
+    expect(lan.mapped(lan.socket(6000, '10.0.0.3'), '192.0.2.2')!.port).toBe(6000)
+  })
+})
+
+test('a router that tracks unsolicited packets moves the port that they were sent to, for their sender alone', () => {
+  const seen = (unsolicited: 'dropped' | 'tracked') => {
+    const dependent = 'address-and-port-dependent'
+    const lan = new Lan({ mapping: dependent, filtering: dependent, overloading: true, unsolicited })
+    const socket = lan.socket(5000)
+    expect(lan.reaches({ ip: EXTERNAL, port: 5000 }, socket)).toBe(false)
+    return lan.seenByStranger(socket).port
+  }
+  expect(seen('dropped')).toBe(5000)
+  expect(seen('tracked')).not.toBe(5000)
+})
+
+test('who sends first is not poisoned', () => {
+  const dependent = 'address-and-port-dependent'
+  const lan = new Lan({ mapping: dependent, filtering: dependent, overloading: true, unsolicited: 'tracked' })
+  const socket = lan.socket(5000)
+  expect(lan.seenByStranger(socket).port).toBe(5000)
+  expect(lan.reaches({ ip: EXTERNAL, port: 5000 }, socket)).toBe(true)
+})
+
+test('NAT64 carries IPv6 hosts to IPv4 and back, and leaves IPv6 alone', () => {
+  const network = new Network(1)
+  const realm = new Realm(network, 'v6 only')
+  const nat64: NatBehavior = { mapping: 'endpoint-independent', filtering: 'endpoint-independent' }
+  new Router('v6 only', realm, network.internet, { nat64, externalIp: EXTERNAL })
+  const server = new StunServer(network, 'stun', { ip: '192.0.2.1' })
+  const server6 = new StunServer(network, 'stun6', { ip: '2001:db8:ffff::1' })
+  const host = network.host('a')
+  host.attach(realm, '2001:db8:1::2')
+  const socket = host.bind('2001:db8:1::2', 5000)
+  const mapped = ask(network, socket, { ip: synthesized(server.address.ip), port: STUN_PORT })
+  expect(mapped).toEqual({ ip: EXTERNAL, port: 5000 })
+  expect(ask(network, socket, server6.address)).toEqual(socket.address)
+  let source: Address | undefined
+  socket.onpacket = ({ remote }) => {
+    source = remote
+  }
+  server.host.bind('192.0.2.1', 7).send(mapped!, new Uint8Array(1))
+  network.clock.runTo(10)
+  expect(source).toEqual({ ip: '64:ff9b::c000:201', port: 7 })
+})
+
 test('a NAT behind a NAT translates twice', () => {
   const network = new Network(1)
   const behavior: NatBehavior = { mapping: 'endpoint-independent', filtering: 'endpoint-independent' }
@@ -165,6 +297,17 @@ class Lan {
     this.#stranger.send(external, new Uint8Array(1))
     this.pass(1)
     return came
+  }
+
+  /** The address that a stranger sees when the inside sends to it. */
+  seenByStranger(socket: Socket): Address {
+    let source: Address | undefined
+    this.#stranger.onpacket = ({ remote }) => {
+      source = remote
+    }
+    socket.send(this.#stranger.address, new Uint8Array(1))
+    this.pass(1)
+    return source!
   }
 
   /** RFC 5780 §4.3. */

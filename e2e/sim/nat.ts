@@ -1,115 +1,213 @@
 import { type Address, formatAddress } from '@floe/stun'
+import type { Dependence, NatBehavior } from '../topology/behavior.ts'
 import type { Random } from './random.ts'
 
-/** How far state depends on the other endpoint (RFC 4787 §4.1 for mappings, §5 for filters). */
-export type Dependence = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
-
-/** A NAT in the words of RFC 4787. */
-export interface NatBehavior {
-  readonly mapping: Dependence
-  readonly filtering: Dependence
-  /** §4.2: the internal port when it is free; the next one up; any free one. Default `preserve`. */
-  readonly allocation?: 'preserve' | 'sequential' | 'random'
-  /** §6: from inside to its own external address. The peer sees the sender's internal or external endpoint. Default `none`. */
-  readonly hairpin?: 'none' | 'internal' | 'external'
-  /** §4.3: milliseconds without an outbound packet (REQ-6: inbound ones need not refresh). Default 120 s, REQ-5's floor. */
-  readonly mappingTimeout?: number
-}
-
 export const MAPPING_TIMEOUT = 120_000
+/** How long a tracked unsolicited flow keeps its port busy after the last packet: Linux' nf_conntrack_udp_timeout. */
+const TRACKED_TIMEOUT = 30_000
 
 /** A NAT's verdict: the rewritten endpoint, or the reason for a drop. */
 export type Verdict = Address | string
 
-/** IPv4 network address and port translation between one inside realm and one external address. No wires: pure state. */
+/**
+ * Network address and port translation between one inside realm and one external IPv4 address; with IPv6 endpoints
+ * inside it is the stateful half of NAT64 (RFC 6146). No wires: pure state.
+ */
 export class Nat {
   readonly behavior: NatBehavior
-  readonly externalIp: string
   readonly #random: Random
   readonly #byKey = new Map<string, Mapping>()
-  readonly #byPort = new Map<number, Mapping>()
+  /** By `#slot`: who holds an external port, towards whom. */
+  readonly #bySlot = new Map<string, Mapping>()
+  /** Made by hand or by a mapping protocol: by internal endpoint and by external port. They survive a flush. */
+  readonly #static = { byInternal: new Map<string, Address>(), byPort: new Map<number, Address>() }
+  /** Unsolicited flows taken for the box's own, by `port<source` → when they are forgotten. */
+  readonly #tracked = new Map<string, number>()
+  #externalIp: string
   #nextPort: number
 
   constructor(behavior: NatBehavior, externalIp: string, random: Random) {
+    const { mapping, overloading = false, unsolicited } = behavior
+    if (overloading && mapping !== 'address-and-port-dependent') {
+      throw new Error('Ports can be overloaded only where mappings depend on the whole other endpoint')
+    }
+    if (unsolicited === 'tracked' && !overloading) throw new Error('Only a NAT that overloads ports tracks flows')
     this.behavior = behavior
-    this.externalIp = externalIp
+    this.#externalIp = externalIp
     this.#random = random
     this.#nextPort = random.integer(20_000, 40_000)
   }
 
-  /** An inside endpoint sends outwards: its external endpoint for this destination. */
-  outbound(now: number, internal: Address, destination: Address): Address {
+  get externalIp(): string {
+    return this.#externalIp
+  }
+
+  /** An inside endpoint sends outwards: its external endpoint for this destination, or why there is none. */
+  outbound(now: number, internal: Address, destination: Address): Verdict {
+    const fixed = this.#static.byInternal.get(formatAddress(internal))
+    if (fixed) return fixed
     const key = `${formatAddress(internal)}>${dependentPart(this.behavior.mapping, destination)}`
-    const mapping = this.#live(now, this.#byKey.get(key)) ?? this.#create(now, key, internal)
-    mapping.expires = now + this.#timeout
-    mapping.contacts.set(dependentPart(this.behavior.filtering, destination), mapping.expires)
+    const mapping = this.#live(now, this.#byKey.get(key)) ?? this.#create(now, key, internal, destination)
+    if (typeof mapping === 'string') return mapping
+    const contact = dependentPart(this.behavior.filtering, destination)
+    mapping.contacts.set(contact, this.#refresh(now, mapping))
     return mapping.external
   }
 
   /** A packet arrives from outside for an external port: the internal endpoint, or why it is dropped. */
   inbound(now: number, source: Address, port: number): Verdict {
-    const mapping = this.#live(now, this.#byPort.get(port))
-    if (mapping === undefined) return 'no mapping'
-    if (this.behavior.filtering === 'endpoint-independent') return mapping.internal
-    const contact = mapping.contacts.get(dependentPart(this.behavior.filtering, source))
-    return contact !== undefined && contact > now ? mapping.internal : `${this.behavior.filtering} filtering`
+    const fixed = this.#static.byPort.get(port)
+    if (fixed) return fixed
+    const mapping = this.#live(now, this.#bySlot.get(this.#slot(port, source)))
+    const reason = mapping === undefined ? 'no mapping' : this.#refusal(now, mapping, source)
+    if (mapping === undefined || reason !== undefined) {
+      if (this.behavior.unsolicited === 'tracked') this.#track(now, source, port)
+      return reason!
+    }
+    mapping.replied = true
+    if (this.behavior.inboundRefresh) {
+      const contact = dependentPart(this.behavior.filtering, source)
+      mapping.contacts.set(contact, this.#refresh(now, mapping))
+    }
+    return mapping.internal
   }
 
   /** From inside to `externalIp`: whom it reaches and as whom the sender appears, or why it is dropped (§6). */
   hairpin(now: number, internal: Address, destination: Address): { source: Address; destination: Address } | string {
     const { hairpin = 'none' } = this.behavior
     const external = this.outbound(now, internal, destination)
+    if (typeof external === 'string') return external
     if (hairpin === 'none') return 'no hairpinning'
     const reached = this.inbound(now, external, destination.port)
     if (typeof reached === 'string') return reached
     return { source: hairpin === 'external' ? external : internal, destination: reached }
   }
 
-  /** Forgets everything, as a reboot does. */
-  flush() {
-    this.#byKey.clear()
-    this.#byPort.clear()
+  /** A static mapping, made once: whoever sends to the returned endpoint reaches `internal`, unfiltered. */
+  map(internal: Address): Address {
+    const known = this.#static.byInternal.get(formatAddress(internal))
+    if (known) return known
+    let { port } = internal
+    while (this.#static.byPort.has(port)) port++
+    const external = { ip: this.#externalIp, port }
+    this.#static.byPort.set(port, internal)
+    this.#static.byInternal.set(formatAddress(internal), external)
+    return external
   }
 
-  get #timeout(): number {
-    return this.behavior.mappingTimeout ?? MAPPING_TIMEOUT
+  /** Forgets everything but static mappings, as a reboot does. */
+  flush() {
+    this.#byKey.clear()
+    this.#bySlot.clear()
+    this.#tracked.clear()
+  }
+
+  /** A new external address, as after a new lease. Nothing of before is valid. */
+  renumber(externalIp: string) {
+    this.#externalIp = externalIp
+    this.flush()
+    for (const [internal, { port }] of this.#static.byInternal) {
+      this.#static.byInternal.set(internal, { ip: externalIp, port })
+    }
+  }
+
+  /** How many mappings are alive. */
+  size(now: number): number {
+    return [...this.#byKey.values()].filter((mapping) => mapping.expires > now).length
+  }
+
+  #refusal(now: number, mapping: Mapping, source: Address): string | undefined {
+    const { filtering } = this.behavior
+    if (filtering === 'endpoint-independent') return undefined
+    const until = mapping.contacts.get(dependentPart(filtering, source))
+    return until !== undefined && until > now ? undefined : `${filtering} filtering`
+  }
+
+  #track(now: number, source: Address, port: number) {
+    this.#tracked.set(this.#slot(port, source), now + TRACKED_TIMEOUT)
+  }
+
+  /** The mapping was used: its new end. */
+  #refresh(now: number, mapping: Mapping): number {
+    const { mappingTimeout = MAPPING_TIMEOUT, unrepliedTimeout = mappingTimeout } = this.behavior
+    mapping.expires = Math.min(now + (mapping.replied ? mappingTimeout : unrepliedTimeout), mapping.diesAt)
+    return mapping.expires
   }
 
   #live(now: number, mapping: Mapping | undefined): Mapping | undefined {
     if (mapping === undefined || mapping.expires > now) return mapping
     this.#byKey.delete(mapping.key)
-    this.#byPort.delete(mapping.external.port)
+    this.#bySlot.delete(mapping.slot)
     return undefined
   }
 
-  #create(now: number, key: string, internal: Address): Mapping {
-    const external = { ip: this.externalIp, port: this.#allocate(now, internal.port) }
-    const mapping = { key, internal, external, contacts: new Map<string, number>(), expires: 0 }
+  #create(now: number, key: string, internal: Address, destination: Address): Mapping | string {
+    const { portQuota = Number.POSITIVE_INFINITY, maximumLifetime = Number.POSITIVE_INFINITY } = this.behavior
+    if (portQuota !== Number.POSITIVE_INFINITY && this.#held(now, internal.ip) >= portQuota) return 'port quota reached'
+    const port = this.#allocate(now, internal.port, destination)
+    if (port === undefined) return 'no free port'
+    const mapping: Mapping = {
+      key,
+      slot: this.#slot(port, destination),
+      internal,
+      external: { ip: this.#externalIp, port },
+      contacts: new Map(),
+      diesAt: now + maximumLifetime,
+      replied: false,
+      expires: 0,
+    }
     this.#byKey.set(key, mapping)
-    this.#byPort.set(external.port, mapping)
+    this.#bySlot.set(mapping.slot, mapping)
     return mapping
   }
 
-  #allocate(now: number, internalPort: number): number {
-    const free = (port: number) => this.#live(now, this.#byPort.get(port)) === undefined
+  #held(now: number, ip: string): number {
+    let count = 0
+    for (const mapping of this.#byKey.values()) if (mapping.internal.ip === ip && mapping.expires > now) count++
+    return count
+  }
+
+  #allocate(now: number, internalPort: number, destination: Address): number | undefined {
     const { allocation = 'preserve' } = this.behavior
+    const free = (port: number) => this.#isFree(now, port, destination)
     if (allocation === 'preserve' && free(internalPort)) return internalPort
     if (allocation === 'sequential') {
       while (!free(this.#nextPort)) this.#nextPort++
       return this.#nextPort++
     }
-    let port = this.#random.integer(1024, 65_535)
-    while (!free(port)) port = this.#random.integer(1024, 65_535)
-    return port
+    const { low, high } = typeof allocation === 'object' ? allocation : { low: 1024, high: 65_535 }
+    const size = high - low + 1
+    // From a random port upwards, so that a full block is noticed.
+    const start = this.#random.integer(0, size - 1)
+    for (let i = 0; i < size; i++) {
+      const port = low + ((start + i) % size)
+      if (free(port)) return port
+    }
+    return undefined
+  }
+
+  #isFree(now: number, port: number, destination: Address): boolean {
+    if (this.#static.byPort.has(port)) return false
+    const slot = this.#slot(port, destination)
+    return this.#live(now, this.#bySlot.get(slot)) === undefined && (this.#tracked.get(slot) ?? 0) <= now
+  }
+
+  #slot(port: number, other: Address): string {
+    return this.behavior.overloading ? `${port}<${formatAddress(other)}` : `${port}`
   }
 }
 
 interface Mapping {
   readonly key: string
+  readonly slot: string
   readonly internal: Address
   readonly external: Address
   /** Whom the inside has sent to, as far as filtering cares → when that permission ends. */
   readonly contacts: Map<string, number>
+  /** However busy it is. */
+  readonly diesAt: number
+  /** Something has come back through it. */
+  replied: boolean
   expires: number
 }
 

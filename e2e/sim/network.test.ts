@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
+import type { LinkQuality } from '../topology/behavior.ts'
 import { Clock } from './clock.ts'
-import { type LinkQuality, REORDER_DELAY } from './link.ts'
-import { Network, Realm, Router } from './network.ts'
+import { REORDER_DELAY } from './link.ts'
+import { Network, Realm } from './network.ts'
 import { Random } from './random.ts'
+import { Router } from './router.ts'
 
 test('time passes only when nothing is left to do before, and equal times keep their order', () => {
   const clock = new Clock()
@@ -63,7 +65,7 @@ test('packets of one link: latency, loss, duplication, reordering', () => {
     [2, 27],
   ])
   expect(arrivals({ loss: 1 }, 50)).toEqual([])
-  expect(arrivals({ down: true }, 50)).toEqual([])
+  expect(arrivals({ drops: 'all' }, 50)).toEqual([])
   expect(arrivals({ duplicate: 1 }, 2).map(([n]) => n)).toEqual([0, 0, 1, 1])
   const half = arrivals({ loss: 0.5 }, 400).length
   expect(half).toBeGreaterThan(150)
@@ -73,6 +75,43 @@ test('packets of one link: latency, loss, duplication, reordering', () => {
   expect(reordered).toHaveLength(100)
   expect(reordered.map(([n]) => n)).not.toEqual(Array.from({ length: 100 }, (_, i) => i))
   expect(reordered.filter(([n, time]) => time - n === REORDER_DELAY).length).toBeGreaterThan(5)
+})
+
+test('losses that depend on the packet: size, kind, and bursts', () => {
+  expect(arrivals({ mtu: 29 }, 2)).toHaveLength(2)
+  expect(arrivals({ mtu: 28 }, 2)).toHaveLength(0)
+  expect(arrivals({ drops: 'data' }, 2)).toHaveLength(0)
+  const passed = arrivals({ bursts: { every: 30, lasting: 10, loss: 1 } }, 250).map(([n]) => n)
+  const gaps = passed.slice(1).map((n, i) => n - passed[i]! - 1)
+  expect(passed.length).toBeGreaterThan(125)
+  expect(passed.length).toBeLessThan(235)
+  expect(Math.max(...gaps)).toBeGreaterThan(3)
+})
+
+test('a suspended process: its timers and packets wait, timers come first', () => {
+  const { network, a, b } = twoHosts({})
+  const seen: string[] = []
+  b.onpacket = () => seen.push(`packet ${network.clock.now}`)
+  b.host.suspend()
+  b.host.at(50, () => seen.push(`timer ${network.clock.now}`))
+  b.host.at(60, () => seen.push('cancelled')).cancel()
+  for (let i = 0; i < 300; i++) a.send(b.address, new Uint8Array(1))
+  network.clock.runTo(100)
+  expect(seen).toEqual([])
+  b.host.resume()
+  network.clock.runTo(200)
+  expect(seen.slice(0, 2)).toEqual(['timer 100', 'packet 100'])
+  expect(seen).toHaveLength(257)
+  expect(network.trace.format()).toContain('receive buffer full')
+})
+
+test('a detached address is nobody, and can be attached anew', () => {
+  const { network, a, b } = twoHosts({})
+  b.host.detach(b.address.ip)
+  a.send(b.address, new Uint8Array(1))
+  network.clock.runTo(1)
+  expect(network.trace.format()).toContain('no route to 203.0.113.2')
+  expect(b.host.attach(network.internet, b.address.ip).ip).toBe(b.address.ip)
 })
 
 test('delivered bytes are only lent', () => {

@@ -1,26 +1,33 @@
-import { type Address, formatAddress, isIPv6, type Packet } from '@floe/stun'
-import { Clock } from './clock.ts'
-import { Firewall, type FirewallPolicy } from './firewall.ts'
-import { Link, type LinkQuality } from './link.ts'
-import { Nat, type NatBehavior } from './nat.ts'
+import { type Address, formatAddress, type Packet } from '@floe/stun'
+import type { LinkQuality } from '../topology/behavior.ts'
+import { type Appointment, Clock } from './clock.ts'
+import { Link } from './link.ts'
 import { Random } from './random.ts'
 import { type Datagram, Trace } from './trace.ts'
 
 /** Looks at every datagram as its sender emits it; a returned string is the reason to drop it. */
 export type Rule = (datagram: Datagram, sender: Host) => string | undefined
 
+/** Sees every datagram as it leaves a host and as it reaches a socket. */
+export interface Observer {
+  sent(datagram: Datagram, sender: Host): void
+  delivered(datagram: Datagram, receiver: Host): void
+}
+
 /** The test internet: a clock, a trace, and realms of addresses that routers join. All randomness comes from one seed. */
 export class Network {
   readonly clock = new Clock()
-  readonly trace = new Trace()
+  readonly trace: Trace
   readonly random: Random
   readonly internet: Realm
   /** Faults and taps, asked in order. */
   readonly rules: Rule[] = []
+  readonly observers: Observer[] = []
   readonly hosts: Host[] = []
   #datagrams = 0
 
-  constructor(seed: number) {
+  constructor(seed: number, trace = new Trace()) {
+    this.trace = trace
     this.random = new Random(seed)
     this.internet = new Realm(this, 'internet')
   }
@@ -44,12 +51,20 @@ export class Network {
   }
 }
 
+/** The box that leads out of a realm. */
+export interface Gateway {
+  /** An address has appeared inside: perhaps the outside must be told where it is. */
+  announce(ip: string): void
+  withdraw(ip: string): void
+  outbound(datagram: Datagram): void
+}
+
 /** A space of addresses that reach each other: the internet, a LAN, a carrier's inside. */
 export class Realm {
   readonly name: string
   readonly network: Network
   /** Where everything goes that has no address here. */
-  gateway: Router | undefined
+  gateway: Gateway | undefined
   readonly #members = new Map<string, Attachment>()
 
   constructor(network: Network, name: string) {
@@ -64,19 +79,20 @@ export class Realm {
     const down = this.network.link(`${name} ${ip} down`, quality)
     const attachment: Attachment = { ip, name, realm: this, up, down, receive }
     this.#members.set(ip, attachment)
-    if (this.gateway && (isIPv6(ip) || !this.gateway.nat)) this.gateway.announce(ip)
+    this.gateway?.announce(ip)
     return attachment
   }
 
   detach(ip: string) {
     this.#members.delete(ip)
+    this.gateway?.withdraw(ip)
   }
 
   /** A datagram is here and wants to its destination. */
   route(datagram: Datagram) {
     const member = this.#members.get(datagram.destination.ip)
     if (member) {
-      const lost = member.down.carry(() => member.receive(datagram))
+      const lost = member.down.carry(datagram, () => member.receive(datagram))
       if (lost) this.network.drop(member.name, datagram, lost)
     } else if (this.gateway) this.gateway.outbound(datagram)
     else this.network.drop(this.name, datagram, `no route to ${datagram.destination.ip}`)
@@ -93,92 +109,8 @@ export interface Attachment {
   receive(datagram: Datagram): void
 }
 
-/** What a router is made of. IPv4 goes through the NAT where there is one; the firewall sees what is not translated. */
-export interface RouterOptions {
-  readonly nat?: NatBehavior
-  readonly firewall?: FirewallPolicy
-  readonly link?: LinkQuality
-  /** IPv4 address outside; needed with a NAT. */
-  readonly externalIp?: string
-}
-
-/** A box between an inside and an outside realm. */
-export class Router {
-  readonly name: string
-  readonly inside: Realm
-  readonly outside: Realm
-  readonly nat: Nat | undefined
-  readonly firewall: Firewall | undefined
-  readonly #network: Network
-  readonly #quality: LinkQuality
-  readonly #wan: Attachment
-
-  constructor(name: string, inside: Realm, outside: Realm, options: RouterOptions) {
-    const { nat, firewall, link = {}, externalIp = `router of ${name}` } = options
-    this.name = name
-    this.inside = inside
-    this.outside = outside
-    this.#network = inside.network
-    this.#quality = link
-    this.nat = nat && new Nat(nat, externalIp, this.#network.random.fork(`nat ${name}`))
-    this.firewall = firewall && new Firewall(firewall)
-    this.#wan = outside.attach(externalIp, name, link, (datagram) => this.inbound(datagram))
-    inside.gateway = this
-  }
-
-  /** Makes an inside address reachable from outside: routed, not translated. */
-  announce(ip: string) {
-    this.outside.attach(ip, this.name, this.#quality, (datagram) => this.inbound(datagram))
-  }
-
-  /** The wire to the outside realm, for faults. */
-  get wan(): Attachment {
-    return this.#wan
-  }
-
-  outbound(datagram: Datagram) {
-    const { now } = this.#network.clock
-    const { source, destination } = datagram
-    const blocked = this.firewall?.outbound(now, source, destination)
-    if (blocked) return this.#network.drop(this.name, datagram, blocked)
-    if (!this.nat || isIPv6(destination.ip)) return this.#toOutside(datagram)
-    if (destination.ip === this.nat.externalIp) return this.#hairpin(datagram)
-    this.#toOutside(this.#translated(datagram, this.nat.outbound(now, source, destination), destination))
-  }
-
-  inbound(datagram: Datagram) {
-    const { now } = this.#network.clock
-    const { source, destination } = datagram
-    if (!this.nat || isIPv6(destination.ip)) return this.#filtered(datagram)
-    const internal = this.nat.inbound(now, source, destination.port)
-    if (typeof internal === 'string') return this.#network.drop(this.name, datagram, internal)
-    this.inside.route(this.#translated(datagram, source, internal))
-  }
-
-  #filtered(datagram: Datagram) {
-    const { source, destination } = datagram
-    const blocked = this.firewall?.inbound(this.#network.clock.now, source, destination)
-    if (blocked) this.#network.drop(this.name, datagram, blocked)
-    else this.inside.route(datagram)
-  }
-
-  #hairpin(datagram: Datagram) {
-    const turned = this.nat!.hairpin(this.#network.clock.now, datagram.source, datagram.destination)
-    if (typeof turned === 'string') return this.#network.drop(this.name, datagram, turned)
-    this.inside.route(this.#translated(datagram, turned.source, turned.destination))
-  }
-
-  #toOutside(datagram: Datagram) {
-    const lost = this.#wan.up.carry(() => this.outside.route(datagram))
-    if (lost) this.#network.drop(this.name, datagram, lost)
-  }
-
-  #translated(datagram: Datagram, source: Address, destination: Address): Datagram {
-    const translated = { ...datagram, source, destination }
-    this.#network.trace.packet(this.#network.clock.now, 'translate', this.name, translated)
-    return translated
-  }
-}
+/** Small packets that a socket's buffer holds by default on Linux (rmem_default of 212,992 bytes with their overhead). */
+const RECEIVE_BUFFER = 256
 
 /** A machine with addresses in one or more realms. */
 export class Host {
@@ -187,6 +119,8 @@ export class Host {
   readonly attachments: Attachment[] = []
   readonly #sockets = new Map<string, Socket>()
   readonly #random: Random
+  /** What waits while the process stands still. */
+  #suspended: { readonly timers: (() => void)[]; readonly packets: Datagram[] } | undefined
 
   constructor(network: Network, name: string) {
     this.network = network
@@ -198,6 +132,49 @@ export class Host {
     const attachment = realm.attach(ip, this.name, quality, (datagram) => this.#receive(datagram))
     this.attachments.push(attachment)
     return attachment
+  }
+
+  /** The address goes away, and its sockets with it. */
+  detach(ip: string) {
+    const index = this.attachments.findIndex((one) => one.ip === ip)
+    if (index < 0) return
+    this.attachments.splice(index, 1)[0]!.realm.detach(ip)
+    for (const [key, { address }] of this.#sockets) if (address.ip === ip) this.#sockets.delete(key)
+  }
+
+  /** An appointment of the process on this host: while that stands still, it waits. */
+  at(time: number, action: () => void): Appointment {
+    let cancelled = false
+    const run = () => {
+      if (!cancelled) action()
+    }
+    const appointment = this.network.clock.at(time, () => {
+      if (this.#suspended) this.#suspended.timers.push(run)
+      else run()
+    })
+    const cancel = () => {
+      cancelled = true
+      appointment.cancel()
+    }
+    return { time: appointment.time, cancel }
+  }
+
+  get suspended(): boolean {
+    return this.#suspended !== undefined
+  }
+
+  /** The process stands still: timers wait, and packets in the kernel's buffer. */
+  suspend() {
+    this.#suspended ??= { timers: [], packets: [] }
+  }
+
+  /** It goes on: first all that is overdue, then what has arrived, as Node's event loop does. */
+  resume() {
+    const { timers = [], packets = [] } = this.#suspended ?? {}
+    this.#suspended = undefined
+    const { clock } = this.network
+    for (const timer of timers) clock.after(0, timer)
+    for (const datagram of packets) clock.after(0, () => this.#receive(datagram))
   }
 
   /** Opens a UDP socket on one of the host's addresses; without a port an ephemeral one (RFC 6335 §6). */
@@ -216,6 +193,11 @@ export class Host {
   }
 
   #receive(datagram: Datagram) {
+    if (this.#suspended) {
+      if (this.#suspended.packets.push(datagram) <= RECEIVE_BUFFER) return
+      this.#suspended.packets.pop()
+      return this.network.drop(this.name, datagram, 'receive buffer full')
+    }
     const socket = this.#sockets.get(formatAddress(datagram.destination))
     if (socket) socket.receive(datagram)
     else this.network.drop(this.name, datagram, 'no socket')
@@ -241,18 +223,20 @@ export class Socket {
     const { network, name } = this.host
     const datagram = network.datagram(source, { ip: destination.ip, port: destination.port }, bytes)
     network.trace.packet(network.clock.now, 'send', name, datagram)
+    for (const observer of network.observers) observer.sent(datagram, this.host)
     for (const rule of network.rules) {
       const reason = rule(datagram, this.host)
       if (reason !== undefined) return network.drop(name, datagram, reason)
     }
     const { up, realm } = this.#attachment
-    const lost = up.carry(() => realm.route(datagram))
+    const lost = up.carry(datagram, () => realm.route(datagram))
     if (lost) network.drop(name, datagram, lost)
   }
 
   receive(datagram: Datagram) {
     const { network, name } = this.host
     network.trace.packet(network.clock.now, 'deliver', name, datagram)
+    for (const observer of network.observers) observer.delivered(datagram, this.host)
     const borrowed = datagram.bytes.slice()
     this.onpacket({ protocol: 'udp', local: this.address, remote: datagram.source, bytes: borrowed })
     borrowed.fill(POISON)

@@ -14,13 +14,17 @@ import type { Appointment } from './clock.ts'
 import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import type { StunServer } from './stun-server.ts'
+import type { TurnServer } from './turn-server.ts'
+
+/** A STUN server as the host's resolver names it, or with credentials a TURN server over UDP. */
+export type ServerAddress = Pick<StunServer, 'address' | 'url'> & Partial<Pick<TurnServer, 'username' | 'credential'>>
 
 export type PeerOptions = Partial<AgentOptions> & {
-  readonly servers?: readonly StunServer[]
+  readonly servers?: readonly ServerAddress[]
   /** Local port on every address; without it an ephemeral one each. */
   readonly port?: number
   /** Extra fields of the local base made for an address: rank, hostname, mapped. */
-  readonly base?: (ip: string) => Partial<LocalBase>
+  readonly base?: (ip: string, port: number) => Partial<LocalBase>
 }
 
 /** Data from the other side, with the path it took: the ground truth about which pair is in use. */
@@ -72,11 +76,15 @@ export class Peer {
     this.name = host.name
     this.#options = options
     this.#random = host.network.random.fork(`peer ${host.name}`)
-    this.agent = new IceAgent({ log: true, random: this.#random.fork('agent').bytes, ...agentOptions })
+    this.agent = new IceAgent({
+      log: host.network.trace.enabled,
+      random: this.#random.fork('agent').bytes,
+      ...agentOptions,
+    })
     for (const { ip } of host.attachments) this.#bind(ip)
   }
 
-  get servers(): readonly StunServer[] {
+  get servers(): readonly ServerAddress[] {
     return this.#options.servers ?? []
   }
 
@@ -114,8 +122,12 @@ export class Peer {
   }
 
   gather() {
-    const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip) }))
-    const servers = this.servers.map(({ address, url }) => ({ scheme: 'stun', address, url }) as const)
+    const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
+    const servers = this.servers.map(({ address, url, username, credential = '' }) =>
+      username === undefined
+        ? ({ scheme: 'stun', address, url } as const)
+        : ({ scheme: 'turn', protocol: 'udp', address, url, username, credential } as const),
+    )
     this.call((agent) => agent.gather(this.now, bases, servers))
   }
 
@@ -185,7 +197,7 @@ export class Peer {
     if (output.type === 'disconnect') return this.#disconnect(output.local)
     if (output.type === 'data') return this.#take(output.bytes)
     this.events.push({ time: this.now, output })
-    this.host.network.trace.note(this.now, this.name, describeOutput(output))
+    this.host.network.trace.note(this.now, this.name, () => describeOutput(output))
     if (output.type === 'candidate') this.oncandidate?.(output.candidate)
   }
 
@@ -246,8 +258,7 @@ export class Peer {
     if (Number.isNaN(deadline)) throw new Error(`${this.name}: timeout() is NaN`)
     if (this.#wake && this.#wake.time <= deadline) return
     this.#wake?.cancel()
-    this.#wake =
-      deadline === Number.POSITIVE_INFINITY ? undefined : this.host.network.clock.at(deadline, () => this.#onWake())
+    this.#wake = deadline === Number.POSITIVE_INFINITY ? undefined : this.host.at(deadline, () => this.#onWake())
   }
 
   #onWake() {

@@ -46,6 +46,11 @@ export class Random {
     return probability > 0 && this.fraction() < probability
   }
 
+  /** Waiting time of an event that has no memory. */
+  exponential(mean: number): number {
+    return -mean * Math.log(1 - this.fraction())
+  }
+
   pick<T>(from: readonly T[]): T {
     return from[this.integer(0, from.length - 1)]!
   }

@@ -1,5 +1,5 @@
-import type { Dependence } from './nat.ts'
-import type { Placement } from './world.ts'
+import type { Dependence } from '../topology/behavior.ts'
+import type { Placement } from '../topology/placement.ts'
 
 /** What theory says about two single-homed peers without a relay; `perhaps` where it depends on luck. */
 export type Verdict = 'must' | 'cannot' | 'perhaps'

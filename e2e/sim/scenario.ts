@@ -1,60 +1,61 @@
-import { assertAgreement } from './invariants.ts'
-import type { LinkQuality } from './link.ts'
+import type { Fault, Side } from '../topology/fault.ts'
+import type { Placement } from '../topology/placement.ts'
+import type { Scenario } from '../topology/scenario.ts'
+import { Faults } from './faults.ts'
 import type { Peer } from './peer.ts'
-import type { SignalingOptions } from './signaling.ts'
-import type { StunServerOptions } from './stun-server.ts'
-import { type Placement, simulate } from './world.ts'
+import type { Signaling } from './signaling.ts'
+import { Traffic } from './traffic.ts'
+import type { World } from './world.ts'
 
-/** Two agents somewhere on the test internet that want to meet: all of it is data, so that it can be drawn at random. */
-export interface Scenario {
-  readonly seed: number
-  readonly a: Placement | readonly Placement[]
-  readonly b: Placement | readonly Placement[]
-  /** Default: one server that works. */
-  readonly servers?: readonly Partial<StunServerOptions>[]
-  /** The wire of every address of both peers. */
-  readonly link?: LinkQuality
-  readonly signaling?: SignalingOptions
-  /** Milliseconds after which the agents have connected or never will. */
-  readonly limit: number
+/** A scenario on stage: two agents, joined by signaling and about to begin; its faults have their appointments. */
+export interface Session {
+  readonly a: Peer
+  readonly b: Peer
+  readonly signaling: Signaling
+  /** Not started yet. */
+  readonly traffic: Traffic
 }
 
-export interface Outcome {
-  /** Milliseconds until both were connected; Infinity: never. */
-  readonly connectedAfter: number
-  /** Local and remote candidate type of each end's selected pair once all is quiet: `srflx-prflx`; `none` without one. */
-  readonly a: string
-  readonly b: string
-  readonly states: readonly [a: string, b: string]
-  /** Datagrams that both agents sent until then. */
-  readonly packets: number
+export function stage(world: World, scenario: Scenario): Session {
+  for (const server of scenario.servers ?? [{}]) world.stunServer(server)
+  for (const relay of scenario.relays ?? []) world.turnServer(relay)
+  const a = world.peer('a', placementsOf(scenario, 'a'))
+  const b = world.peer('b', placementsOf(scenario, 'b'))
+  const signaling = world.connect(a, b, scenario.signaling)
+  const faults = new Faults(world, inhabitant(a), inhabitant(b))
+  faults.schedule(scenario.faults ?? [], {
+    restart: (side) => restart(signaling, side === 'a' ? a : b),
+    signaling: (up) => (up ? signaling.up() : signaling.down()),
+  })
+  return { a, b, signaling, traffic: new Traffic(a, b) }
 }
 
-/** Milliseconds after the connection in which better pairs may still take over. */
-const SETTLE = 5_000
+/** The host's addresses, each with the wire that it has in this scenario. */
+export function placementsOf(scenario: Scenario, side: Side): readonly Placement[] {
+  const { link } = scenario
+  return [scenario[side]].flat().map((placement: Placement) => ({ ...(link && { link }), ...placement }))
+}
 
-/** Runs a scenario to its end with all invariants: `simulate`'s, and agreement about the path when there is one. */
-export function runScenario(scenario: Scenario): Outcome {
-  return simulate(scenario.seed, (world) => {
-    for (const server of scenario.servers ?? [{}]) world.stunServer(server)
-    const a = world.peer('a', withLink(scenario.a, scenario.link))
-    const b = world.peer('b', withLink(scenario.b, scenario.link))
-    world.connect(a, b, scenario.signaling)
-    const both = world.runUntil(() => a.connected && b.connected, scenario.limit)
-    const connectedAfter = both ? world.now : Number.POSITIVE_INFINITY
-    if (both) {
-      world.run(SETTLE)
-      assertAgreement(world, a, b)
-    }
-    const packets = a.packetsSent + b.packetsSent
-    return { connectedAfter, a: pairTypes(a), b: pairTypes(b), states: [a.state, b.state] as const, packets }
+/** When the last fault has happened and is over, milliseconds. */
+export function endOfFaults(faults: readonly Fault[]): number {
+  return Math.max(0, ...faults.map((fault) => fault.at + (('for' in fault && fault.for) || 0)))
+}
+
+/** The application of a process that stands still restarts when that goes on; one that has not begun has nothing to restart. */
+function restart(signaling: Signaling, peer: Peer) {
+  peer.host.at(peer.now, () => {
+    if (peer.agent.gatheringState !== 'new') signaling.restart(peer)
   })
 }
 
-export function pairTypes({ selected }: Peer): string {
-  return selected ? `${selected.local.type}-${selected.remote.type}` : 'none'
-}
-
-function withLink(placements: Placement | readonly Placement[], link: LinkQuality | undefined): readonly Placement[] {
-  return [placements].flat().map((placement) => ({ ...(link && { link }), ...placement }))
+function inhabitant(peer: Peer) {
+  return {
+    host: peer.host,
+    addAddress(ip: string) {
+      peer.addAddress(ip)
+      // Before that the signaling's own beginning gathers on all addresses.
+      if (peer.agent.gatheringState !== 'new') peer.gather()
+    },
+    removeAddress: (ip: string) => peer.removeAddress(ip),
+  }
 }

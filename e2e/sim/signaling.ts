@@ -1,30 +1,32 @@
-import { type Candidate, formatCandidate, type IceParameters, type IceRole, parseCandidate } from '@floe/ice'
+import { type Candidate, formatCandidate, type IceParameters, parseCandidate } from '@floe/ice'
+import type { SignalingPlan } from '../topology/scenario.ts'
 import type { Clock } from './clock.ts'
 import type { Peer } from './peer.ts'
 
-export interface SignalingOptions {
-  /** Milliseconds one way. Messages keep their order, as over a WebSocket. Default 20. */
-  readonly latency?: number
-  /** False: candidates travel with the parameters, once gathering has ended. Default true. */
-  readonly trickle?: boolean
-  /** Milliseconds by which the second peer begins later. */
-  readonly skew?: number
-  /** Roles told to the agents; `[undefined, undefined]` leaves them as constructed. Default: the first one controls. */
-  readonly roles?: readonly [IceRole | undefined, IceRole | undefined]
-}
-
-/** What crosses the wire: text only, so that nothing but what RFC 8839 can say arrives. */
-type Message = { readonly parameters: IceParameters; readonly restart?: true } | { readonly candidate: string | null }
+/**
+ * What crosses the wire: text only, so that nothing but what RFC 8839 can say arrives. `offer` and `answer` number the
+ * restarts of their sender and receiver; the first parameters of a session are neither.
+ */
+type Message =
+  | { readonly parameters: IceParameters; readonly offer?: number; readonly answer?: number }
+  | { readonly candidate: string | null }
 
 /** The path beside the network over which two peers exchange parameters and candidates. */
 export class Signaling {
   /** Sees every message as text, as an eavesdropper on the path would. */
   ontext: ((text: string, from: Peer) => void) | undefined
   readonly #clock: Clock
-  readonly #options: SignalingOptions
+  readonly #options: SignalingPlan
   readonly #ends: readonly [Peer, Peer]
+  readonly #offers = new Map<Peer, number>()
+  /** They have restarted, so that the first parameters of either are past. */
+  #restarted = false
+  /** The restart of this peer that the other one has not answered yet. */
+  readonly #pending = new Map<Peer, number>()
+  /** What waits for the path to come up again. */
+  #waiting: (() => void)[] | undefined
 
-  constructor(clock: Clock, first: Peer, second: Peer, options: SignalingOptions = {}) {
+  constructor(clock: Clock, first: Peer, second: Peer, options: SignalingPlan = {}) {
     this.#clock = clock
     this.#options = options
     this.#ends = [first, second]
@@ -34,14 +36,33 @@ export class Signaling {
 
   /** Both peers gather and tell each other. */
   start() {
-    const [first, second] = this.#ends
-    this.#begin(first)
-    this.#clock.after(this.#options.skew ?? 0, () => this.#begin(second))
+    const { skew = 0 } = this.#options
+    const [first, second] = skew < 0 ? this.#ends.toReversed() : this.#ends
+    this.#begin(first!)
+    this.#clock.after(Math.abs(skew), () => this.#begin(second!))
   }
 
   /** One peer restarts ICE and tells the other, which restarts too and tells back (RFC 8839 §4.4.1.1). */
   restart(initiator: Peer) {
-    this.#restart(initiator, { restart: true })
+    const offer = (this.#offers.get(initiator) ?? 0) + 1
+    this.#offers.set(initiator, offer)
+    this.#pending.set(initiator, offer)
+    this.#restart(initiator, { offer })
+  }
+
+  get isDown(): boolean {
+    return this.#waiting !== undefined
+  }
+
+  /** Messages wait from now on, in order, until `up()`. */
+  down() {
+    this.#waiting ??= []
+  }
+
+  up() {
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
+    for (const send of waiting) send()
   }
 
   get #latency(): number {
@@ -58,23 +79,27 @@ export class Signaling {
   }
 
   /** Parameters first, then the candidates that restart() has put out. */
-  #restart(peer: Peer, flag: { restart?: true }) {
+  #restart(peer: Peer, label: { offer: number } | { answer: number }) {
     const signal = peer.oncandidate
     const candidates: (Candidate | null)[] = []
     peer.oncandidate = (candidate) => candidates.push(candidate)
-    this.#send(peer, { parameters: peer.restart(), ...flag })
+    this.#restarted = true
+    this.#send(peer, { parameters: peer.restart(), ...label })
     peer.oncandidate = signal
     for (const candidate of candidates) signal?.(candidate)
   }
 
   #connect(from: Peer, to: Peer) {
     const held: (string | null)[] = []
+    let told = false
     from.oncandidate = (candidate) => {
       const line = candidate && formatCandidate(candidate)
       if (this.#options.trickle ?? true) return this.#send(from, { candidate: line })
       held.push(line)
       if (line !== null) return
-      this.#send(from, { parameters: from.agent.localParameters })
+      // Once: what is gathered later belongs to them. Those of a restart have gone ahead and wait for no gathering.
+      if (!this.#restarted && !told) this.#send(from, { parameters: from.agent.localParameters })
+      told = true
       for (const one of held.splice(0)) this.#send(from, { candidate: one })
     }
     from.peer = to
@@ -83,7 +108,13 @@ export class Signaling {
   #send(from: Peer, message: Message) {
     const text = JSON.stringify(message)
     this.ontext?.(text, from)
-    this.#clock.after(this.#latency, () => this.#receive(this.#other(from), JSON.parse(text)))
+    const to = this.#other(from)
+    const send = () => {
+      // A process that stands still takes its messages later, like its packets.
+      this.#clock.after(this.#latency, () => to.host.at(this.#clock.now, () => this.#receive(to, JSON.parse(text))))
+    }
+    if (this.#waiting) this.#waiting.push(send)
+    else send()
   }
 
   #receive(peer: Peer, message: Message) {
@@ -91,8 +122,26 @@ export class Signaling {
     if ('candidate' in message) {
       return peer.addRemoteCandidate(message.candidate === null ? null : parseCandidate(message.candidate)!)
     }
-    if (message.restart) this.#restart(peer, {})
+    const { parameters, offer, answer } = message
+    if (offer !== undefined) return this.#receiveOffer(peer, parameters, offer)
+    // An answer to a restart that another one has overtaken, or first parameters after a restart: nobody uses them.
+    if (answer !== undefined ? answer !== this.#pending.get(peer) : this.#restarted) return
+    this.#pending.delete(peer)
+    this.#start(peer, parameters)
+  }
+
+  #receiveOffer(peer: Peer, parameters: IceParameters, offer: number) {
+    const crossed = this.#pending.has(peer)
+    // Two restarts have crossed: the first peer insists on its own, the second one answers with what it has offered.
+    if (crossed && peer === this.#ends[0]) return
+    this.#pending.delete(peer)
+    if (crossed) this.#send(peer, { parameters: peer.agent.localParameters, answer: offer })
+    else this.#restart(peer, { answer: offer })
+    this.#start(peer, parameters)
+  }
+
+  #start(peer: Peer, parameters: IceParameters) {
     const roles = this.#options.roles ?? ['controlling', 'controlled']
-    peer.start(message.parameters, roles[peer === this.#ends[0] ? 0 : 1])
+    peer.start(parameters, roles[peer === this.#ends[0] ? 0 : 1] ?? undefined)
   }
 }

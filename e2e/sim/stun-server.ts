@@ -1,5 +1,5 @@
 import { type Address, decode, encode, type Packet } from '@floe/stun'
-import type { LinkQuality } from './link.ts'
+import type { LinkQuality } from '../topology/behavior.ts'
 import type { Host, Network, Socket } from './network.ts'
 
 export interface StunServerOptions {

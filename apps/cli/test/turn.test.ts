@@ -165,7 +165,7 @@ describe('a coturn that runs elsewhere', () => {
     const named = ['--turn-server', turnUrls[1]!, '--turn-username', username, '--turn-credential', credential]
     await using floe = connect('echo-own', ['--relay-only', ...named], 'hello\n', address)
     expect(await floe.exit).toBe(0)
-    expect(await floe.event('connected')).toMatchObject({ local: { type: 'relay' } })
+    expect(await floe.event('connected')).toMatchObject({ local: { type: 'relay', relayProtocol: 'tcp' } })
   })
 
   test('that refuses the credentials is named, with its reason', async () => {

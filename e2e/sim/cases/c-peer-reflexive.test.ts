@@ -1,9 +1,9 @@
 import { LIMITS, parseCandidate } from '@floe/ice'
 import { formatAddress } from '@floe/stun'
 import { expect, test } from 'vitest'
+import type { NatBehavior } from '../../topology/behavior.ts'
 import { assertAgreement } from '../invariants.ts'
-import type { NatBehavior } from '../nat.ts'
-import { pairTypes } from '../scenario.ts'
+import { pairTypes } from '../runner.ts'
 import { simulate } from '../world.ts'
 
 const NAT: NatBehavior = { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' }

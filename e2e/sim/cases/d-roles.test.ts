@@ -14,7 +14,7 @@ describe('D33 two agents with one role, whichever', () => {
         simulate(seed, (world) => {
           const a = world.peer('a', { link: { latency: 20 } }, { role })
           const b = world.peer('b', { link: { latency: 20 } }, { role })
-          world.connect(a, b, { roles: [undefined, undefined] })
+          world.connect(a, b, { roles: [null, null] })
           expect(world.runUntil(() => a.connected && b.connected, 1_000)).toBe(true)
           world.run(1_000)
           expect([a.agent.role, b.agent.role].sort()).toEqual(['controlled', 'controlling'])
@@ -31,7 +31,7 @@ describe('D33 two agents with one role, whichever', () => {
           world.peer(name, {}, { role, parameters: parametersOf(name), random: new Random(5).bytes }),
         )
         const [a, b] = peers as [(typeof peers)[0], (typeof peers)[0]]
-        world.connect(a, b, { roles: [undefined, undefined], skew: 3 })
+        world.connect(a, b, { roles: [null, null], skew: 3 })
         expect(world.runUntil(() => a.connected && b.connected, 2_000)).toBe(true)
         world.run(1_000)
         expect([a.agent.role, b.agent.role].sort()).toEqual(['controlled', 'controlling'])
@@ -129,7 +129,7 @@ describe('D35 ICE-lite', () => {
           { role },
         )
         const lite = world.peer('lite', {}, { lite: true })
-        world.connect(full, lite, { roles: [role, undefined] })
+        world.connect(full, lite, { roles: [role, null] })
         expect(world.runUntil(() => full.connected && lite.connected, 1_000)).toBe(true)
         world.run(1_000)
         expect([full.agent.role, lite.agent.role]).toEqual(['controlling', 'controlled'])

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import type { NatBehavior } from '../../topology/behavior.ts'
 import { assertAgreement } from '../invariants.ts'
-import type { NatBehavior } from '../nat.ts'
 import { simulate } from '../world.ts'
 
 // E41 to E43 are rows of ../grid.test.ts.

@@ -1,16 +1,16 @@
 import type { Address, Machine, Packet } from '@floe/stun'
-import { decode, isStun } from '@floe/stun'
+import { decode, isStun, Outbox } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { isReachable } from './candidate.ts'
-import type { CandidatePair, Pair } from './candidate-pair.ts'
+import type { CandidatePair } from './candidate-pair.ts'
 import { Connectivity } from './connectivity.ts'
+import { DataPath } from './data-path.ts'
 import { TIMING } from './defaults.ts'
 import { IceError } from './error.ts'
 import type { LocalBase } from './gatherer.ts'
 import { Generation } from './generation.ts'
 import { Generations } from './generations.ts'
 import type { AgentOptions } from './options.ts'
-import { Outbox } from './outbox.ts'
 import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
 import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
@@ -32,6 +32,7 @@ export class IceAgent implements Machine<AgentOutput> {
   readonly #sources: Sources
   readonly #outbox = new Outbox<AgentOutput>()
   readonly #generations: Generations
+  readonly #data: DataPath
   readonly #state: AgentState
   /** The time of the call under way: relays have timers that start when a packet leaves. */
   #now = 0
@@ -59,6 +60,14 @@ export class IceAgent implements Machine<AgentOutput> {
       policy: (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true),
       onpair: (now, pair) => this.#sources.permit(now, pair),
       onvalid: (now, pair) => this.#sources.bindChannel(now, pair),
+      ondead: (now, { base }) => this.#sources.relays.verify(now, base),
+    })
+    this.#data = new DataPath({
+      generations: this.#generations,
+      path: this.#connectivity.path,
+      timing: this.#context.timing,
+      transmit: (packet) => this.#transmit(packet),
+      ondata: (bytes) => this.#outbox.push({ type: 'data', bytes }),
     })
     this.#sources = new Sources(this.#context, {
       generation: () => this.#generation,
@@ -185,25 +194,13 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   /**
-   * `false`: no path yet, or the peer's consent is lost. The bytes are not copied: leave them alone once sent.
+   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave them alone once sent.
    * Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
    */
   send(now: number, bytes: Uint8Array): boolean {
     this.#assertOpen()
-    if (bytes.length >= 20 && (bytes[0] as number) < 4 && isStun(bytes)) {
-      throw new IceError(
-        'ERR_ICE_ARGUMENT',
-        'These bytes are a STUN message: the peer would not pass them up. Frame your data differently',
-      )
-    }
-    const pair = this.#connectivity.path.selected
-    if (!pair) return false
-    pair.stats.packetsSent++
-    pair.stats.bytesSent += bytes.length
-    pair.stats.lastPacketSent = now
     this.#now = now
-    this.#transmit({ protocol: pair.local.protocol, local: pair.base, remote: pair.destination, bytes })
-    return true
+    return this.#data.send(now, bytes, this.#forgetDeadline)
   }
 
   /**
@@ -291,23 +288,9 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   #handleData(now: number, packet: Packet): boolean {
-    const pair = this.#pairOfData(packet)
-    if (!pair?.authenticated) return false
-    pair.stats.packetsReceived++
-    pair.stats.bytesReceived += packet.bytes.length
-    pair.stats.lastPacketReceived = now
-    this.#outbox.push({ type: 'data', bytes: packet.bytes })
-    if (this.state === 'disconnected') this.#progress(now)
-    return true
-  }
-
-  #pairOfData(packet: Packet): Pair | undefined {
-    const { local, remote } = packet
-    const { selected } = this.#connectivity.path
-    const isSelected =
-      selected?.base === local && selected.destination.port === remote.port && selected.destination.ip === remote.ip
-    if (isSelected) return selected
-    return this.#generations.find(packet)
+    const received = this.#data.receive(now, packet, this.role === 'controlled')
+    if (received === 'news') this.#progress(now)
+    return received !== undefined
   }
 
   #handleStun(now: number, packet: Packet): boolean {
@@ -319,9 +302,9 @@ export class IceAgent implements Machine<AgentOutput> {
       this.#connectivity.handleRequest(now, message, packet, generation)
     } else if (message.class === 'indication') {
       // RFC 8445 §11: a keepalive. Not authenticated, so it says no more than data does.
-      const pair = this.#pairOfData(packet)
+      const pair = this.#data.pairOf(packet)
       if (!pair?.authenticated || message.unknownRequired.length > 0) return false
-      pair.stats.lastPacketReceived = now
+      pair.heard(now)
     } else if (!this.#generation.gatherer.handleResponse(now, message, packet)) {
       if (!this.#connectivity.handleResponse(now, message, packet)) return false
     }
@@ -360,6 +343,7 @@ export class IceAgent implements Machine<AgentOutput> {
   #progress(now: number): void {
     this.#deadline = undefined
     if (this.state === 'closed') return
+    this.#connectivity.leaveDead(now)
     this.#startOrdinary(now)
     if (this.#state.update(now, this.#generation, this.#connectivity.path))
       this.#emit({ type: 'state', state: this.state })
@@ -375,8 +359,12 @@ export class IceAgent implements Machine<AgentOutput> {
     }
   }
 
+  readonly #forgetDeadline = () => {
+    this.#deadline = undefined
+  }
+
   #emit(output: AgentOutput): void {
-    if (output.type === 'packet') return this.#transmit(output.packet)
+    if (output.type === 'packet') return void this.#transmit(output.packet)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
     if (output.type === 'gatheringstate') this.#state.gathering = output.state
@@ -384,10 +372,11 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   /** Onto the wire, or into the relay whose address it bears. */
-  #transmit(packet: Packet): void {
+  #transmit(packet: Packet): boolean {
     const { relays } = this.#sources
-    if (relays.carries(packet.local)) relays.transmit(this.#now, packet)
-    else this.#outbox.push({ type: 'packet', packet })
+    if (relays.carries(packet.local)) return relays.transmit(this.#now, packet)
+    this.#outbox.push({ type: 'packet', packet })
+    return true
   }
 
   #log(now: number, event: string, detail: string, reason: string | undefined): void {

@@ -60,6 +60,28 @@ export class Pair implements CandidatePair {
   nominated = false
   selected = false
   roundTripTime?: number
+  /** Of all samples, as RFC 6298 averages: 1/8 of the newest. */
+  smoothedRoundTripTime?: number
+  /** How many samples that is made of. */
+  roundTrips = 0
+  /** The peer seems not to hear us here: only an answer helps. */
+  doubtedAt: number | undefined
+  /** When the first check was sent that nothing has been heard since of; undefined when there is none. */
+  askedAt: number | undefined
+  /** Usual time between two packets of the peer, milliseconds. */
+  meanGap = 0
+  /** How long it may be silent before it is asked, milliseconds. */
+  patience = Number.POSITIVE_INFINITY
+  /** Packets of the layer above, in either direction: the first after a pause, and the last. */
+  activeSince = Number.NEGATIVE_INFINITY
+  lastDataAt = Number.NEGATIVE_INFINITY
+  /** Asked several times, and did not answer. Any packet of the peer's brings it back to life. */
+  dead = false
+  /** How often it died, and until when nothing is moved back to it. */
+  deaths = 0
+  probationUntil = Number.NEGATIVE_INFINITY
+  /** When its first check succeeded. */
+  validAt = Number.POSITIVE_INFINITY
   /** Controlled: USE-CANDIDATE came before our own check had succeeded (RFC 8445 §7.3.1.5). */
   nominateWhenValid = false
   /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
@@ -105,6 +127,25 @@ export class Pair implements CandidatePair {
     this.updatePriority(role)
   }
 
+  /** An authenticated packet has come over it. `answered`: it shows that ours arrive too. */
+  heard(now: number, answered = false): void {
+    const gap = now - this.stats.lastPacketReceived
+    if (gap < LONGEST_GAP) this.meanGap += (gap - this.meanGap) / 8
+    this.stats.lastPacketReceived = now
+    if (answered) this.doubtedAt = undefined
+    else if (this.doubtedAt !== undefined) return
+    this.askedAt = undefined
+    this.dead = false
+  }
+
+  measured(roundTripTime: number): void {
+    const { smoothedRoundTripTime = roundTripTime } = this
+    this.roundTripTime = roundTripTime
+    this.smoothedRoundTripTime = smoothedRoundTripTime + (roundTripTime - smoothedRoundTripTime) / 8
+    this.roundTrips++
+    this.stats.totalRoundTripTime += roundTripTime
+  }
+
   get foundation(): string {
     return `${this.local.foundation}:${this.remote.foundation}`
   }
@@ -117,6 +158,9 @@ export class Pair implements CandidatePair {
         : pairPriority(remote.priority, local.priority)
   }
 }
+
+/** Longer pauses are the end of some traffic, and say nothing about its pace. Milliseconds. */
+const LONGEST_GAP = 3_000
 
 /** For logs. */
 export function describePair({ local, remote, base, destination }: Pair): string {

@@ -6,8 +6,8 @@ import type { Timing } from './defaults.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
 
-/** Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1. */
-export type CheckPurpose = 'check' | 'nomination' | 'consent'
+/** Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1; `probe`: is the path alive? */
+export type CheckPurpose = 'check' | 'nomination' | 'consent' | 'probe'
 
 /** What every check of one generation has in common. */
 export interface CheckCredentials {
@@ -63,7 +63,7 @@ export class Checks {
   send(now: number, request: CheckRequest): void {
     const { pair, role, tieBreaker, useCandidate, nomination, credentials, purpose } = request
     const { timing, random } = this.#context
-    const once = purpose === 'consent'
+    const once = purpose === 'consent' || purpose === 'probe'
     const transaction = new Transaction(now, {
       message: {
         method: 'binding',
@@ -82,15 +82,17 @@ export class Checks {
       remote: pair.destination,
       protocol: pair.local.protocol,
       fingerprint: true,
-      rto: once ? timing.consentInterval : request.rto,
-      // RFC 7675 §5.1: consent requests are not retransmitted, the next one is a new transaction.
+      // RFC 7675 §5.1: consent requests are not retransmitted, the next one is a new transaction. Each is kept until it or
+      // a newer one is answered, and in any case until consent is lost.
+      rto: once ? timing.consentTimeout : request.rto,
       rc: once ? 1 : timing.Rc,
       rm: once ? 1 : timing.Rm,
     })
     const entry = { request, transaction, abandonAt: Number.POSITIVE_INFINITY }
     this.#outstanding.set(transaction.id, entry)
     pair.stats.requestsSent++
-    if (once) pair.stats.consentRequestsSent++
+    pair.askedAt ??= now
+    if (purpose === 'consent') pair.stats.consentRequestsSent++
     pair.stats.retransmissionsSent--
     this.#drain(now, entry)
   }
@@ -123,6 +125,7 @@ export class Checks {
   handleResponse(now: number, message: DecodedMessage, packet: Packet): CheckOutcome | undefined {
     const entry = this.#outstanding.get(message.transactionId)
     if (!entry?.transaction.handleResponse(now, message, packet)) return undefined
+    if (entry.request.purpose === 'consent') this.#forgetConsentBefore(entry)
     return this.#drain(now, entry)
   }
 
@@ -145,6 +148,15 @@ export class Checks {
       next = Math.min(next, abandonAt === Number.POSITIVE_INFINITY ? transaction.timeout() : abandonAt)
     }
     return next
+  }
+
+  /** RFC 7675 §5.1: an answer stands for the requests that were sent before. */
+  #forgetConsentBefore(answered: Outstanding): void {
+    const { pair } = answered.request
+    for (const [id, entry] of this.#outstanding) {
+      if (entry === answered) return
+      if (entry.request.pair === pair && entry.request.purpose === 'consent') this.#outstanding.delete(id)
+    }
   }
 
   #drain(now: number, { request, transaction }: Outstanding): CheckOutcome | undefined {

@@ -11,6 +11,8 @@ export type PacketPath = Pick<Packet, 'protocol' | 'local' | 'remote'>
 /** RFC 8445 §6.1.2 for one component: pairs in order of priority, and the queue of triggered checks. */
 export class Checklist {
   readonly pairs: Pair[] = []
+  /** A direct UDP path carries data: connections over TCP would cost both ends sockets, and bring nothing while it lives. */
+  restsTcp = false
   readonly #triggered: Pair[] = []
   readonly #idPrefix: string
   #nextId = 0
@@ -93,10 +95,10 @@ export class Checklist {
   /** RFC 8445 §6.1.4.2: the triggered queue; the best waiting pair; the best frozen one none of whose foundation is on its way. */
   nextOrdinary(): Pair | undefined {
     if (this.#triggered.length > 0) return this.#triggered[0]
-    const waiting = this.pairs.find((pair) => pair.state === 'waiting')
+    const waiting = this.pairs.find((pair) => pair.state === 'waiting' && !this.#rests(pair))
     if (waiting) return waiting
     const busy = new Set(this.pairs.filter((pair) => pair.state === 'in-progress').map((pair) => pair.foundation))
-    return this.pairs.find((pair) => pair.state === 'frozen' && !busy.has(pair.foundation))
+    return this.pairs.find((pair) => pair.state === 'frozen' && !busy.has(pair.foundation) && !this.#rests(pair))
   }
 
   get hasOrdinary(): boolean {
@@ -117,11 +119,15 @@ export class Checklist {
 
   /** No check is under way or to come. */
   get finished(): boolean {
-    return this.pairs.every(({ state }) => state === 'succeeded' || state === 'failed')
+    return this.pairs.every((pair) => pair.state === 'succeeded' || pair.state === 'failed' || this.#rests(pair))
   }
 
   best(accept: (pair: Pair) => boolean): Pair | undefined {
     return this.pairs.find(accept)
+  }
+
+  #rests({ local, state }: Pair): boolean {
+    return this.restsTcp && local.protocol === 'tcp' && state !== 'in-progress'
   }
 
   #insert(pair: Pair): void {

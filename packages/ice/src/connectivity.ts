@@ -1,8 +1,7 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
-import { verifyIntegrity } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
-import { describePair, describePath } from './candidate-pair.ts'
+import { describePair } from './candidate-pair.ts'
 import type { CheckCredentials, CheckOutcome, CheckPurpose } from './check.ts'
 import { Checks, initialRto } from './check.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
@@ -11,7 +10,8 @@ import type { PairingOptions } from './pairing.ts'
 import { Pairing } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
-import { Responder } from './responder.ts'
+import { DIRECT, tierOf } from './preference.ts'
+import { Requests } from './requests.ts'
 import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
 
@@ -20,6 +20,8 @@ export interface ConnectivityOptions extends PairingOptions {
   readonly lite: boolean
   /** A check has succeeded: the pair can carry data. */
   readonly onvalid: (now: number, pair: Pair) => void
+  /** The pair in use has died or lost its consent. */
+  readonly ondead: (now: number, pair: Pair) => void
 }
 
 /** After this many 487 answers a pair counts as failed: two honest agents need one. */
@@ -30,12 +32,13 @@ export class Connectivity {
   readonly path: Path
   readonly #context: Context
   readonly #checks: Checks
-  readonly #responder: Responder
+  readonly #requests: Requests
   readonly #connections: TcpConnections
   readonly #role: Role
   readonly #lite: boolean
   readonly #pairing: Pairing
   readonly #onvalid: ConnectivityOptions['onvalid']
+  readonly #ondead: ConnectivityOptions['ondead']
   #generation: Generation
   /** Those of the generation before, for consent on its pair while that is still in use. */
   #oldCredentials: CheckCredentials | undefined
@@ -46,11 +49,19 @@ export class Connectivity {
     this.#lite = options.lite
     this.#pairing = new Pairing(context, options)
     this.#onvalid = options.onvalid
+    this.#ondead = options.ondead
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
     this.#connections = new TcpConnections(context)
-    this.#responder = new Responder(context)
     this.path = new Path(context, options.lite)
+    this.#requests = new Requests(context, {
+      lite: options.lite,
+      role: this.#role,
+      pairing: this.#pairing,
+      current: () => this.#generation,
+      onrole: (now, reason) => this.#switchedRole(now, reason),
+      onchecked: (now, pair, check, fresh) => this.#checked(now, pair, check, fresh),
+    })
   }
 
   get role(): IceRole {
@@ -148,52 +159,14 @@ export class Connectivity {
     for (let pair = checklist.takeUrgent(); pair; pair = checklist.takeUrgent()) this.#check(now, pair, 'check')
   }
 
-  /** `generation`: the one whose local ufrag the request names; an old one is answered on its own pairs, and nothing else. */
+  /** `generation`: the one whose local ufrag the request names. */
   handleRequest(now: number, message: DecodedMessage, packet: Packet, generation: Generation): void {
-    if (!verifyIntegrity(message, generation.localKey)) {
-      return this.#context.log(
-        now,
-        'request-dropped',
-        () => describePath(packet),
-        'MESSAGE-INTEGRITY is missing or wrong',
-      )
-    }
-    if (message.unknownRequired.length > 0) {
-      return this.#responder.error(message, packet, generation.localKey, 420, 'Unknown Attribute')
-    }
-    if (generation !== this.#generation && !generation.checklist.find(packet)) {
-      // Chromium's new ports try the credentials of before the restart first. An answer would make it send data there.
-      return this.#context.log(
-        now,
-        'request-dropped',
-        () => describePath(packet),
-        'an old generation learns no new address',
-      )
-    }
-    if (!this.#settleRole(now, message, packet, generation)) return
-    this.#responder.success(message, packet, generation.localKey)
-    const { username = '', priority = 0, useCandidate = false, nomination } = message.attributes
-    const remoteUsernameFragment = username.slice(username.indexOf(':') + 1)
-    const check: EarlyCheck = {
-      remoteUsernameFragment,
-      protocol: packet.protocol,
-      local: packet.local,
-      remote: { ip: packet.remote.ip, port: packet.remote.port },
-      priority,
-      useCandidate,
-      nomination,
-    }
-    if (generation.remote?.usernameFragment === remoteUsernameFragment) this.#learn(now, generation, check, true)
-    else generation.holdCheck(check)
+    this.#requests.handle(now, message, packet, generation)
   }
 
   /** The peer's parameters have come: what it has sent before counts now. */
   replayEarlyChecks(now: number): void {
-    const generation = this.#generation
-    for (const check of generation.takeEarlyChecks()) {
-      if (check.remoteUsernameFragment === generation.remote?.usernameFragment)
-        this.#learn(now, generation, check, false)
-    }
+    this.#requests.replay(now, this.#generation)
     this.sendTriggered(now)
   }
 
@@ -205,18 +178,39 @@ export class Connectivity {
     return true
   }
 
+  /** Whatever comes in may show another pair alive: data on a dead one does not wait for a timer. */
+  leaveDead(now: number): void {
+    if (this.path.selected?.dead) this.#select(now)
+  }
+
   handleTimeout(now: number): void {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
     const lost = this.path.takeExpired(now)
+    if (lost) this.#ondead(now, lost)
     if (lost) this.#revoke(now, lost, 'consent expired')
-    if (this.path.takeSilent(now)) this.path.revalidate(now, this.#generation.checklist)
+    const isSilent = this.path.takeSilent(now)
+    if (isSilent) this.path.revalidate(now, this.#generation.checklist)
+    const used = this.path.selected
+    const wasDead = used?.dead
+    for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+    if (used?.dead && !wasDead) this.#ondead(now, used)
+    if (isSilent) this.#select(now)
+    const urgent = this.path.takeConsentUrgent(now)
+    if (urgent) this.#check(now, urgent, 'probe')
     const due = this.path.takeConsentDue(now)
-    if (due && !this.#lite) this.#check(now, due, 'consent')
+    if (due) this.#refresh(now, due)
     this.sendTriggered(now)
   }
 
   timeout(): number {
     return Math.min(this.#checks.timeout(), this.path.timeout())
+  }
+
+  /** The consent tick: the one wake-up of an idle agent, so all else that is asked regularly goes with it. */
+  #refresh(now: number, selected: Pair): void {
+    this.#check(now, selected, 'consent')
+    for (const pair of this.path.takeCompany(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+    this.#select(now)
   }
 
   #check(now: number, pair: Pair, purpose: CheckPurpose): void {
@@ -230,7 +224,7 @@ export class Connectivity {
     }
     if (!this.#connections.isReady(pair)) return this.#connections.open(now, pair)
     const nominates =
-      this.role === 'controlling' && (purpose === 'nomination' || (purpose === 'consent' && pair.nominated))
+      this.role === 'controlling' && (purpose === 'nomination' || (purpose !== 'check' && pair.nominated))
     if (purpose === 'nomination') pair.nomination = this.path.nomination.next()
     const rto = initialRto(pair, this.#context.timing, checklist.active)
     this.#context.log(now, purpose, () => `${pair.id} ${describePair(pair)}`)
@@ -248,45 +242,28 @@ export class Connectivity {
     })
   }
 
-  /** RFC 8445 §7.3.1.1. `false`: the request was answered with 487. A lite agent never switches. */
-  #settleRole(now: number, message: DecodedMessage, packet: Packet, generation: Generation): boolean {
-    if (generation !== this.#generation || !generation.remote) return true
-    const before = this.role
-    const verdict =
-      this.#lite && message.attributes.iceControlled !== undefined ? 'reject' : this.#role.receive(message.attributes)
-    if (verdict === 'agree') return true
-    if (verdict === 'reject') {
-      this.#context.log(now, 'role-conflict', () => `stays ${before}`, `the peer claims to be ${before} too`)
-      this.#responder.error(message, packet, generation.localKey, 487, 'Role Conflict')
-      return false
-    }
-    this.#switchedRole(now, 'the peer won the tie-break')
-    return true
-  }
-
   #switchedRole(now: number, reason: string): void {
     this.#generation.checklist.reprioritise(this.role)
     this.#context.log(now, 'role', () => this.role, reason)
     this.#context.emit({ type: 'role', role: this.role })
   }
 
-  /** An authenticated check teaches a candidate, a pair, and what the peer wants. RFC 8445 §7.3.1.3 to §7.3.1.5. */
-  #learn(now: number, generation: Generation, check: EarlyCheck, fresh: boolean): void {
-    const pair = this.#pairing.pairOf(now, generation, check, this.role)
-    if (!pair) return
+  /** An authenticated check of the peer's teaches that the pair is there, and what the peer wants. RFC 8445 §7.3.1.4, §7.3.1.5. */
+  #checked(now: number, pair: Pair, check: EarlyCheck, fresh: boolean): void {
+    const { checklist } = this.#generation
     pair.authenticated = true
     if (pair.local.tcpType === 'passive') this.#connections.adopt(pair)
     if (fresh) {
       pair.stats.requestsReceived++
       pair.stats.responsesSent++
-      pair.stats.lastPacketReceived = now
+      pair.heard(now)
     }
-    if (generation !== this.#generation || pair.revoked) return
+    if (pair.revoked || !checklist.pairs.includes(pair)) return
     if (this.#lite) this.#validate(now, pair, pair.local, true)
     // Two NATs that give each check a new port can make two agents chase each other: this ends it.
     else if (pair.state !== 'succeeded' && pair.triggers < this.#context.timing.Rc) {
       if (pair.state === 'in-progress') this.#checks.cancel(now, pair)
-      generation.checklist.trigger(pair)
+      checklist.trigger(pair)
     }
     if (this.role === 'controlled') {
       if (check.useCandidate) this.#nominatedByPeer(now, pair, check.nomination)
@@ -305,21 +282,18 @@ export class Connectivity {
   #conclude(now: number, outcome: CheckOutcome): void {
     const { pair, purpose } = outcome.request
     if (outcome.result === 'timeout') {
-      if (purpose !== 'consent' && !this.#checks.isPending(pair, 'check'))
-        this.#fail(now, pair, `no answer to the ${purpose}`)
+      const isOwed = purpose === 'check' || purpose === 'nomination'
+      if (isOwed && !this.#checks.isPending(pair, 'check')) this.#fail(now, pair, `no answer to the ${purpose}`)
       return
     }
     pair.stats.responsesReceived++
-    pair.stats.lastPacketReceived = now
+    pair.heard(now, true)
     pair.authenticated = true
     const { message, roundTripTime } = outcome
     if (message.class === 'error') return this.#refused(now, outcome.request, message)
     const mapped = message.attributes.xorMappedAddress
     if (!mapped || message.unknownRequired.length > 0) return this.#fail(now, pair, 'the answer is not understood')
-    if (roundTripTime !== undefined) {
-      pair.roundTripTime = roundTripTime
-      pair.stats.totalRoundTripTime += roundTripTime
-    }
+    if (roundTripTime !== undefined) pair.measured(roundTripTime)
     pair.consentAt = now
     if (this.path.outlived && pair === this.path.selected) return
     if (purpose === 'nomination' && this.role === 'controlling')
@@ -339,6 +313,7 @@ export class Connectivity {
       this.#checks.cancel(now, pair)
       checklist.untrigger(pair)
       pair.state = 'succeeded'
+      pair.validAt = now
       pair.triggers = 0
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
       this.#onvalid(now, pair)
@@ -384,15 +359,10 @@ export class Connectivity {
   #select(now: number): void {
     const { checklist } = this.#generation
     const best = this.path.best(now, checklist)
-    if (this.role === 'controlling' && best && !this.#lite && this.#wantsNomination(now, best))
-      this.#check(now, best, 'nomination')
+    const isDue = best && !this.path.nomination.holds(best) && !this.#checks.isPending(best, 'nomination')
+    if (isDue && this.role === 'controlling' && !this.#lite) this.#check(now, best, 'nomination')
     this.path.select(now, best)
-  }
-
-  #wantsNomination(now: number, best: Pair): boolean {
-    const { nominee } = this.path.nomination
-    if (nominee && nominee !== best && nominee.priority >= best.priority && this.path.isAlive(nominee, now))
-      return false
-    return !best.nominated && !this.#checks.isPending(best, 'nomination')
+    const { selected } = this.path
+    checklist.restsTcp = selected !== undefined && !selected.dead && !this.path.outlived && tierOf(selected) === DIRECT
   }
 }

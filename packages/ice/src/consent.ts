@@ -6,18 +6,22 @@ import type { Random } from './parameters.ts'
 export class Consent {
   readonly #timing: Timing
   readonly #random: Random
+  readonly #asks: boolean
   #pair: Pair | undefined
   #nextAt = Number.POSITIVE_INFINITY
+  #urgentAt = Number.NEGATIVE_INFINITY
 
-  constructor(timing: Timing, random: Random) {
+  /** `asks`: a lite agent is asked, and never asks. */
+  constructor(timing: Timing, random: Random, asks: boolean) {
     this.#timing = timing
     this.#random = random
+    this.#asks = asks
   }
 
   /** Keeps asking on this pair from now on; `undefined` stops. A pair that was validated long ago is asked at once. */
   watch(now: number, pair: Pair | undefined): void {
     this.#pair = pair
-    if (!pair) this.#nextAt = Number.POSITIVE_INFINITY
+    if (!pair || !this.#asks) this.#nextAt = Number.POSITIVE_INFINITY
     else this.#nextAt = now - pair.consentAt < this.#timing.consentInterval ? this.#after(now) : now
   }
 
@@ -28,12 +32,26 @@ export class Consent {
     return this.#pair
   }
 
+  /** The pair whose consent gets old, to be probed beside the regular checks: those are not repeated when lost. */
+  takeUrgent(now: number): Pair | undefined {
+    if (!this.#pair || now < this.#urgency(this.#pair)) return undefined
+    this.#urgentAt = now + this.#timing.consentUrgency
+    return this.#pair
+  }
+
   isFresh(pair: Pair, now: number): boolean {
     return now < pair.consentAt + this.#timing.consentTimeout
   }
 
   timeout(): number {
-    return this.#pair ? Math.min(this.#nextAt, this.#pair.consentAt + this.#timing.consentTimeout) : this.#nextAt
+    const pair = this.#pair
+    if (!pair) return this.#nextAt
+    return Math.min(this.#nextAt, this.#urgency(pair), pair.consentAt + this.#timing.consentTimeout)
+  }
+
+  #urgency({ consentAt }: Pair): number {
+    if (!this.#asks) return Number.POSITIVE_INFINITY
+    return Math.max(consentAt + this.#timing.consentAge, this.#urgentAt)
   }
 
   /** Uniform in 0.8 to 1.2 intervals, RFC 7675 §5.1. */

@@ -37,8 +37,40 @@ export const TIMING = {
   consentInterval: 5_000,
   /** Consent expires this long after the last authenticated response, RFC 7675 §5.1. Sending stops at once. */
   consentTimeout: 30_000,
+  /** Consent that is so old is asked for every `consentUrgency` ms until it is renewed: at 30 % loss six in a row get lost. */
+  consentAge: 12_000,
+  consentUrgency: 1_000,
   /** Silence of the selected pair, in both answers and data, that is reported as `disconnected`: two lost consent checks. */
   disconnectedTimeout: 10_000,
+  /** A pair has traffic until so long after its last data packet. Only then is its silence worth a question. */
+  activeFor: 10_000,
+  /** Silence before a pair with traffic is asked: eight of its usual gaps, three round trips, not less than this … */
+  quietFloor: 300,
+  /** … and not more. It is the heartbeat of thin traffic; Tailscale's is 3 s, libwebrtc's 2.5 s. */
+  quietCeiling: 2_400,
+  /** Least time for an answer before a pair is suspected; twice the round trip where that is longer. */
+  answerPatience: 150,
+  /** Least time between the probes of a suspected pair; one round trip where that is longer. */
+  probeInterval: 100,
+  /** Data of the peer's on another path casts doubt on this one, so often at most. */
+  doubtInterval: 500,
+  /** Unanswered probes after which a pair counts as dead: at 10 % loss each way that is wrong once in 800 suspicions. */
+  deadlyProbes: 4,
+  /** Between the probes of a dead pair, until it counts as disconnected. */
+  deadInterval: 1_000,
+  /** While a pair is suspected its data takes a second path too, this long at most. Tailscale: 6.5 s. */
+  twinFor: 6_500,
+  /** A faster pair takes over when it gains so much … */
+  gainMs: 10,
+  /** … and this part of the round trip, as in libwebrtc and pion, … */
+  gainRatio: 0.15,
+  /** … over averages of so many samples, … */
+  gainSamples: 3,
+  /** … and not sooner than this after the last move. Death and better tiers do not wait. */
+  holdAfterMove: 5_000,
+  /** A pair that died is not moved back to for so long; twice as long for each time it died, up to `maxProbation`. */
+  probation: 5_000,
+  maxProbation: 60_000,
   /** RFC 8863 §3 PAC timer: no `failed` earlier, since a peer-reflexive candidate may still turn up. */
   pac: 39_500,
   /** How often a TCP connection that carried a valid pair is opened again when it breaks, each time it does. */
@@ -63,9 +95,23 @@ export const LIMITS = {
   localCandidates: 50,
   /** Relays of one agent: server addresses times interfaces. Each is an allocation on somebody's server. */
   relays: 16,
+  /** Valid pairs kept warm beside the selected one. */
+  backups: 3,
+  /** Failed pairs that are tried again at a time while data takes a worse path. */
+  upgrades: 8,
   /** Interfaces that a relay is made from, for each TURN/UDP server: one in use and one to fall back to. */
   relayInterfaces: 2,
 } as const
+
+/**
+ * How often failed pairs are tried again while data is relayed: the first so many attempts every so many milliseconds.
+ * Both ends do, so each attempt is a hole punched from both sides. Never hourly: people notice a relay that stays.
+ */
+export const UPGRADE_SCHEDULE = [
+  { until: 6, every: 5_000 },
+  { until: 16, every: 30_000 },
+  { until: Number.POSITIVE_INFINITY, every: 60_000 },
+] as const
 
 /** RFC 8445 §5.1.2.2. */
 export const TYPE_PREFERENCE = { host: 126, prflx: 110, srflx: 100, relay: 0 } as const

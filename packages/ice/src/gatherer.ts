@@ -361,7 +361,7 @@ export class Gatherer {
   }
 }
 
-function isSameBase(a: LocalBase, b: LocalBase): boolean {
+export function isSameBase(a: LocalBase, b: LocalBase): boolean {
   return sameAddress(a.address, b.address) && a.tcpType === b.tcpType
 }
 

@@ -11,9 +11,14 @@ export class Nomination {
     return ++this.#value
   }
 
-  /** Controlling: the peer has answered. A later nomination that was answered first stays. */
+  /** Controlling: the peer follows this pair, as far as anybody can know: a later nomination may have reached it unanswered. */
+  holds(pair: Pair): boolean {
+    return pair.nominated && pair.nomination === this.#value
+  }
+
+  /** Controlling: the peer has answered. Only the latest nomination counts: an earlier one has been thought better of. */
   confirmed(pair: Pair, value: number): boolean {
-    if (this.nominee && this.nominee !== pair && this.nominee.nomination > value) return false
+    if (value < this.#value) return false
     pair.nomination = value
     if (this.nominee) this.nominee.nominated = false
     this.#appoint(pair)
@@ -29,6 +34,11 @@ export class Nomination {
     const reason = this.#reasonToFollow(pair, value, nomineeIsSilent)
     if (reason) this.#appoint(pair)
     return reason
+  }
+
+  /** Controlled: the peer has moved its data to this pair, which says as much as a nomination. */
+  follow(pair: Pair): void {
+    this.#appoint(pair)
   }
 
   /** The pair is gone or failed. */

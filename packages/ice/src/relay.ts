@@ -12,7 +12,7 @@ export interface RelayOwner {
   onallocated(now: number, relay: Relay): void
   /** Its relayed addresses are gone. */
   onlost(now: number, relay: Relay, relayed: readonly Address[]): void
-  /** The first attempt has come to an end, or took too long to wait for. */
+  /** An attempt has come to an end, or the first one took too long to wait for. */
   onsettled(now: number): void
   /** The server refuses to relay to this IP address. */
   onrefused(now: number, relay: Relay, ip: string, reason: string): void
@@ -106,14 +106,21 @@ export class Relay {
     this.#connect(now)
   }
 
-  /** Another attempt at once, unless one is under way or has succeeded. */
+  /** Another attempt at once, unless one is under way or has succeeded; then the server is asked whether it still holds. */
   retry(now: number): void {
+    this.verify(now)
     if (this.#state !== 'failed' && this.#state !== 'resting') return
     this.#state = 'waiting'
     this.#actAt = Number.POSITIVE_INFINITY
     this.#failures = 0
     this.#settled = false
     this.#deadline = now + this.#context.timing.relayDeadline
+  }
+
+  /** Its pairs are silent: perhaps the server has been restarted, and the allocation is gone. */
+  verify(now: number): void {
+    if (this.#state === 'allocated') this.#allocation?.verify(now)
+    this.#drain(now)
   }
 
   connected(now: number): void {
@@ -309,7 +316,6 @@ export class Relay {
 
   #settle(now: number): void {
     this.#deadline = Number.POSITIVE_INFINITY
-    if (this.#settled) return
     this.#settled = true
     this.#owner.onsettled(now)
   }

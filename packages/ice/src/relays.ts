@@ -76,6 +76,10 @@ export class Relays {
     this.#byRelayed.get(relayed)?.permit(now, ip)
   }
 
+  verify(now: number, relayed: Address): void {
+    this.#byRelayed.get(relayed)?.verify(now)
+  }
+
   bindChannel(now: number, relayed: Address, peer: Address): void {
     this.#byRelayed.get(relayed)?.bindChannel(now, peer)
   }

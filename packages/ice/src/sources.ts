@@ -1,7 +1,7 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily, sameAddress } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
-import type { LocalBase } from './gatherer.ts'
+import { isSameBase, type LocalBase } from './gatherer.ts'
 import type { Generation } from './generation.ts'
 import type { Context } from './outputs.ts'
 import type { Relay } from './relay.ts'
@@ -44,7 +44,7 @@ export class Sources {
 
   /** `complete`: nothing is to be added later, so the end of these is the end of candidates. */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[], complete: boolean): void {
-    for (const base of bases) if (!this.#bases.includes(base)) this.#bases.push(base)
+    this.#bases.push(...bases.filter((base) => !this.#bases.some((known) => isSameBase(known, base))))
     for (const server of servers) if (!this.#servers.includes(server)) this.#servers.push(server)
     this.#complete = complete
     // First: the end of candidates waits for them.

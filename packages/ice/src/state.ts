@@ -77,7 +77,7 @@ function connectedState(
   { generation, path, gatheringComplete }: StateFacts,
   selected: Pair,
 ): IceTransportState {
-  if (!path.isAlive(selected, now)) return 'disconnected'
+  if (path.isSilent(selected, now)) return 'disconnected'
   const settled = generation.remoteEnded && gatheringComplete && generation.checklist.finished
   return settled && !path.outlived ? 'completed' : 'connected'
 }

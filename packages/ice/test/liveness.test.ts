@@ -57,6 +57,14 @@ test('an idle connected agent wakes for consent only', () => {
   expect(requestsAndAnswers).toBeLessThan(52)
 })
 
+test('G60 an answer that takes longer than the interval still renews consent', () => {
+  const wire = connected()
+  const [a, b] = wire.sides
+  wire.latency = 3_500
+  wire.run(60_000)
+  expect([a.agent.state, b.agent.state]).toEqual(['completed', 'completed'])
+})
+
 test('a closed agent schedules and sends nothing', () => {
   const wire = connected()
   const [a] = wire.sides

@@ -40,6 +40,10 @@ export const TABLE = [
   row(0x8000, 'additionalAddressFamily', value.family),
   row(0x8001, 'addressErrorCode', value.addressErrorCode),
   row(0x8004, 'icmp', value.icmp),
+  // The numbers that ADDITIONAL-ADDRESS-FAMILY and ADDRESS-ERROR-CODE had in draft-martinsen-tram-ssoda; coturn never
+  // learnt the ones of RFC 8656.
+  row(0x8032, 'ssodaAddressFamily', value.family, 'SSODA-ADDRESS-FAMILY'),
+  row(0x8033, 'ssodaErrorCode', value.addressErrorCode, 'SSODA-ERROR-CODE'),
   // RFC 5780
   row(0x0003, 'changeRequest', value.changeRequest),
   row(0x0026, 'padding', value.blob()),

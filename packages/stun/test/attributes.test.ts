@@ -32,9 +32,11 @@ const address: fc.Arbitrary<Address> = record({
 })
 
 /** One arbitrary per attribute: a new row without one does not compile. */
+const addressErrorCode = record({ family, code: fc.integer({ min: 300, max: 699 }), reason: text(127) })
+
 const ARBITRARIES: { [N in AttributeName]-?: fc.Arbitrary<NonNullable<Attributes[N]>> } = {
   additionalAddressFamily: family,
-  addressErrorCode: record({ family, code: fc.integer({ min: 300, max: 699 }), reason: text(127) }),
+  addressErrorCode,
   alternateDomain: text(255),
   alternateServer: address,
   changeRequest: record({ changeIp: fc.boolean(), changePort: fc.boolean() }),
@@ -64,6 +66,8 @@ const ARBITRARIES: { [N in AttributeName]-?: fc.Arbitrary<NonNullable<Attributes
   responseOrigin: address,
   responsePort: uint(0xffff),
   software: text(763),
+  ssodaAddressFamily: family,
+  ssodaErrorCode: addressErrorCode,
   unknownAttributes: fc.array(uint(0xffff), { maxLength: 9 }),
   useCandidate: flag,
   userhash: bytes(32),
@@ -118,7 +122,11 @@ describe('names are those of the IANA registry', () => {
       .map((line) => [Number(line.split(',')[0]), line.split(',')[1]!]),
   )
   /** Where usage has left the registry behind. */
-  const known = new Map([[0xc001, 'NOMINATION']])
+  const known = new Map([
+    [0xc001, 'NOMINATION'],
+    [0x8032, 'SSODA-ADDRESS-FAMILY'],
+    [0x8033, 'SSODA-ERROR-CODE'],
+  ])
 
   test.each(TABLE.map(({ type }) => type))('%i', (type) => {
     expect(attributeName(type)).toBe(known.get(type) ?? registry.get(type))

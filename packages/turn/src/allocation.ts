@@ -8,7 +8,7 @@ import { TurnError } from './error.ts'
 import { Exchanges, NO_ANSWER, type Outcome } from './exchanges.ts'
 import type { AllocationOptions, AllocationOutput, AllocationState } from './outputs.ts'
 import type { Peer } from './peers.ts'
-import { type Bench, isTransient, Permissions } from './permissions.ts'
+import { type Context, isTransient, Permissions } from './permissions.ts'
 import { explain } from './refusal.ts'
 import { AllocateRequest, type Granted } from './request.ts'
 
@@ -28,7 +28,7 @@ export class Allocation implements Machine<AllocationOutput> {
   readonly #channels: Channels
   readonly #request: AllocateRequest
   /** Peers by the object that names them, so that the data path hashes no strings. */
-  #peers = new WeakMap<Address, Peer>()
+  readonly #peers = new WeakMap<Address, Peer>()
   #state: AllocationState = 'new'
   #granted: Granted | undefined
   #refreshAt = Number.POSITIVE_INFINITY
@@ -53,7 +53,7 @@ export class Allocation implements Machine<AllocationOutput> {
     this.#credentials = new Credentials(username, credential)
     const credentials = this.#credentials
     this.#exchanges = new Exchanges(local, { server, protocol, credentials, timing: this.#timing, random, emit })
-    const bench: Bench = {
+    const context: Context = {
       timing: this.#timing,
       request: (now, method, attributes, done) =>
         this.#exchanges.request(now, method, attributes, (then, outcome) => {
@@ -63,8 +63,8 @@ export class Allocation implements Machine<AllocationOutput> {
         }),
       emit: (output) => this.#outbox.push(output),
     }
-    this.#permissions = new Permissions(bench)
-    this.#channels = new Channels(bench)
+    this.#permissions = new Permissions(context)
+    this.#channels = new Channels(context)
   }
 
   get state(): AllocationState {
@@ -162,6 +162,13 @@ export class Allocation implements Machine<AllocationOutput> {
     this.#refresh(now, { mobilityTicket: this.#ticket! })
   }
 
+  /** Asks now whether the server still knows the allocation, and not when it is due: `failed` when it does not. */
+  verify(now: number): void {
+    this.#now = now
+    const isAsked = this.#refreshAt === Number.POSITIVE_INFINITY
+    if (this.#state === 'allocated' && !this.#moving && !isAsked) this.#refresh(now, {})
+  }
+
   /** Gives the allocation back. `released` follows once, from any state; a server that is silent delays it by `timing.release`. */
   close(now: number): void {
     this.#now = now
@@ -179,7 +186,7 @@ export class Allocation implements Machine<AllocationOutput> {
 
   handlePacket(now: number, packet: Packet): boolean {
     if (!sameAddress(packet.remote, this.server) || !sameAddress(packet.local, this.#exchanges.local)) return false
-    if (this.#state === 'new' || this.#state === 'ended') return false
+    if (packet.protocol !== this.#options.protocol || this.#state === 'new' || this.#state === 'ended') return false
     this.#now = now
     if (isChannelData(packet.bytes)) {
       this.#handleChannelData(packet.bytes)
@@ -278,8 +285,9 @@ export class Allocation implements Machine<AllocationOutput> {
 
   /** RFC 8656 §8.1: a lifetime of zero. Whatever the answer, we have said it. */
   #release(now: number): void {
+    const attributes = { lifetime: 0, ...(this.#moving && this.#ticket && { mobilityTicket: this.#ticket }) }
     this.#exchanges.clear()
-    this.#exchanges.request(now, 'refresh', { lifetime: 0 }, () => this.#end({ type: 'released' }))
+    this.#exchanges.request(now, 'refresh', attributes, () => this.#end({ type: 'released' }))
   }
 
   #fail(code: number, reason: string): void {

@@ -2,19 +2,19 @@ import type { Address } from '@floe/stun'
 import { formatAddress } from '@floe/stun'
 import { NO_ANSWER, type Outcome } from './exchanges.ts'
 import type { Channel, Peer } from './peers.ts'
-import { type Bench, isTransient } from './permissions.ts'
+import { type Context, isTransient } from './permissions.ts'
 
 /** Short headers for chosen peers: ChannelBind, RFC 8656 §12. */
 export class Channels {
-  readonly #bench: Bench
+  readonly #context: Context
   /** By number, from FIRST_CHANNEL on. */
   readonly #byNumber: (Channel | undefined)[] = []
   /** By address: a peer that comes back must get the number that the server remembers. */
   readonly #byAddress = new Map<string, Channel>()
   #due = Number.POSITIVE_INFINITY
 
-  constructor(bench: Bench) {
-    this.#bench = bench
+  constructor(context: Context) {
+    this.#context = context
   }
 
   at(number: number): Channel | undefined {
@@ -38,7 +38,7 @@ export class Channels {
   release(now: number, peer: Peer): void {
     const { channel } = peer
     if (!channel) return
-    const { channelLifetime, channelCooldown } = this.#bench.timing
+    const { channelLifetime, channelCooldown } = this.#context.timing
     // One that was asked for may have been bound without our hearing of it.
     channel.expiresAt = Math.max(channel.expiresAt, now + (channel.asking ? channelLifetime : 0)) + channelCooldown
     channel.state = 'idle'
@@ -68,7 +68,7 @@ export class Channels {
   #ask(now: number, channel: Channel): void {
     channel.asking = true
     const { number, peer } = channel
-    this.#bench.request(
+    this.#context.request(
       now,
       'channelBind',
       { channelNumber: number, xorPeerAddress: [peer.address] },
@@ -78,7 +78,7 @@ export class Channels {
 
   #answered(now: number, channel: Channel, outcome: Outcome): void {
     channel.asking = false
-    const { channelRefresh, channelLifetime, retry } = this.#bench.timing
+    const { channelRefresh, channelLifetime, retry } = this.#context.timing
     if (channel.state === 'idle') return
     if (outcome.type === 'success') {
       channel.state = 'bound'

@@ -49,7 +49,10 @@ export class Exchanges {
 
   request(now: number, method: Method, attributes: Attributes, done: Exchange['done']): void {
     const counts = { staleNonces: 0, refusals: 0 }
-    this.#exchanges.push({ method, attributes, done, transaction: undefined, signature: undefined, ...counts })
+    const exchange = { method, attributes, done, transaction: undefined, signature: undefined, ...counts }
+    // All that waits is in vain when the allocation ends meanwhile.
+    if (method === 'refresh') this.#exchanges.unshift(exchange)
+    else this.#exchanges.push(exchange)
     this.#startWaiting(now)
   }
 

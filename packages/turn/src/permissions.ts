@@ -8,7 +8,7 @@ import type { AllocationOutput } from './outputs.ts'
 import type { Peer, Permission } from './peers.ts'
 
 /** What permissions and channels need of their allocation. */
-export interface Bench {
+export interface Context {
   readonly timing: AllocationTiming
   request(now: number, method: Method, attributes: Attributes, done: (now: number, outcome: Outcome) => void): void
   emit(output: AllocationOutput): void
@@ -16,12 +16,12 @@ export interface Bench {
 
 /** Who may send to us, and whom we may send to: CreatePermission, RFC 8656 §9 and §10. */
 export class Permissions {
-  readonly #bench: Bench
+  readonly #context: Context
   readonly #byIp = new Map<string, Permission>()
   #due = Number.POSITIVE_INFINITY
 
-  constructor(bench: Bench) {
-    this.#bench = bench
+  constructor(context: Context) {
+    this.#context = context
   }
 
   get(ip: string): Permission | undefined {
@@ -91,7 +91,7 @@ export class Permissions {
   /** Asks for all that is wanted or about to end, several peers in one request. */
   flush(now: number): void {
     if (now < this.#due) return
-    const { permissionWindow } = this.#bench.timing
+    const { permissionWindow } = this.#context.timing
     for (const family of [4, 6] as const) {
       const due = [...this.#byIp.values()].filter(
         (it) => it.family === family && isWaiting(it) && it.refreshAt <= now + permissionWindow,
@@ -118,7 +118,7 @@ export class Permissions {
   #ask(now: number, batch: readonly Permission[]): void {
     for (const permission of batch) permission.asking = true
     const xorPeerAddress = batch.map(({ ip }) => ({ ip, port: 0 }))
-    this.#bench.request(now, 'createPermission', { xorPeerAddress }, (then, outcome) =>
+    this.#context.request(now, 'createPermission', { xorPeerAddress }, (then, outcome) =>
       this.#answered(then, batch, outcome),
     )
   }
@@ -136,22 +136,22 @@ export class Permissions {
   }
 
   #install(now: number, permission: Permission): void {
-    const { permissionRefresh, permissionLifetime } = this.#bench.timing
+    const { permissionRefresh, permissionLifetime } = this.#context.timing
     permission.refreshAt = now + permissionRefresh
     permission.expiresAt = now + permissionLifetime
     if (permission.state === 'installed') return
     permission.state = 'installed'
-    this.#bench.emit({ type: 'permission', ip: permission.ip, state: 'installed' })
+    this.#context.emit({ type: 'permission', ip: permission.ip, state: 'installed' })
   }
 
   #refuse(permission: Permission, code: number, reason: string): void {
     permission.state = 'refused'
-    this.#bench.emit({ type: 'permission', ip: permission.ip, state: 'refused', code, reason })
+    this.#context.emit({ type: 'permission', ip: permission.ip, state: 'refused', code, reason })
   }
 
   /** Silence has lasted long enough already; a server in trouble is given a rest. */
   #later(now: number, { code }: Outcome & { readonly type: 'error' }): number {
-    return code === NO_ANSWER ? now : now + this.#bench.timing.retry
+    return code === NO_ANSWER ? now : now + this.#context.timing.retry
   }
 
   #schedule(): void {

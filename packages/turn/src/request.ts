@@ -41,9 +41,9 @@ export class AllocateRequest {
     return {
       requestedTransport: UDP,
       lifetime: this.lifetime,
-      // RFC 8656 §7.1: with ADDITIONAL-ADDRESS-FAMILY the first family is IPv4, unsaid. Unsaid otherwise too, because a
+      // The same question in the numbers of RFC 8656 and of coturn. RFC 8656 §7.1: with ADDITIONAL-ADDRESS-FAMILY the first family is IPv4, unsaid. Unsaid otherwise too, because a
       // server older than RFC 6156 refuses REQUESTED-ADDRESS-FAMILY.
-      ...(this.#additional && { additionalAddressFamily: 6 }),
+      ...(this.#additional && { additionalAddressFamily: 6, ssodaAddressFamily: 6 }),
       ...(!this.#families.includes(4) && { requestedAddressFamily: 6 }),
       ...(this.#dontFragment && { dontFragment: true }),
       ...(this.#mobility && { mobilityTicket: EMPTY }),
@@ -63,7 +63,7 @@ export class AllocateRequest {
       return true
     }
     // RFC 8656 has a server give the one family and ADDRESS-ERROR-CODE; some give nothing.
-    if (this.#additional && (code === 440 || unknown(0x8000))) {
+    if (this.#additional && (code === 440 || unknown(0x8000) || unknown(0x8032))) {
       this.#additional = false
       if (code === 440) this.#additionalRefusal = { family: 6, code, reason: 'Address Family not Supported' }
       return true
@@ -91,7 +91,10 @@ export class AllocateRequest {
     return Math.min(lifetime * 1_000, this.#longestLifetime)
   }
 
-  #refusals(relayed: readonly Address[], { addressErrorCode }: Attributes): readonly RefusedFamily[] {
+  #refusals(
+    relayed: readonly Address[],
+    { ssodaErrorCode, addressErrorCode = ssodaErrorCode }: Attributes,
+  ): readonly RefusedFamily[] {
     const missing = this.#families.filter((family) => !relayed.some(({ ip }) => addressFamily(ip) === family))
     return missing.map((family) => {
       if (addressErrorCode?.family === family) return addressErrorCode

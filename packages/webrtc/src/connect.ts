@@ -123,7 +123,10 @@ class Session {
     this.#reject(new ConnectError('ERR_CONNECT_FAILED', `The connection was closed: ${reason}`))
   }
 
-  /** Counts from the next gathering on: at an ICE restart. What has been allocated before lives on with what it had. */
+  /**
+   * For what is gathered later: a browser asks these servers at its next ICE restart. floe's own RTCPeerConnection keeps
+   * its relays through restarts, where they live on with what they were allocated with, and asks no new servers then.
+   */
   #takeOffer(): void {
     const iceServers = offeredServers(this.#signaling) ?? []
     try {
@@ -192,8 +195,8 @@ function watchSecurity(peerConnection: RTCPeerConnection, onerror: (error: Conne
   })
 }
 
-function securityError(cause: Error & { code?: unknown; errorDetail?: string }): ConnectError {
-  const isImpostor = cause.code === 'ERR_DTLS_UNAUTHENTICATED' || cause.errorDetail === 'fingerprint-failure'
+function securityError(cause: RTCError): ConnectError {
+  const isImpostor = cause.errorDetail === 'fingerprint-failure'
   const message = isImpostor ? 'The peer is not the one that the signaling named' : 'No secure channel could be set up'
   const code = isImpostor ? 'ERR_CONNECT_UNAUTHENTICATED' : 'ERR_CONNECT_FAILED'
   return new ConnectError(code, `${message}: ${cause.message}`, { cause })

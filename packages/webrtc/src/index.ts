@@ -19,6 +19,26 @@ export const RTCIceCandidate: typeof globalThis.RTCIceCandidate = globalThis.RTC
 export type RTCIceCandidate = globalThis.RTCIceCandidate
 export const RTCDataChannel: typeof globalThis.RTCDataChannel = globalThis.RTCDataChannel
 export type RTCDataChannel = globalThis.RTCDataChannel
+export const RTCDataChannelEvent: typeof globalThis.RTCDataChannelEvent = globalThis.RTCDataChannelEvent
+export type RTCDataChannelEvent = globalThis.RTCDataChannelEvent
+export const RTCPeerConnectionIceEvent: typeof globalThis.RTCPeerConnectionIceEvent =
+  globalThis.RTCPeerConnectionIceEvent
+export type RTCPeerConnectionIceEvent = globalThis.RTCPeerConnectionIceEvent
+export const RTCPeerConnectionIceErrorEvent: typeof globalThis.RTCPeerConnectionIceErrorEvent =
+  globalThis.RTCPeerConnectionIceErrorEvent
+export type RTCPeerConnectionIceErrorEvent = globalThis.RTCPeerConnectionIceErrorEvent
+export const RTCErrorEvent: typeof globalThis.RTCErrorEvent = globalThis.RTCErrorEvent
+export type RTCErrorEvent = globalThis.RTCErrorEvent
+export const RTCError: typeof globalThis.RTCError = globalThis.RTCError
+export type RTCError = globalThis.RTCError
+export const RTCCertificate: typeof globalThis.RTCCertificate = globalThis.RTCCertificate
+export type RTCCertificate = globalThis.RTCCertificate
+export const RTCIceTransport: typeof globalThis.RTCIceTransport = globalThis.RTCIceTransport
+export type RTCIceTransport = globalThis.RTCIceTransport
+export const RTCDtlsTransport: typeof globalThis.RTCDtlsTransport = globalThis.RTCDtlsTransport
+export type RTCDtlsTransport = globalThis.RTCDtlsTransport
+export const RTCSctpTransport: typeof globalThis.RTCSctpTransport = globalThis.RTCSctpTransport
+export type RTCSctpTransport = globalThis.RTCSctpTransport
 
 /** Connects to the peer at the other end of a signaling channel, in a browser and in Node alike. */
 export const connect: Connect = createConnect(RTCPeerConnection)

@@ -12,17 +12,22 @@ const localRandom = randomBytes(32)
 const serverRandom = randomBytes(32)
 const masterSecret = randomBytes(48)
 const TRANSCRIPT = Buffer.from('every handshake message so far')
+/** Of all certificates that these tests make: those that the signalling named. */
+const named: { algorithm: string; value: string }[] = []
 
 async function identity(): Promise<{ chain: Buffer; key: string }> {
-  const { certPem, privateKey } = RTCCertificate.unwrap(await RTCCertificate.generate())
+  const certificate = await RTCCertificate.generate()
+  named.push(...certificate.getFingerprints())
+  const { certPem, privateKey } = RTCCertificate.unwrap(certificate)
   const der = Buffer.from(certPem.replace(/-----[^-]+-----/g, ''), 'base64')
   const chain = Buffer.concat([u24(der.length + 3), u24(der.length), der])
   return { chain, key: privateKey }
 }
 
-function guardAs(role: 'client' | 'server'): HandshakeGuard {
+function guardAs(role: 'client' | 'server', fingerprints = named): HandshakeGuard {
   return new HandshakeGuard({
     role,
+    fingerprints: () => fingerprints,
     localRandom: () => localRandom,
     masterSecret: () => masterSecret,
     transcript: () => TRANSCRIPT,
@@ -41,6 +46,11 @@ function serverKeyExchange(key: string | KeyObject, random = serverRandom, heade
   return Buffer.concat([params, signed(Buffer.concat([localRandom, random, params]), key, header)])
 }
 
+function serverHello({ version = 0xfefd, suite = 0xc02b, compression = 0 } = {}): Buffer {
+  const choice = Buffer.from([0, suite >> 8, suite & 0xff, compression, 0, 0])
+  return Buffer.concat([Buffer.from([version >> 8, version & 0xff]), serverRandom, choice])
+}
+
 function finished(label: string, secret = masterSecret): Buffer {
   const hash = createHash('sha256').update(TRANSCRIPT).digest()
   const seed = Buffer.concat([Buffer.from(label), hash])
@@ -54,7 +64,7 @@ function finished(label: string, secret = masterSecret): Buffer {
 /** What an honest server sends, for a client's guard. */
 async function serverScript() {
   const { chain, key } = await identity()
-  const hello = Buffer.concat([Buffer.from([0xfe, 0xfd]), serverRandom, Buffer.alloc(4)])
+  const hello = serverHello()
   const script: [type: number, body: Buffer][] = [
     [HandshakeType.serverHello, hello],
     [HandshakeType.certificate, chain],
@@ -121,11 +131,65 @@ test.each([
   expect(() => play(guardAs('server'), script)).toThrow(/does not hold the private key/)
 })
 
+test.each([
+  ['DTLS 1.0', { version: 0xfeff }],
+  ['no encryption', { suite: 0x0000 }],
+  ['a static key exchange', { suite: 0x009c }],
+  ['CBC', { suite: 0xc009 }],
+  ['compression', { compression: 1 }],
+])('as client: a ServerHello that chooses %s', async (_, choice) => {
+  const { script } = await serverScript()
+  script[0]![1] = serverHello(choice)
+  expect(() => play(guardAs('client'), script)).toThrow(/was not offered/)
+})
+
+test('as client: a curve that was not offered, and one that is none', async () => {
+  const { script, key } = await serverScript()
+  for (const params of [
+    [3, 0, 22, 32],
+    [1, 0, 29, 32],
+  ]) {
+    const body = Buffer.concat([Buffer.from(params), Buffer.alloc(32, 7)])
+    script[2]![1] = Buffer.concat([body, signed(Buffer.concat([localRandom, serverRandom, body]), key)])
+    expect(() => play(guardAs('client'), script)).toThrow(/curve that was not offered/)
+  }
+})
+
+test('each refusal has the alert that the peer is told', async () => {
+  const { script, key } = await serverScript()
+  const alerts = [
+    () => script.toSpliced(0, 1),
+    () => script.toSpliced(2, 1, [HandshakeType.serverKeyExchange, serverKeyExchange(impostor)]),
+    () => script.toSpliced(2, 1, [HandshakeType.serverKeyExchange, serverKeyExchange(key, serverRandom, [2, 3])]),
+    () => script.toSpliced(2, 1, [HandshakeType.serverKeyExchange, Buffer.alloc(0)]),
+    () => script.toSpliced(1, 1, [HandshakeType.certificate, Buffer.from([0, 0, 0])]),
+  ].map((change) => {
+    try {
+      play(guardAs('client'), change() as [number, Buffer][])
+    } catch (error) {
+      return (error as PeerAuthenticationError).alert
+    }
+    return 'accepted'
+  })
+  // unexpected_message, decrypt_error, illegal_parameter, decode_error, bad_certificate: RFC 5246 §7.2.
+  expect(alerts).toEqual([10, 51, 47, 50, 42])
+})
+
 test('a Finished over another transcript, of our own side, or cut short', async () => {
   for (const body of [finished('server finished', randomBytes(48)), finished('client finished'), Buffer.alloc(11)]) {
     const { script } = await serverScript()
     script[5]![1] = body
     expect(() => play(guardAs('client'), script)).toThrow(/saw another handshake/)
+  }
+})
+
+test('another certificate than the named one is refused before anything is computed for it', async () => {
+  const { script: server } = await serverScript()
+  const { script: client } = await clientScript()
+  const other = (await RTCCertificate.generate()).getFingerprints()
+  for (const fingerprints of [other, []]) {
+    expect(() => play(guardAs('client', fingerprints), server.slice(0, 2))).toThrow(/another certificate/)
+    expect(() => play(guardAs('server', fingerprints), client.slice(0, 3))).toThrow(/another certificate/)
   }
 })
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { formatHandshakeRecord, HandshakeType } from '../src/node/dtls-record.ts'
+import { formatHandshakeRecord, HandshakeType, parseRecords, sequenceNumber } from '../src/node/dtls-record.ts'
 import { DtlsShim } from '../src/node/dtls-shim.ts'
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
@@ -7,7 +7,7 @@ afterEach(() => vi.useRealTimers())
 
 const { clientHello, serverHello, certificate, certificateVerify, helloVerifyRequest } = HandshakeType
 
-/** A shim with what it sent and delivered. */
+/** A shim, below a client, with what it sent and delivered. */
 function createShim(roundTripTime?: number) {
   const sent: Buffer[] = []
   const delivered: Buffer[] = []
@@ -19,12 +19,39 @@ function createShim(roundTripTime?: number) {
   return { shim, sent, delivered, take: (list: Buffer[]) => list.splice(0) }
 }
 
+/** The same below a server, whose client has proved its address. */
+function createServerShim() {
+  const server = createShim()
+  server.shim.start('server')
+  server.shim.receive(hello(cookieFor(server)))
+  server.sent.length = server.delivered.length = 0
+  return server
+}
+
+const RANDOM = Buffer.alloc(32, 7)
+
+/** A ClientHello as it is on the wire: without a cookie the first, with one the second. */
+function hello(
+  cookie: Buffer = Buffer.alloc(0),
+  { random = RANDOM, messageSeq = cookie.length > 0 ? 1 : 0 } = {},
+): Buffer {
+  const before = Buffer.concat([Buffer.from([0xfe, 0xfd]), random, Buffer.from([0, cookie.length]), cookie])
+  const body = Buffer.concat([before, Buffer.from([0, 2, 0xc0, 0x2b, 1, 0, 0, 0])])
+  return formatHandshakeRecord({ type: clientHello, messageSeq, body })
+}
+
+/** The cookie in the answer to a first hello. */
+function cookieFor({ shim, sent }: ReturnType<typeof createShim>): Buffer {
+  shim.receive(hello())
+  return Buffer.from(sent.pop()!.subarray(28))
+}
+
 function handshake(type: number, messageSeq: number, size = 40): Buffer {
   return formatHandshakeRecord({ type, messageSeq, body: Buffer.alloc(size, messageSeq + 1) })
 }
 
 function record(type: number, epoch: number, sequenceNumber: number, fragment = Buffer.alloc(24)): Buffer {
-  const header = Buffer.from([type, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 0, 0, fragment.length])
+  const header = Buffer.from([type, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 0, fragment.length >> 8, fragment.length])
   header.writeUIntBE(sequenceNumber, 5, 6)
   return Buffer.concat([header, fragment])
 }
@@ -54,12 +81,12 @@ test('the records of a flight leave together, in datagrams of at most 1200 bytes
   expect(sent).toEqual([Buffer.concat(flight.slice(0, 2)), flight[2]])
 })
 
-test('a flight is repeated after 60 ms, then twice as late, until the next flight', async () => {
+test('a flight is repeated after 60 ms, then after half as long again each time, until the next flight', async () => {
   const { shim, sent, take } = createShim()
   shim.send(handshake(clientHello, 0))
   await Promise.resolve()
   expect(take(sent)).toHaveLength(1)
-  for (const wait of [60, 120, 240, 480, 960, 1000, 1000]) {
+  for (const wait of [60, 90, 135, 202.5, 303.75, 455.625, 683.4375, 1000, 1000].map(Math.floor)) {
     vi.advanceTimersByTime(wait - 1)
     expect(sent).toEqual([])
     vi.advanceTimersByTime(1)
@@ -88,17 +115,101 @@ test("a slow path is given time, and the stack's own repetition is not added", a
   expect(sent).toHaveLength(1)
 })
 
-test('a HelloVerifyRequest is stateless: repeated on demand only', async () => {
-  const { shim, sent, delivered, take } = createShim()
-  shim.receive(handshake(clientHello, 0))
+test('as server: hellos are answered and forgotten until one brings the cookie; then it goes up, and the first before it', () => {
+  const server = createShim()
+  const { shim, sent, delivered, take } = server
+  shim.start('server')
+  const first = hello()
+  first.writeUIntBE(5, 5, 6)
+  shim.receive(first)
+  const [answer] = take(sent)
+  // RFC 6347 §4.2.1: under the number of the hello, in the name of DTLS 1.0, shorter than what it answers.
+  expect(answer!.subarray(5, 11)).toEqual(first.subarray(5, 11))
+  expect([answer![13], answer!.readUInt16BE(25), answer![27]]).toEqual([helloVerifyRequest, 0xfeff, 20])
+  expect(answer!.length).toBeLessThan(first.length)
+  vi.advanceTimersByTime(60_000)
+  expect([sent, delivered]).toEqual([[], []])
+  const cookie = Buffer.from(answer!.subarray(28))
+  // From the future, and made up.
+  shim.receive(hello(cookie, { messageSeq: 2 }))
+  shim.receive(hello(Buffer.alloc(20, 9)))
+  shim.receive(hello(Buffer.alloc(0), { random: Buffer.alloc(32, 8) }))
+  expect(take(sent).map((datagram) => datagram.subarray(28))).toEqual([cookie, cookie])
+  expect(delivered).toEqual([])
+  shim.receive(hello(cookie))
+  expect(delivered).toEqual([hello(), hello(cookie)])
+  expect(sent).toEqual([])
+})
+
+test('as server: a thousand hellos of others, whole, in pieces and malformed, do not stop the one that is meant', () => {
+  const server = createShim()
+  const { shim, sent, delivered } = server
+  shim.start('server')
+  const seeded = (i: number) => Buffer.alloc(32, `${i}`)
+  for (let i = 0; i < 1000; i++) {
+    const other = hello(Buffer.alloc((i * 7) % 40, i), { random: seeded(i), messageSeq: i % 3 })
+    if (i % 5 === 0) shim.receive(fragments(other, 9)[i % 4]!)
+    else if (i % 5 === 1) shim.receive(handshake(clientHello, i % 2, i % 120))
+    else shim.receive(other)
+  }
+  expect(delivered).toEqual([])
+  expect(sent.every((datagram) => datagram.length === 48)).toBe(true)
+  for (const piece of fragments(hello(), 20)) shim.receive(piece)
+  const cookie = Buffer.from(sent.at(-1)!.subarray(28))
+  for (const piece of fragments(hello(cookie), 20).reverse()) shim.receive(piece)
+  expect(delivered).toEqual([hello(), hello(cookie)])
+})
+
+test("as server: the stack's own HelloVerifyRequest stays here, and late hellos ask for nothing", async () => {
+  const { shim, sent, take } = createServerShim()
   shim.send(handshake(helloVerifyRequest, 0))
   await Promise.resolve()
-  take(sent)
-  vi.advanceTimersByTime(10_000)
+  shim.receive(hello())
+  vi.advanceTimersByTime(60_000)
   expect(sent).toEqual([])
-  shim.receive(handshake(clientHello, 0))
-  expect(sent).toEqual([handshake(helloVerifyRequest, 0)])
-  expect(delivered).toHaveLength(1)
+  shim.send(handshake(serverHello, 1))
+  await Promise.resolve()
+  expect(take(sent)).toEqual([handshake(serverHello, 1)])
+})
+
+test('as server: no plaintext record has the number of another, whatever the number of hellos before it', async () => {
+  const server = createShim()
+  const { shim, sent } = server
+  shim.start('server')
+  const numbered = (record: Buffer, number: number) => {
+    record.writeUIntBE(number, 5, 6)
+    return record
+  }
+  for (let i = 0; i < 5; i++) shim.receive(numbered(hello(), i))
+  shim.receive(numbered(hello(Buffer.from(sent[0]!.subarray(28))), 5))
+  const flight = [handshake(serverHello, 1), handshake(certificate, 2), record(20, 0, 9, Buffer.from([1]))]
+  for (const part of flight) shim.send(Buffer.from(part))
+  await Promise.resolve()
+  // The stack's own retransmission.
+  for (const part of flight) shim.send(Buffer.from(part))
+  shim.send(record(21, 0, 3, Buffer.from([2, 40])))
+  const numbers = sent.flatMap((datagram) => [...parseRecords(datagram)]).map(({ bytes }) => sequenceNumber(bytes))
+  expect(numbers).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
+})
+
+test('what does not fit the role is noise', () => {
+  const { shim, delivered } = createShim()
+  for (const type of [0, clientHello, 16, certificateVerify, 20, 99]) shim.receive(handshake(type, 0))
+  expect(delivered).toEqual([])
+  shim.receive(handshake(serverHello, 0))
+  expect(delivered).toEqual([handshake(serverHello, 0)])
+  const server = createServerShim()
+  for (const type of [0, serverHello, helloVerifyRequest, 12, 13, 14, 20, 99]) server.shim.receive(handshake(type, 2))
+  expect(server.delivered).toEqual([])
+  server.shim.receive(handshake(certificate, 2))
+  expect(server.delivered).toEqual([handshake(certificate, 2)])
+})
+
+test('before a hello is proved nothing else of a client is kept', () => {
+  const { shim, delivered } = createShim()
+  shim.start('server')
+  for (let seq = 0; seq < 8; seq++) shim.receive(handshake(certificate, seq, 16_000))
+  expect(delivered).toEqual([])
 })
 
 test('messages go up whole, in order and once, however they arrive', () => {
@@ -131,32 +242,58 @@ test('a forged fragment does not lock the real message out', () => {
   expect(delivered).toEqual([handshake(serverHello, 0)])
 })
 
-test('a repeated message asks for our flight: once in 20 ms, whatever the number', async () => {
-  const { shim, sent, take } = createShim()
-  shim.receive(handshake(clientHello, 0))
-  shim.send(handshake(serverHello, 0))
+test.each([
+  ['client', createShim, handshake(certificate, 0), handshake(16, 2)],
+  ['server', createServerShim, handshake(certificate, 2), handshake(serverHello, 1)],
+] as const)(
+  'as %s: a repeated message asks for our flight: once in 20 ms, whatever the number',
+  async (_, create, theirs, ours) => {
+    const { shim, sent, take } = create()
+    shim.receive(theirs)
+    shim.send(Buffer.from(ours))
+    await Promise.resolve()
+    take(sent)
+    for (let i = 0; i < 100; i++) shim.receive(theirs)
+    expect(take(sent)).toEqual([ours])
+    vi.advanceTimersByTime(20)
+    shim.receive(theirs)
+    expect(take(sent)).toHaveLength(1)
+  },
+)
+
+test('as server: a repeated hello asks for our flight, too', async () => {
+  const server = createShim()
+  server.shim.start('server')
+  const cookie = cookieFor(server)
+  server.shim.receive(hello(cookie))
+  server.shim.send(handshake(serverHello, 1))
   await Promise.resolve()
-  take(sent)
-  for (let i = 0; i < 100; i++) shim.receive(handshake(clientHello, 0))
-  expect(take(sent)).toEqual([handshake(serverHello, 0)])
-  vi.advanceTimersByTime(20)
-  shim.receive(handshake(clientHello, 0))
-  expect(take(sent)).toHaveLength(1)
+  server.sent.length = 0
+  server.shim.receive(hello(cookie))
+  expect(server.sent).toEqual([handshake(serverHello, 1)])
 })
 
 test('as server, an encrypted Finished waits for everything before it', () => {
-  const { shim, delivered, take } = createShim()
-  shim.receive(handshake(clientHello, 0))
-  take(delivered)
+  const { shim, delivered } = createServerShim()
   shim.receive(finished())
   expect(delivered).toEqual([])
-  shim.receive(handshake(certificateVerify, 1))
-  expect(delivered).toEqual([handshake(certificateVerify, 1), finished()])
+  shim.receive(handshake(certificateVerify, 2))
+  expect(delivered).toEqual([handshake(certificateVerify, 2), finished()])
+})
+
+test('encrypted handshake records are let through a few times, and never large ones', () => {
+  const { shim, delivered } = createShim()
+  shim.receive(record(22, 1, 0, Buffer.alloc(1600)))
+  for (let i = 0; i < 1000; i++) shim.receive(finished(i))
+  expect(delivered).toHaveLength(32)
+  const server = createServerShim()
+  for (let i = 0; i < 1000; i++) server.shim.receive(finished(i))
+  server.shim.receive(handshake(certificateVerify, 2))
+  expect(server.delivered).toHaveLength(1 + 4)
 })
 
 test('as server, the last flight is repeated until application data shows that it arrived', async () => {
-  const { shim, sent, take } = createShim()
-  shim.receive(handshake(clientHello, 0))
+  const { shim, sent, take } = createServerShim()
   shim.send(finished())
   await Promise.resolve()
   shim.establish()
@@ -227,8 +364,9 @@ test('an authentic application record counts once; a forged one uses nothing up'
   expect(delivered).toEqual([5, 3, 2000, 1999].map(application))
 })
 
-test('whatever arrives, nothing is thrown', () => {
+test.each(['client', 'server'] as const)('as %s: whatever arrives, nothing is thrown', (role) => {
   const { shim } = createShim()
+  shim.start(role)
   let seed = 1
   const random = (below: number) => (seed = (seed * 48271) % 2147483647) % below
   for (let i = 0; i < 20_000; i++) {

@@ -1,5 +1,5 @@
 import type { NodeConfiguration } from '../src/node/configuration.ts'
-import type { RTCDataChannel } from '../src/node/data-channel.ts'
+import type { RTCDataChannel as NodeDataChannel } from '../src/node/data-channel.ts'
 import { RTCPeerConnection } from '../src/node/peer-connection.ts'
 
 /** Two peers on this machine. Loopback addresses only: what tests send stays here. */
@@ -58,18 +58,45 @@ export async function state(peer: RTCPeerConnection, wanted: RTCPeerConnectionSt
   while (peer.connectionState !== wanted) await eventOf(peer, 'connectionstatechange')
 }
 
-export async function opened(channel: RTCDataChannel): Promise<void> {
+export async function opened(channel: NodeDataChannel): Promise<void> {
   if (channel.readyState !== 'open') await eventOf(channel, 'open')
 }
 
-export async function nextChannel(peer: RTCPeerConnection): Promise<RTCDataChannel> {
-  return ((await eventOf(peer, 'datachannel')) as Event & { channel: RTCDataChannel }).channel
+export async function nextChannel(peer: RTCPeerConnection): Promise<NodeDataChannel> {
+  return ((await eventOf(peer, 'datachannel')) as Event & { channel: NodeDataChannel }).channel
 }
 
-export async function nextMessage(channel: RTCDataChannel): Promise<string | ArrayBuffer> {
+export async function nextMessage(channel: NodeDataChannel): Promise<string | ArrayBuffer> {
   return ((await eventOf(channel, 'message')) as MessageEvent).data
 }
 
 export function eventOf(target: EventTarget, type: string): Promise<Event> {
   return new Promise((resolve) => target.addEventListener(type, resolve, { once: true }))
+}
+
+/** One data channel, open at both ends: announced by `a`, or negotiated when `init` says so. */
+export async function openChannel(
+  pair: Pair,
+  init: RTCDataChannelInit = {},
+  label = 'x',
+): Promise<[ours: NodeDataChannel, theirs: NodeDataChannel]> {
+  trickle(pair)
+  const ours = pair.a.createDataChannel(label, init)
+  const arrival = init.negotiated ? pair.b.createDataChannel(label, init) : nextChannel(pair.b)
+  await negotiate(pair.a, pair.b)
+  const theirs = await arrival
+  await Promise.all([opened(ours), opened(theirs)])
+  return [ours, theirs]
+}
+
+/** Resolves when everything that is due by now has happened: a few turns of the event loop. */
+export async function turns(count = 5): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise(setImmediate)
+}
+
+/** The types of the events that a target dispatches, in order. */
+export function record(target: EventTarget, ...types: string[]): string[] {
+  const seen: string[] = []
+  for (const type of types) target.addEventListener(type, () => seen.push(type))
+  return seen
 }

@@ -7,6 +7,7 @@ import {
   RTCDtlsTransport,
   RTCIceGatherer,
   RTCIceTransport,
+  RTCSctpTransport,
   Event as WeriftEvent,
 } from 'werift'
 import packageJson from '../package.json' with { type: 'json' }
@@ -18,7 +19,6 @@ import {
   dtlsInternals,
   installedWeriftVersion,
   peerConnectionInternals,
-  sctpInternals,
   sctpTransportInternals,
   WERIFT_VERSION,
 } from '../src/node/werift-internals.ts'
@@ -37,8 +37,9 @@ function seam(): { peer: SeamPeerConnection; transports: SeamTransport[] } {
     bundlePolicy: 'max-bundle',
     maxMessageSize: 1,
     onTransport,
+    onAssociation() {},
   })
-  peer.createDataChannel('x')
+  peer.ensureSctp()
   return { peer, transports }
 }
 
@@ -56,19 +57,68 @@ test('the private members are where they were', async () => {
   expect(secureManager.updateIceConnectionState).toBeTypeOf('function')
   expect(sctpManager.createSctpTransport).toBeTypeOf('function')
   expect(Object.keys(sdpManager)).toEqual(
-    expect.arrayContaining(['currentLocalDescription', 'pendingLocalDescription']),
+    expect.arrayContaining(['currentLocalDescription', 'pendingLocalDescription', 'currentRemoteDescription']),
   )
-  expect(sctpTransportInternals(peer.sctpTransport!)).toMatchObject({
-    dataChannelQueue: expect.any(Array),
-    dataChannelFlush: expect.any(Function),
-    datachannelReceive: expect.any(Function),
+  expect(peerConnectionInternals(peer).createSctpTransport).toBeTypeOf('function')
+  expect(Object.keys(peer)).toContain('lastCreatedOffer')
+  expect(sctpTransportInternals(peer.sctpTransport!).datachannelReceive).toBeTypeOf('function')
+  const dtls = new RTCDtlsTransport({ debug: {} }, new RTCIceTransport(new RTCIceGatherer({})))
+  expect(dtlsInternals(dtls).verifyRemoteCertificateFingerprint).toBeTypeOf('function')
+  expect(dtlsInternals(dtls).startSrtp).toBeTypeOf('function')
+  dtls.setRemoteParams(new RTCDtlsParameters([new RTCDtlsFingerprint('sha-256', '00')], 'client'))
+  expect(dtlsInternals(dtls).remoteParameters).toMatchObject({ role: 'client', fingerprints: [{ value: '00' }] })
+  await peer.close()
+})
+
+test("the members of werift's SCTP that are replaced, read or called are where they were", async () => {
+  const { peer } = seam()
+  // As werift makes it: ours has been put right already.
+  const { sctp } = new RTCSctpTransport(5000)
+  expect(sctp).toBeUndefined()
+  const original = new (peer.sctpTransport!.sctp.constructor as new (transport: object) => object)({})
+  const functions = [
+    'handleData',
+    'markReceived',
+    'sendSack',
+    'sendChunk',
+    'receiveDataChunk',
+    'receiveForwardTsnChunk',
+  ]
+  functions.push('receiveReconfigParam', 'sendReconfigParam', 'transmitReconfigRequest', 'timerReconfigCancel')
+  functions.push(
+    'maybeAbandon',
+    'updateAdvancedPeerAckPoint',
+    'flightSizeDecrease',
+    'updateRto',
+    'abort',
+    'onSackReceived',
+    'send',
+  )
+  for (const name of functions) expect(Reflect.get(original, name), name).toBeTypeOf('function')
+  expect(original).toMatchObject({
+    associationState: 1,
+    isStopped: false,
+    isStopping: false,
+    remoteExtensions: [],
+    outboundQueue: [],
+    sentQueue: [],
+    lastSackedTsn: expect.any(Number),
+    advancedPeerAckTsn: expect.any(Number),
+    advertisedRwnd: 1_048_576,
+    sackMisOrdered: new Set(),
+    sackDuplicates: [],
+    sackNeeded: false,
+    sackPacketCount: 0,
+    sackImmediate: false,
+    inboundStreams: {},
+    outboundStreamSeq: {},
+    reconfigQueue: [],
+    reconfigResponseSeq: 0,
+    rto: 3,
+    stateChanged: { connected: expect.any(WeriftEvent), closed: expect.any(WeriftEvent) },
   })
-  expect(sctpInternals(peer.sctpTransport!)).toMatchObject({
-    outboundQueue: expect.any(Array),
-    sentQueue: expect.any(Array),
-    handleData: expect.any(Function),
-  })
-  expect(dtlsInternals(peer.dtlsTransports[0]!).verifyRemoteCertificateFingerprint).toBeTypeOf('function')
+  for (const name of ['forwardTsnChunk', 'lastReceivedTsn', 'reconfigRequest', 'srtt', 'rttvar'])
+    expect(original).toHaveProperty(name)
   await peer.close()
 })
 
@@ -144,25 +194,15 @@ test('an offer with the flag of a restart has new credentials', async () => {
   await peer.close()
 })
 
-test('nonsense from an authenticated peer is dropped, where werift would leave a rejection unhandled', async () => {
-  const { peer } = seam()
-  const transport = peer.sctpTransport!
-  for (const packet of ['', '00', '1388138800000000000000000a', '00'.repeat(40)]) {
-    await sctpInternals(transport).handleData(Buffer.from(packet, 'hex'))
-  }
-  // An acknowledgement for a channel that nobody opened (RFC 8832 §5.2), and an unknown payload protocol.
-  await sctpTransportInternals(transport).datachannelReceive(9, 50, Buffer.from([2]))
-  const channel = peer.createDataChannel('y', { negotiated: true, id: 3 })
-  await sctpTransportInternals(transport).datachannelReceive(3, 99, Buffer.from('?'))
-  expect(channel.readyState).toBe('connecting')
-  await peer.close()
-})
-
 test('a DTLS socket hands its handshakes to a function that can be wrapped, and keeps its transcript', () => {
   const transport = { send: async () => {}, close: async () => {}, onData: () => {}, type: 'udp', address: {} } as never
   for (const socket of [new DtlsClient({ transport }), new DtlsServer({ transport })]) {
     expect(Object.getOwnPropertyDescriptor(socket, 'onHandleHandshakes')).toMatchObject({ writable: true })
-    expect(socket.dtls.flight).toBe(0)
+    expect(socket.dtls).toMatchObject({ flight: 0, epoch: 0, recordSequenceNumber: 0 })
+    expect(Object.keys(socket.dtls)).toContain('cookie')
+    expect(socket.cipher.encryptPacket).toBeTypeOf('function')
+    expect(Object.getOwnPropertyNames(socket.cipher)).not.toContain('encryptPacket')
+    expect(socket.transport.send).toBeTypeOf('function')
     expect(socket.dtls.sortedHandshakeCache).toEqual([])
   }
 })

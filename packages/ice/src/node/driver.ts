@@ -1,6 +1,5 @@
-import type { Address, Packet } from '@floe/stun'
+import { type Address, Outbox, type Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
-import { Outbox } from '../outbox.ts'
 import type { AgentOutput } from '../outputs.ts'
 import type { ConnectionsOwner, ConnectRequest } from './connections.ts'
 import type { SocketOwner } from './sockets.ts'
@@ -88,8 +87,6 @@ export class Driver implements SocketOwner, ConnectionsOwner {
   /** After `agent.close()`: the last event is delivered, what waited before it is not. Relays are still released. */
   stop(): void {
     this.#deliveries = new Outbox()
-    clearTimeout(this.#timer)
-    this.#wakeAt = Number.POSITIVE_INFINITY
     this.settle(clock())
     this.ondata = null
   }
@@ -118,11 +115,12 @@ export class Driver implements SocketOwner, ConnectionsOwner {
 
   #schedule(now: number): void {
     const at = this.#agent.timeout()
-    // A wake-up that comes early is harmless, and cheaper than setting the timer anew for every packet.
-    if (at >= this.#wakeAt) return
+    if (at === this.#wakeAt) return // As after every data packet.
     clearTimeout(this.#timer)
     this.#wakeAt = at
-    this.#timer = setTimeout(Driver.#wake, Math.min(Math.max(1, Math.ceil(at - now)), MAX_TIMEOUT), this)
+    if (at === Number.POSITIVE_INFINITY) return
+    // Node's timers count whole milliseconds from the start of the turn: without the one more they often go off too early.
+    this.#timer = setTimeout(Driver.#wake, Math.min(Math.max(0, Math.ceil(at - now)) + 1, MAX_TIMEOUT), this)
   }
 
   /** One function for all drivers instead of a closure for each timer. */

@@ -60,13 +60,16 @@ export class HttpConnect implements ProxyHandshake {
 
   #reason(code: number, phrase: string, header: string): string {
     const said = `answered ${`${code} ${printable(phrase)}`.trim()}`
-    if (code === 407) return `${said}: ${this.#authenticationAdvice(header)}`
+    // 401 is a server's, but tinyproxy says so to a wrong password.
+    if (code === 407 || code === 401) return `${said}: ${this.#authenticationAdvice(header)}`
     const advice = ADVICE.get(code)
     return advice === undefined ? said : `${said}: ${advice}`
   }
 
   #authenticationAdvice(header: string): string {
-    const schemes = [...header.matchAll(/^proxy-authenticate:[ \t]*([\w-]+)/gim)].map(([, scheme]) => scheme as string)
+    const schemes = [...header.matchAll(/^(?:proxy|www)-authenticate:[ \t]*([\w-]+)/gim)].map(
+      ([, scheme]) => scheme as string,
+    )
     if (schemes.length > 0 && !schemes.some((scheme) => scheme.toLowerCase() === 'basic')) {
       return `it takes only ${schemes.join(', ')} authentication, and we have Basic`
     }

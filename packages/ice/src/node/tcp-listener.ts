@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { type Address, type Packet, sameAddress } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import { IceError } from '../error.ts'
 import { rfc4571 } from '../tcp.ts'
 import { Reception, type ReceptionLimits } from './reception.ts'
@@ -96,14 +96,6 @@ export class TcpShare implements StreamOwner {
   /** Incoming connections, as they are now. */
   get streams(): readonly Stream[] {
     return [...this.#streams.keys()]
-  }
-
-  /** Over the connection that has these addresses. `false`: there is none, or it drops the packet (`Stream.send()`). */
-  send({ local, remote, bytes }: Packet): boolean {
-    for (const stream of this.#streams.keys()) {
-      if (stream.local === local && sameAddress(stream.remote, remote)) return stream.send(bytes)
-    }
-    return false
   }
 
   /** After a restart: these ufrags, and no others any more. Connections stay. Throws ERR_ICE_ARGUMENT for a taken one. */

@@ -1,9 +1,14 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import type { Packet } from '@floe/stun'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { IceAgent } from '../../src/index.ts'
+import { clock, Driver } from '../../src/node/driver.ts'
 import type { IceTransport } from '../../src/node/index.ts'
+import { seeded } from '../wire.ts'
 import { connectedPair } from './connect.ts'
 
 const open: IceTransport[] = []
 afterEach(async () => {
+  vi.useRealTimers()
   await Promise.all(open.splice(0).map((transport) => transport.close()))
 })
 
@@ -39,6 +44,20 @@ describe('Driver', () => {
     expect(order.length).toBeGreaterThan(4)
   })
 
+  test('an idle connection wakes for its consent checks, and for nothing else', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    const { agents, connect } = wiredDrivers()
+    connect()
+    vi.advanceTimersByTime(60_000) // RFC 8863’s timer runs out once; cancelled checks are remembered for some seconds.
+    const wakeUps = agents.map((agent) => vi.spyOn(agent, 'handleTimeout'))
+    const checks = () => agents.map(({ selectedPair }) => selectedPair?.stats.consentRequestsSent ?? 0)
+    const before = checks()
+    vi.advanceTimersByTime(600_000)
+    const made = checks().map((count, i) => count - (before[i] as number))
+    expect(Math.min(...made)).toBeGreaterThan(100)
+    expect(wakeUps.map(({ mock }) => mock.calls.length)).toEqual(made)
+  })
+
   test('an idle connection sets one timer', async () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
     const before = timers()
@@ -46,6 +65,29 @@ describe('Driver', () => {
     expect(timers() - before).toBe(2)
   })
 })
+
+/** Two drivers whose packets take 10 ms to each other, on the clock and timers that are global now. */
+function wiredDrivers() {
+  const bases = ['10.0.0.1', '10.0.0.2'].map((ip) => ({ address: { ip, port: 5000 } }))
+  const agents = bases.map((_, i) => new IceAgent({ random: seeded(i + 1) }))
+  const drivers: Driver[] = agents.map((agent, i) => {
+    const transmit = ({ bytes }: Packet) => {
+      const packet: Packet = { protocol: 'udp', local: bases[1 - i]!.address, remote: bases[i]!.address, bytes }
+      setTimeout(() => drivers[1 - i]?.handlePacket(packet), 10)
+    }
+    return new Driver(agent, { transmit, connect: () => {}, disconnect: () => {}, handleEvent: () => {} })
+  })
+  const connect = () => {
+    for (const [i, agent] of agents.entries()) agent.gather(clock(), [bases[i]!])
+    for (const [i, agent] of agents.entries()) {
+      const peer = agents[1 - i]!
+      agent.start(clock(), peer.localParameters, i === 0 ? 'controlling' : 'controlled')
+      for (const candidate of [...peer.localCandidates, null]) agent.addRemoteCandidate(clock(), candidate)
+      drivers[i]?.settle(clock())
+    }
+  }
+  return { agents, connect }
+}
 
 async function pair(): Promise<[IceTransport, IceTransport]> {
   const pair = await connectedPair()

@@ -190,7 +190,8 @@ describe('the end', () => {
     for (let i = 0; i < 5; i++) await gatherAndClose()
     const before = descriptors()
     for (let i = 0; i < 100; i++) await Promise.all(Array.from({ length: 10 }, gatherAndClose))
-    expect(descriptors()).toBeLessThanOrEqual(before)
+    // libuv gives them back in its next round.
+    await expect.poll(descriptors).toBeLessThanOrEqual(before)
   })
 
   test('a signal closes it, also one that was aborted before', async () => {

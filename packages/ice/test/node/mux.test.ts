@@ -55,7 +55,7 @@ describe('UdpMux', () => {
     await served?.connected({ signal: AbortSignal.timeout(5_000) })
   })
 
-  test('a restart keeps both generations reachable until the new one holds', async () => {
+  test('H68 a restart keeps both generations reachable until the new one holds', async () => {
     const mux = kept(new UdpMux(ON_LOOPBACK))
     const [a, b] = await pair({ mux }, ON_LOOPBACK)
     a.restart()

@@ -12,23 +12,23 @@ export class Owner implements StreamOwner {
 
   handleConnect(stream: Stream, address: Address): void {
     this.connected.push({ stream, address })
-    this.#changed()
+    this.changed()
   }
 
   handlePacket(packet: Packet): void {
     this.packets.push(packet)
     this.onpacket?.(packet)
-    this.#changed()
+    this.changed()
   }
 
   handleClose(stream: Stream, error?: Error): void {
     this.closed.push({ stream, error })
-    this.#changed()
+    this.changed()
   }
 
   /** Resolves when the condition holds; rejects when it does not within ten seconds. */
   async until(condition: (owner: this) => boolean): Promise<void> {
-    const deadline = setTimeout(() => this.#changed(), 10_000)
+    const deadline = setTimeout(() => this.changed(), 10_000)
     const end = performance.now() + 9_990
     while (!condition(this)) {
       if (performance.now() > end) throw new Error(`not within 10 s: ${condition}; closed: ${this.closed[0]?.error}`)
@@ -51,7 +51,7 @@ export class Owner implements StreamOwner {
     return this.closed[0]?.error?.message ?? '(none)'
   }
 
-  #changed(): void {
+  protected changed(): void {
     for (const wake of this.#wake.splice(0)) wake()
   }
 }

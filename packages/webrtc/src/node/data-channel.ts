@@ -1,75 +1,89 @@
-import type { RTCDataChannel as WeriftDataChannel } from 'werift'
+import { assertConstructible, type Constructible } from './constructible.ts'
+import type { DataStream } from './data-stream.ts'
 import { defineEventHandlers, RTCErrorEvent } from './events.ts'
-import { sctpInternals, sctpTransportInternals } from './werift-internals.ts'
+import type { RTCError } from './rtc-error.ts'
+import { wrapAround } from './webidl.ts'
 
-/** RFC 8831 §8: SCTP knows no empty messages, so their payload protocol says it. */
-const STRING_EMPTY_PPID = 56
-const BINARY_EMPTY_PPID = 57
-/** How often a closing channel looks whether its last message has been acknowledged. */
-const CLOSING_POLL_MS = 10
+/** Chromium's. What is queued beyond it is refused, bytes. */
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024
+
+type Handler<E extends Event> = ((this: RTCDataChannel, event: E) => unknown) | null
 
 /**
- * W3C RTCDataChannel. Events: open, message (`data` is a string, or an ArrayBuffer or Blob as `binaryType` says),
- * bufferedamountlow, error, closing, close.
+ * W3C RTCDataChannel, webrtc-pc §6.2. Events: open, message (`data` is a string, or an ArrayBuffer or Blob as
+ * `binaryType` says), bufferedamountlow, error, closing, close.
  */
 export class RTCDataChannel extends EventTarget {
-  declare onopen: ((this: RTCDataChannel, event: Event) => unknown) | null
-  declare onmessage: ((this: RTCDataChannel, event: MessageEvent) => unknown) | null
-  declare onbufferedamountlow: ((this: RTCDataChannel, event: Event) => unknown) | null
-  declare onerror: ((this: RTCDataChannel, event: RTCErrorEvent) => unknown) | null
-  declare onclosing: ((this: RTCDataChannel, event: Event) => unknown) | null
-  declare onclose: ((this: RTCDataChannel, event: Event) => unknown) | null
+  declare onopen: Handler<Event>
+  declare onmessage: Handler<MessageEvent>
+  declare onbufferedamountlow: Handler<Event>
+  declare onerror: Handler<RTCErrorEvent>
+  declare onclosing: Handler<Event>
+  declare onclose: Handler<Event>
 
-  readonly #channel: WeriftDataChannel
+  readonly #stream: DataStream
+  readonly #maxMessageSize: () => number
   #binaryType: BinaryType = 'arraybuffer'
+  #bufferedAmount = 0
+  #bufferedAmountLowThreshold = 0
   #closing = false
-  #closeTimer: NodeJS.Timeout | undefined
+  /** Blobs are being read: what is sent meanwhile waits behind them. */
+  #reading: Promise<void> | undefined
+  /** Messages for whoever is about to listen. */
+  #held: (string | Buffer)[] | undefined
 
-  /** Channels come from `RTCPeerConnection.createDataChannel()` and its `datachannel` event. */
-  constructor(channel: WeriftDataChannel) {
+  /** @internal Channels come from `RTCPeerConnection.createDataChannel()` and its `datachannel` event. */
+  constructor(key: Constructible, stream: DataStream, maxMessageSize: () => number) {
+    assertConstructible(key, 'createDataChannel() makes data channels')
     super()
-    this.#channel = channel
-    channel.onMessage.subscribe((data) => this.#receive(data))
-    channel.bufferedAmountLow.subscribe(() => this.dispatchEvent(new Event('bufferedamountlow')))
-    channel.stateChange.subscribe((state) => this.#stateChanged(state))
+    this.#stream = stream
+    this.#maxMessageSize = maxMessageSize
+    if (stream.state === 'open') this.#hold()
+    stream.handlers = {
+      onopen: () => this.#opened(),
+      onmessage: (data) => this.#receive(data),
+      onsent: (size) => this.#sent(size),
+      onclosing: () => this.#closedByPeer(),
+      onclose: (error) => this.#closed(error),
+    }
   }
 
   get label(): string {
-    return this.#channel.label
+    return this.#stream.parameters.label
   }
   get protocol(): string {
-    return this.#channel.protocol
+    return this.#stream.parameters.protocol
   }
   get ordered(): boolean {
-    return this.#channel.ordered
+    return this.#stream.parameters.ordered
   }
   get negotiated(): boolean {
-    return this.#channel.negotiated
+    return this.#stream.negotiated
   }
   get maxRetransmits(): number | null {
-    return this.#channel.maxRetransmits
+    return this.#stream.parameters.maxRetransmits
   }
   /** Milliseconds. */
   get maxPacketLifeTime(): number | null {
-    return this.#channel.maxPacketLifeTime
+    return this.#stream.parameters.maxPacketLifeTime
   }
-  /** null until the channel has a stream. */
+  /** null until the answer has settled the DTLS roles, unless negotiated. */
   get id(): number | null {
-    return this.#channel.id ?? null
+    return this.#stream.id
   }
   get readyState(): RTCDataChannelState {
-    const state = this.#channel.readyState
+    const { state } = this.#stream
     return this.#closing && state !== 'closed' ? 'closing' : state
   }
   /** Bytes of payload that have not been handed to the network. */
   get bufferedAmount(): number {
-    return this.#channel.bufferedAmount
+    return this.#bufferedAmount
   }
   get bufferedAmountLowThreshold(): number {
-    return this.#channel.bufferedAmountLowThreshold
+    return this.#bufferedAmountLowThreshold
   }
   set bufferedAmountLowThreshold(bytes: number) {
-    this.#channel.bufferedAmountLowThreshold = bytes
+    this.#bufferedAmountLowThreshold = wrapAround(bytes, 32)
   }
   get binaryType(): BinaryType {
     return this.#binaryType
@@ -80,37 +94,71 @@ export class RTCDataChannel extends EventTarget {
 
   /**
    * Sends one message; the bytes are copied. Throws InvalidStateError unless open, TypeError when the message is larger
-   * than the peer accepts (`RTCPeerConnection.sctp.maxMessageSize`).
+   * than the peer accepts (`RTCPeerConnection.sctp.maxMessageSize`), OperationError when 16 MiB are waiting already.
    */
-  send(data: string | ArrayBuffer | ArrayBufferView): void {
+  send(data: string | Blob | ArrayBuffer | ArrayBufferView): void {
+    // biome-ignore lint/complexity/noArguments: undefined is a message, to Web IDL
+    if (arguments.length === 0) throw new TypeError('send() needs a message')
     if (this.readyState !== 'open') {
       throw new DOMException(`The data channel is ${this.readyState}, not open`, 'InvalidStateError')
     }
-    const message = typeof data === 'string' ? data : copyBytes(data)
-    const size = Buffer.byteLength(message)
-    const limit = this.#channel.sctp.remoteMaxMessageSize
-    if (limit > 0 && size > limit) {
-      throw new TypeError(`A message of ${size} bytes is more than the ${limit} that the peer accepts: split it`)
-    }
-    if (size === 0) this.#sendEmpty(typeof data === 'string' ? STRING_EMPTY_PPID : BINARY_EMPTY_PPID)
-    else this.#channel.send(message)
+    const message = data instanceof Blob ? data : copyOf(data)
+    const size = message instanceof Blob ? message.size : Buffer.byteLength(message)
+    this.#checkSize(size)
+    this.#bufferedAmount += size
+    if (message instanceof Blob || this.#reading) this.#sendInOrder(message)
+    else this.#stream.send(message)
   }
 
   /** Closes once everything that was sent has been acknowledged. */
   close(): void {
     if (this.readyState === 'closing' || this.readyState === 'closed') return
     this.#closing = true
-    this.#closeWhenAcknowledged()
+    if (this.#reading) void this.#reading.then(() => this.#stream.close())
+    else this.#stream.close()
   }
 
-  /** The transport below has failed for good. */
-  fail(error: Error): void {
-    if (this.readyState === 'closed') return
-    this.dispatchEvent(new RTCErrorEvent('error', { error }))
-    this.#channel.setReadyState('closed')
+  #checkSize(size: number): void {
+    const limit = this.#maxMessageSize()
+    if (size > limit) {
+      throw new TypeError(`A message of ${size} bytes is more than the ${limit} that the peer accepts: split it`)
+    }
+    if (this.#bufferedAmount > 0 && this.#bufferedAmount + size > MAX_BUFFERED_BYTES) {
+      const advice = 'wait for bufferedamountlow'
+      throw new DOMException(`${this.#bufferedAmount} bytes wait to be sent already: ${advice}`, 'OperationError')
+    }
+  }
+
+  #sendInOrder(message: string | Buffer | Blob): void {
+    const turn = (this.#reading ?? Promise.resolve()).then(async () => {
+      const bytes = message instanceof Blob ? Buffer.from(await message.arrayBuffer()) : message
+      if (this.#stream.state === 'open') this.#stream.send(bytes)
+      if (this.#reading === turn) this.#reading = undefined
+    })
+    this.#reading = turn
+  }
+
+  #opened(): void {
+    this.#hold()
+    this.dispatchEvent(new Event('open'))
+  }
+
+  /** A listener that is set in a continuation of the event misses nothing: messages are tasks of their own in W3C's terms. */
+  #hold(): void {
+    if (this.#held) return
+    this.#held = []
+    setImmediate(() => this.#release())
+  }
+
+  #release(): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const data of held) this.#receive(data)
   }
 
   #receive(data: string | Buffer): void {
+    if (this.#held) return void this.#held.push(data)
+    if (this.#closing) return
     const payload = typeof data === 'string' ? data : this.#payload(data)
     this.dispatchEvent(new MessageEvent('message', { data: payload }))
   }
@@ -120,56 +168,31 @@ export class RTCDataChannel extends EventTarget {
     return this.#binaryType === 'blob' ? new Blob([bytes]) : bytes
   }
 
-  #stateChanged(state: RTCDataChannelState): void {
-    if (state === 'open') this.dispatchEvent(new Event('open'))
-    if (state === 'closing' && !this.#closing) this.dispatchEvent(new Event('closing'))
-    if (state !== 'closed') return
-    clearTimeout(this.#closeTimer)
-    this.dispatchEvent(new Event('close'))
-  }
-
-  /** werift drops empty messages, since they have no fragments. One byte carries them, and is not counted. */
-  #sendEmpty(protocol: number): void {
-    const sctp = sctpTransportInternals(this.#channel.sctp)
-    this.#channel.addBufferedAmount(1)
-    sctp.dataChannelQueue.push([this.#channel, protocol, Buffer.alloc(1)])
-    void sctp.dataChannelFlush()
-  }
-
-  /** werift would reset the stream at once, ahead of what still waits or gets lost. */
-  #closeWhenAcknowledged(): void {
-    if (this.#hasUnacknowledged()) {
-      this.#closeTimer = setTimeout(() => this.#closeWhenAcknowledged(), CLOSING_POLL_MS)
-    } else {
-      this.#channel.close()
+  #sent(size: number): void {
+    const wasHigh = this.#bufferedAmount > this.#bufferedAmountLowThreshold
+    this.#bufferedAmount -= size
+    if (wasHigh && this.#bufferedAmount <= this.#bufferedAmountLowThreshold) {
+      this.dispatchEvent(new Event('bufferedamountlow'))
     }
   }
 
-  #hasUnacknowledged(): boolean {
-    if (this.#channel.readyState !== 'open') return false
-    const { outboundQueue, sentQueue } = sctpInternals(this.#channel.sctp)
-    const mine = (chunk: { streamId: number }) => chunk.streamId === this.id
-    return this.bufferedAmount > 0 || outboundQueue.some(mine) || sentQueue.some(mine)
+  #closedByPeer(): void {
+    this.#release()
+    this.dispatchEvent(new Event('closing'))
+  }
+
+  #closed(error: RTCError | undefined): void {
+    this.#release()
+    if (error) this.dispatchEvent(new RTCErrorEvent('error', { error }))
+    this.dispatchEvent(new Event('close'))
   }
 }
 
 defineEventHandlers(RTCDataChannel.prototype, ['open', 'message', 'bufferedamountlow', 'error', 'closing', 'close'])
 
-/** W3C RTCDataChannelEvent. */
-export class RTCDataChannelEvent extends Event {
-  readonly channel: RTCDataChannel
-
-  constructor(type: string, init: { channel: RTCDataChannel }) {
-    super(type)
-    this.channel = init.channel
-  }
-}
-
-function copyBytes(data: ArrayBuffer | ArrayBufferView): Buffer {
-  if (ArrayBuffer.isView(data))
+function copyOf(data: unknown): string | Buffer {
+  if (ArrayBuffer.isView(data)) {
     return Buffer.copyBytesFrom(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-  if (data instanceof ArrayBuffer) return Buffer.copyBytesFrom(new Uint8Array(data))
-  throw new TypeError(
-    'A data channel sends strings, ArrayBuffers and views of them; read a Blob with arrayBuffer() first',
-  )
+  }
+  return data instanceof ArrayBuffer ? Buffer.copyBytesFrom(new Uint8Array(data)) : String(data)
 }

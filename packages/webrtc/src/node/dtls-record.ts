@@ -16,6 +16,18 @@ export const HandshakeType = {
   finished: 20,
 } as const
 
+/** RFC 5246 §7.2, those that this side sends. */
+export const Alert = {
+  closeNotify: 0,
+  unexpectedMessage: 10,
+  handshakeFailure: 40,
+  badCertificate: 42,
+  illegalParameter: 47,
+  decodeError: 50,
+  decryptError: 51,
+} as const
+export type Alert = (typeof Alert)[keyof typeof Alert]
+
 const RECORD_HEADER_BYTES = 13
 const HANDSHAKE_HEADER_BYTES = 12
 
@@ -94,5 +106,16 @@ export function formatHandshakeRecord(message: { type: number; messageSeq: numbe
   bytes.writeUInt16BE(messageSeq, 17)
   bytes.writeUIntBE(body.length, 22, 3)
   body.copy(bytes, RECORD_HEADER_BYTES + HANDSHAKE_HEADER_BYTES)
+  return bytes
+}
+
+/** A plaintext alert. */
+export function formatAlertRecord(content: Buffer, recordNumber: number): Buffer {
+  const bytes = Buffer.alloc(RECORD_HEADER_BYTES + content.length)
+  bytes[0] = ContentType.alert
+  bytes.writeUInt16BE(0xfefd, 1)
+  bytes.writeUIntBE(recordNumber, 5, 6)
+  bytes.writeUInt16BE(content.length, 11)
+  content.copy(bytes, RECORD_HEADER_BYTES)
   return bytes
 }

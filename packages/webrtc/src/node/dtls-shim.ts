@@ -1,19 +1,23 @@
 import {
   ContentType,
   formatHandshakeRecord,
+  type HandshakeFragment,
   HandshakeType,
   isSingleRecord,
   parseHandshakes,
   parseRecords,
   sequenceNumber,
 } from './dtls-record.ts'
-import { HandshakeInbox } from './handshake-inbox.ts'
+import { HandshakeInbox, type HandshakeMessage } from './handshake-inbox.ts'
+import { HelloVerifier } from './hello-verifier.ts'
 import { ReplayWindow } from './replay-window.ts'
 
 /** Fits the 1280 bytes that IPv6 guarantees (RFC 8200 §5), less headers of IPv6, UDP and a TURN ChannelData message. */
 const MAX_DATAGRAM_BYTES = 1200
 /** RFC 6347 §4.2.4.1 asks for 1 s; browsers start at 50 ms, since ICE has just shown that the path works. */
 const FIRST_REPEAT_MS = 60
+/** RFC 6347 doubles. A flight is a datagram or two, and what waits for it is a person. */
+const REPEAT_GROWTH = 1.5
 const LAST_REPEAT_MS = 1000
 const MAX_REPEATS = 40
 /** The last flight has no answer but application data: after this many repeats the peer has it, or is gone. */
@@ -23,7 +27,10 @@ const ANSWER_REPETITION_EVERY_MS = 20
 /** The SCTP handshake: INIT, COOKIE ECHO, their answers, first acknowledgements. werift's SCTP would wait 3 s to repeat one. */
 const REPEATED_APPLICATION_RECORDS = 10
 const REPEAT_APPLICATION_AFTER_MS = [40, 150]
+/** Encrypted handshake records: one Finished, a few times over, and what fits a datagram. */
 const MAX_EARLY_ENCRYPTED = 4
+const MAX_ENCRYPTED_BYTES = 1500
+const MAX_ENCRYPTED_HANDSHAKES = 32
 
 export interface DtlsShimOptions {
   /** Below: one datagram for the wire. */
@@ -40,9 +47,10 @@ export interface DtlsShimOptions {
  *
  * Out: the records of a flight leave together in one datagram, so that they arrive together or not at all; a flight is
  * repeated from 60 ms on until the next one; the first application records are sent three times.
- * In: every plaintext handshake message goes up whole, in order and once; a repeated one means that the peer missed our
- * flight and is answered with it; encrypted ones wait for the keys; plaintext after the handshake is dropped, and
- * plaintext alerts always are, since anyone can forge them (RFC 6347 §4.1.2.7). Application data goes up once.
+ * In: every plaintext handshake message that fits the role goes up whole, in order and once, hellos once their sender
+ * has proved its address; a repeated one means that the peer missed our flight and is answered with it; encrypted ones
+ * wait for the keys; plaintext after the handshake is dropped, and plaintext alerts always are, since anyone can forge
+ * them (RFC 6347 §4.1.2.7). Application data goes up once. What is kept of a handshake that never ends is bounded.
  */
 export class DtlsShim {
   readonly #options: DtlsShimOptions
@@ -53,9 +61,14 @@ export class DtlsShim {
   #pending: Buffer[] = []
   #flight: Flight = { records: [], datagrams: [] }
   #earlyEncrypted: Buffer[] = []
-  #isServer = false
+  readonly #helloVerifier = new HelloVerifier()
+  #isHelloVerified = false
+  /** The next plaintext record's, as server. */
+  #recordNumber = 0
+  #role: 'client' | 'server' = 'client'
   /** Whether the stack above has what it needs to decrypt: as client always, as server from CertificateVerify on. */
   #hasKeys = true
+  #encryptedHandshakes = 0
   #established = false
   #closed = false
   #heardApplicationData = false
@@ -68,10 +81,18 @@ export class DtlsShim {
     this.#options = options
   }
 
+  /** Before anything is received. */
+  start(role: 'client' | 'server'): void {
+    this.#role = role
+    this.#hasKeys = role === 'client'
+  }
+
   /** From the stack above: one record. The buffer is ours from now on. */
   send(record: Buffer): void {
-    if (this.#closed) return
+    // The verifier has sent its own HelloVerifyRequest.
+    if (this.#closed || isHelloVerifyRequest(record)) return
     const type = record[0]
+    if (this.#role === 'server') this.#renumber(record)
     if (type === ContentType.handshake || type === ContentType.changeCipherSpec) return this.#collect(record)
     // Application data that overtakes the Finished would arrive before the peer can decrypt it.
     this.#flush()
@@ -86,7 +107,7 @@ export class DtlsShim {
       return this.#deliverApplicationData(datagram)
     }
     for (const record of parseRecords(datagram)) {
-      if (record.epoch === 0) this.#receivePlaintext(record.type, record.fragment)
+      if (record.epoch === 0) this.#receivePlaintext(record.type, record.fragment, sequenceNumber(record.bytes))
       else this.#receiveEncrypted(record.type, record.bytes, record.fragment)
     }
   }
@@ -101,19 +122,34 @@ export class DtlsShim {
   establish(): void {
     this.#established = true
     this.#earlyEncrypted = []
-    if (!this.#isServer) clearTimeout(this.#flightTimer)
+    this.#inbox.clear()
+    if (this.#role === 'client') clearTimeout(this.#flightTimer)
   }
 
   close(): void {
     this.#closed = true
+    this.#earlyEncrypted = []
+    this.#inbox.clear()
     clearTimeout(this.#flightTimer)
     for (const timer of this.#repeatTimers) clearTimeout(timer)
     this.#repeatTimers.clear()
   }
 
+  /**
+   * RFC 6347 §4.2.1: the first record after the cookie exchange has the number of the hello that ended it, so that none
+   * has the number of an earlier answer. A peer drops what has a number that it knows.
+   */
+  #renumber(record: Buffer): void {
+    if (record.readUInt16BE(3) === 0 && !this.#isKnown(record)) record.writeUIntBE(this.#recordNumber++, 5, 6)
+  }
+
+  /** The stack's own, slower retransmission: the same but for the number. */
+  #isKnown(record: Buffer): boolean {
+    return this.#flight.records.some((sent) => sent[0] === record[0] && sent.subarray(11).equals(record.subarray(11)))
+  }
+
   #collect(record: Buffer): void {
-    // The stack's own, slower retransmission: the same record with the same sequence number.
-    if (this.#flight.records.some((sent) => sent.equals(record))) return
+    if (this.#isKnown(record)) return
     if (this.#pending.length === 0) queueMicrotask(() => this.#flush())
     this.#pending.push(record)
   }
@@ -124,13 +160,12 @@ export class DtlsShim {
     this.#pending = []
     this.#sendFlight()
     clearTimeout(this.#flightTimer)
-    // A HelloVerifyRequest carries no state: it is repeated when the client repeats its ClientHello (RFC 6347 §4.2.1).
-    if (!isHelloVerifyRequest(this.#flight.records[0])) this.#scheduleRepeat(0)
+    this.#scheduleRepeat(0)
   }
 
   #scheduleRepeat(repeats: number): void {
     const first = Math.max(FIRST_REPEAT_MS, 1.5 * (this.#options.roundTripTime?.() ?? 0))
-    const delay = Math.min(first * 2 ** repeats, Math.max(first, LAST_REPEAT_MS))
+    const delay = Math.min(first * REPEAT_GROWTH ** repeats, Math.max(first, LAST_REPEAT_MS))
     this.#flightTimer = setTimeout(() => {
       const limit = this.#established ? MAX_REPEATS_OF_LAST_FLIGHT : MAX_REPEATS
       if (repeats >= limit || (this.#established && this.#heardApplicationData)) return
@@ -164,24 +199,43 @@ export class DtlsShim {
     }
   }
 
-  #receivePlaintext(type: number, fragment: Buffer): void {
+  #receivePlaintext(type: number, fragment: Buffer, recordNumber: number): void {
     if (type !== ContentType.handshake) return
     for (const handshake of parseHandshakes(fragment)) {
-      const messages = this.#inbox.add(handshake)
-      if (messages === 'repeated') this.#answerRepetition()
-      else if (!this.#established) messages.forEach((message) => void this.#deliverHandshake(message))
+      if (!EXPECTED[this.#role].has(handshake.type)) continue
+      if (handshake.type === HandshakeType.clientHello) this.#receiveHello(handshake, recordNumber)
+      else if (this.#role === 'client' || this.#isHelloVerified) this.#receiveHandshake(handshake)
     }
   }
 
-  #deliverHandshake(message: { type: number; messageSeq: number; body: Buffer }): void {
-    if (message.type === HandshakeType.clientHello) {
-      this.#isServer = true
-      this.#hasKeys = false
+  #receiveHandshake(handshake: HandshakeFragment): void {
+    const messages = this.#inbox.add(handshake)
+    if (messages === 'repeated') this.#answerRepetition()
+    else if (!this.#established) for (const message of messages) this.#deliverHandshake(message)
+  }
+
+  #receiveHello(handshake: HandshakeFragment, recordNumber: number): void {
+    const verdict = this.#helloVerifier.examine(handshake, recordNumber)
+    if (!verdict) return
+    if (Buffer.isBuffer(verdict)) {
+      // A late copy of the first hello asks for nothing any more.
+      if (!this.#isHelloVerified) this.#options.send(verdict)
+    } else if (this.#isHelloVerified) {
+      this.#answerRepetition()
+    } else {
+      this.#isHelloVerified = true
+      this.#recordNumber = recordNumber
+      this.#inbox.skipTo(verdict.message.messageSeq + 1)
+      this.#deliverHandshake(verdict.first)
+      this.#deliverHandshake(verdict.message)
     }
+  }
+
+  #deliverHandshake(message: HandshakeMessage): void {
     this.#options.deliver(formatHandshakeRecord(message))
     if (message.type !== HandshakeType.certificateVerify) return
     this.#hasKeys = true
-    for (const record of this.#earlyEncrypted.splice(0)) this.#options.deliver(record)
+    for (const record of this.#earlyEncrypted.splice(0)) this.#deliverEncrypted(record)
   }
 
   #deliverApplicationData(record: Buffer): void {
@@ -200,13 +254,36 @@ export class DtlsShim {
     if (type !== ContentType.handshake) return
     if (this.#established) {
       // The peer has not seen our Finished and repeats its own.
-      if (this.#isServer) this.#answerRepetition()
+      if (this.#role === 'server') this.#answerRepetition()
+    } else if (record.length > MAX_ENCRYPTED_BYTES) {
+      return
     } else if (this.#hasKeys) {
-      this.#options.deliver(Buffer.from(record))
+      this.#deliverEncrypted(Buffer.from(record))
     } else if (this.#earlyEncrypted.length < MAX_EARLY_ENCRYPTED) {
       this.#earlyEncrypted.push(Buffer.from(record))
     }
   }
+
+  /** The stack above keeps parts of messages: what it could be made to keep ends here. */
+  #deliverEncrypted(record: Buffer): void {
+    if (this.#encryptedHandshakes++ < MAX_ENCRYPTED_HANDSHAKES) this.#options.deliver(record)
+  }
+}
+
+const { clientHello, serverHello, helloVerifyRequest, certificate, serverKeyExchange } = HandshakeType
+const { certificateRequest, serverHelloDone, clientKeyExchange, certificateVerify } = HandshakeType
+
+/** What comes in plaintext from the other role, RFC 5246 §7.3; the rest is noise, and not worth failing for. */
+const EXPECTED: Record<'client' | 'server', ReadonlySet<number>> = {
+  client: new Set([
+    helloVerifyRequest,
+    serverHello,
+    certificate,
+    serverKeyExchange,
+    certificateRequest,
+    serverHelloDone,
+  ]),
+  server: new Set([clientHello, certificate, clientKeyExchange, certificateVerify]),
 }
 
 interface Flight {
@@ -228,9 +305,9 @@ function coalesce(records: readonly Buffer[]): Buffer[] {
   return groups.map((group) => Buffer.concat(group))
 }
 
-function isHelloVerifyRequest(record: Buffer | undefined): boolean {
+function isHelloVerifyRequest(record: Buffer): boolean {
   return (
-    record?.[0] === ContentType.handshake &&
+    record[0] === ContentType.handshake &&
     record.readUInt16BE(3) === 0 &&
     record[13] === HandshakeType.helloVerifyRequest
   )

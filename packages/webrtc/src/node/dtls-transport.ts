@@ -5,25 +5,30 @@ import {
   type RTCCertificate as WeriftCertificate,
   type RTCIceTransport as WeriftIceTransport,
 } from 'werift'
-import { HandshakeGuard, PeerAuthenticationError } from './dtls-guard.ts'
+import { PeerAuthenticationError } from './dtls-guard.ts'
+import { Alert } from './dtls-record.ts'
+import { adoptSocket, sendAlert } from './dtls-socket.ts'
+import { type Fingerprint, matchesFingerprint } from './fingerprint.ts'
 import type { IceConnection } from './ice-connection.ts'
+import { RTCError } from './rtc-error.ts'
 import { dtlsInternals } from './werift-internals.ts'
 
 /** What werift's own transport factory offers: AEAD_AES_128_GCM first, then AES128_CM_HMAC_SHA1_80 (RFC 7714, RFC 5764). */
 const SRTP_PROFILES: [7, 1] = [7, 1]
-/** Application data that arrives between the peer's Finished and our verdict; SCTP repeats what does not fit. */
-const MAX_HELD_RECORDS = 64
+/** Application data that arrives between the peer's Finished and our verdict, bytes; SCTP repeats what does not fit. */
+const MAX_HELD_BYTES = 65_536
 
 /**
- * werift's DTLS transport with three things made right: the peer has to prove that it holds its certificate's key
- * before any application data passes either way, a client speaks at once instead of after 100 ms, and a transport that
- * has ended leaves no retransmission behind.
+ * werift's DTLS transport with five things made right: the peer has to prove that it holds its certificate's key
+ * before any application data passes either way, a client speaks at once instead of after 100 ms, a peer that knows
+ * nothing of SRTP is welcome, the end is announced to the peer, and leaves no retransmission behind.
  */
 export class GuardedDtlsTransport extends RTCDtlsTransport {
   /** Why `state` became 'failed'; known by the time that it does. */
-  failure: Error | undefined
+  failure: RTCError | undefined
   readonly #connection: IceConnection
   #held: Buffer[] = []
+  #heldBytes = 0
 
   constructor(
     config: ConstructorParameters<typeof RTCDtlsTransport>[0],
@@ -35,7 +40,8 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     this.#connection = connection
     this.#adoptSocket()
     this.#gateApplicationData()
-    this.#typeFingerprintError()
+    this.#replaceFingerprintCheck()
+    this.#makeSrtpOptional()
   }
 
   /** Rejects with {@link PeerAuthenticationError} when the peer is not the one that the signalling named. */
@@ -46,7 +52,9 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     } catch (error) {
       // A second start(), after an ICE restart in the middle of a handshake, is refused by werift and harms nothing.
       if (this.state === 'failed') {
+        if (this.dtls) sendAlert(this.dtls, 'fatal', this.failure?.sentAlert ?? Alert.handshakeFailure)
         this.#abandon()
+        await leftTheSocket()
         await this.iceTransport.stop()
       }
       throw error
@@ -54,8 +62,15 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
   }
 
   override async stop(): Promise<void> {
+    const isConnected = this.dtls && this.state === 'connected'
+    if (isConnected) sendAlert(this.dtls!, 'warning', Alert.closeNotify)
     this.#abandon()
+    if (isConnected) await leftTheSocket()
     await super.stop()
+  }
+
+  get #fingerprints(): readonly Fingerprint[] {
+    return dtlsInternals(this).remoteParameters?.fingerprints ?? []
   }
 
   /** werift creates its socket inside start(): the assignment is the moment to get hold of it, before it has spoken. */
@@ -67,13 +82,12 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
       get: () => socket,
       set: (created: DtlsSocket) => {
         socket = created
-        guard(created)
+        adoptSocket(created, () => this.#fingerprints)
         created.onError.subscribe((error) => {
-          this.failure ??= error
+          this.failure ??= failureOf(error)
         })
-        if (created instanceof DtlsClient) startAtOnce(created)
         // After werift's own subscriptions, which follow in the same turn.
-        queueMicrotask(() => this.#connection.dtlsReady())
+        queueMicrotask(() => this.#connection.dtlsReady(created instanceof DtlsClient ? 'client' : 'server'))
       },
     })
   }
@@ -86,7 +100,7 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
       get: () => (data: Buffer) => {
         this.#connection.dtlsAccepted()
         if (this.state === 'connected') receiver(data)
-        else if (this.state === 'connecting' && this.#held.length < MAX_HELD_RECORDS) this.#held.push(data)
+        else if (this.state === 'connecting') this.#hold(data)
       },
       set: (next: (data: Buffer) => void) => {
         receiver = next
@@ -107,17 +121,28 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     })
   }
 
-  #typeFingerprintError(): void {
+  #hold(data: Buffer): void {
+    this.#heldBytes += data.length
+    if (this.#heldBytes <= MAX_HELD_BYTES) this.#held.push(data)
+  }
+
+  /** The guard has checked already, by our own rules; should it ever not have been asked, nothing passes. */
+  #replaceFingerprintCheck(): void {
+    dtlsInternals(this).verifyRemoteCertificateFingerprint = () => {
+      const certificate = this.dtls?.remoteCertificate
+      if (certificate && matchesFingerprint(certificate, this.#fingerprints)) return
+      const error = new PeerAuthenticationError('The peer has presented no certificate that its description names')
+      this.failure ??= failureOf(error)
+      throw error
+    }
+  }
+
+  /** werift gives up on a peer that did not agree on a profile, as those who only have data channels do not. */
+  #makeSrtpOptional(): void {
     const internals = dtlsInternals(this)
-    const verify = internals.verifyRemoteCertificateFingerprint.bind(this)
-    internals.verifyRemoteCertificateFingerprint = () => {
-      try {
-        verify()
-      } catch (cause) {
-        const message = 'The peer presented another certificate than the one named in its session description'
-        this.failure = new PeerAuthenticationError(message, { cause })
-        throw this.failure
-      }
+    const startSrtp = internals.startSrtp.bind(this)
+    internals.startSrtp = () => {
+      if (this.dtls?.srtp.srtpProfile) startSrtp()
     }
   }
 
@@ -129,26 +154,14 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
   }
 }
 
-/** Examines every handshake message before werift sees it; an error takes werift's own way to `state` 'failed'. */
-function guard(socket: DtlsSocket): void {
-  const handshakeGuard = new HandshakeGuard({
-    role: socket instanceof DtlsClient ? 'client' : 'server',
-    localRandom: () => socket.cipher.localRandom.serialize(),
-    masterSecret: () => socket.cipher.masterSecret,
-    transcript: () => Buffer.concat(socket.dtls.sortedHandshakeCache.map((message) => message.serialize())),
-  })
-  const handle = socket.onHandleHandshakes
-  socket.onHandleHandshakes = async (messages) => {
-    if (handshakeGuard.passed) return
-    for (const message of messages) handshakeGuard.examine(message.msg_type, message.fragment)
-    await handle(messages)
-  }
+/** A socket that is closed in the same turn takes what it was given with it. */
+function leftTheSocket(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** RTCDtlsTransport.start() sleeps 100 ms before it lets a client connect: this client has connected by then. */
-function startAtOnce(client: DtlsClient): void {
-  const connect = client.connect.bind(client)
-  let connecting: Promise<void> | undefined
-  client.connect = () => (connecting ??= connect())
-  queueMicrotask(() => client.connect().catch((error) => client.onError.execute(error)))
+function failureOf(cause: Error): RTCError {
+  const isImpostor = cause instanceof PeerAuthenticationError
+  const errorDetail = isImpostor ? 'fingerprint-failure' : 'dtls-failure'
+  const sentAlert = isImpostor ? cause.alert : Alert.handshakeFailure
+  return new RTCError({ errorDetail, sentAlert, cause }, cause.message)
 }

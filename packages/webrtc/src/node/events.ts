@@ -1,40 +1,60 @@
-import type { RTCIceCandidate } from './ice-candidate.ts'
+import { RTCIceCandidate } from './ice-candidate.ts'
+import { RTCError } from './rtc-error.ts'
+import { dictionary } from './webidl.ts'
 
 /** W3C RTCPeerConnectionIceEvent. `candidate` is null when gathering is complete. */
 export class RTCPeerConnectionIceEvent extends Event {
   readonly candidate: RTCIceCandidate | null
+  /** The server that the candidate was learnt from. */
+  readonly url: string | null
 
-  constructor(type: string, init: { candidate: RTCIceCandidate | null }) {
+  constructor(type: string, init?: { candidate?: RTCIceCandidate | null; url?: string | null }) {
     super(type)
-    this.candidate = init.candidate
+    const { candidate = null, url = null } = dictionary(init, 'RTCPeerConnectionIceEventInit')
+    if (candidate !== null && !(candidate instanceof RTCIceCandidate)) {
+      throw new TypeError('The candidate of an RTCPeerConnectionIceEvent is an RTCIceCandidate or null')
+    }
+    this.candidate = candidate
+    this.url = url
   }
+}
+
+/** What an RTCPeerConnectionIceErrorEvent is made of. */
+export interface IceErrorInit {
+  readonly address?: string | null
+  readonly port?: number | null
+  readonly url?: string
+  readonly errorCode: number
+  readonly errorText?: string
 }
 
 /** W3C RTCPeerConnectionIceErrorEvent: a STUN server that did not answer, say. The connection may well succeed. */
 export class RTCPeerConnectionIceErrorEvent extends Event {
-  readonly url: string
   readonly address: string | null
   readonly port: number | null
+  readonly url: string
   readonly errorCode: number
   readonly errorText: string
 
-  constructor(type: string, init: Pick<RTCPeerConnectionIceErrorEvent, (typeof ICE_ERROR_FIELDS)[number]>) {
+  constructor(type: string, init: IceErrorInit) {
     super(type)
-    this.url = init.url
-    this.address = init.address
-    this.port = init.port
-    this.errorCode = init.errorCode
-    this.errorText = init.errorText
+    const { address = null, port = null, url = '', errorCode, errorText = '' } = dictionary(init, 'IceErrorInit')
+    if (errorCode === undefined) throw new TypeError('An RTCPeerConnectionIceErrorEvent has an errorCode')
+    this.address = address
+    this.port = port
+    this.url = url
+    this.errorCode = Number(errorCode)
+    this.errorText = errorText
   }
 }
-const ICE_ERROR_FIELDS = ['url', 'address', 'port', 'errorCode', 'errorText'] as const
 
-/** Like W3C's RTCErrorEvent. On a peer connection: why it failed, in words, before `connectionState` says so. */
+/** W3C RTCErrorEvent, webrtc-pc §11.3. On a peer connection: why it failed, before `connectionState` says so. */
 export class RTCErrorEvent extends Event {
-  readonly error: Error
+  readonly error: RTCError
 
-  constructor(type: string, init: { error: Error }) {
+  constructor(type: string, init: { error: RTCError }) {
     super(type)
+    if (!(init?.error instanceof RTCError)) throw new TypeError('An RTCErrorEvent has an RTCError')
     this.error = init.error
   }
 }

@@ -1,6 +1,7 @@
 import { type Candidate, parseCandidate } from '@floe/ice'
+import { dictionary, wrapAround } from './webidl.ts'
 
-/** W3C RTCIceCandidate: a candidate line with its parts taken out. */
+/** W3C RTCIceCandidate, webrtc-pc §4.8.1: a candidate line with its parts taken out. */
 export class RTCIceCandidate {
   readonly candidate: string
   readonly sdpMid: string | null
@@ -16,17 +17,23 @@ export class RTCIceCandidate {
   readonly tcpType: 'active' | 'passive' | 'so' | null
   readonly relatedAddress: string | null
   readonly relatedPort: number | null
+  /** Known of local candidates only: how the relay was reached. */
+  readonly relayProtocol: 'udp' | 'tcp' | 'tls' | null = null
+  /** Known of local candidates only: the server that it was learnt from. */
+  readonly url: string | null
 
   /** Throws `TypeError` when neither `sdpMid` nor `sdpMLineIndex` is given, as W3C has it. */
-  constructor(init: RTCIceCandidateInit = {}) {
-    this.sdpMid = init.sdpMid ?? null
-    this.sdpMLineIndex = init.sdpMLineIndex ?? null
+  constructor(init: RTCIceCandidateInit = {}, url: string | null = null) {
+    const { candidate = '', sdpMid, sdpMLineIndex, usernameFragment } = dictionary(init, 'RTCIceCandidateInit')
+    this.sdpMid = isNothing(sdpMid) ? null : String(sdpMid)
+    this.sdpMLineIndex = isNothing(sdpMLineIndex) ? null : wrapAround(sdpMLineIndex, 16)
     if (this.sdpMid === null && this.sdpMLineIndex === null) {
       throw new TypeError('An RTCIceCandidate needs an sdpMid or an sdpMLineIndex')
     }
-    this.candidate = init.candidate ?? ''
+    this.candidate = String(candidate)
+    this.url = url
     const parsed = parseCandidate(this.candidate)
-    this.usernameFragment = init.usernameFragment ?? parsed?.usernameFragment ?? null
+    this.usernameFragment = isNothing(usernameFragment) ? (parsed?.usernameFragment ?? null) : String(usernameFragment)
     this.foundation = parsed?.foundation ?? null
     this.component = parsed ? (parsed.component === 2 ? 'rtcp' : 'rtp') : null
     this.priority = parsed?.priority ?? null
@@ -44,4 +51,8 @@ export class RTCIceCandidate {
     const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = this
     return { candidate, sdpMid, sdpMLineIndex, usernameFragment }
   }
+}
+
+function isNothing(value: unknown): value is null | undefined {
+  return value === undefined || value === null
 }

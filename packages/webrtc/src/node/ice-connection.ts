@@ -1,6 +1,11 @@
 import type { IceParameters } from '@floe/ice'
 import { parseCandidate } from '@floe/ice'
-import { IceTransport, type IceTransportOptions } from '@floe/ice/node'
+import {
+  type IceCandidateInit,
+  IceTransport,
+  type IceTransportEventMap,
+  type IceTransportOptions,
+} from '@floe/ice/node'
 import {
   Event,
   type IceOptions,
@@ -12,8 +17,8 @@ import { isDtls } from './dtls-record.ts'
 import { DtlsShim } from './dtls-shim.ts'
 import { viewCandidate, viewPair } from './ice-views.ts'
 
-/** What the peer's DTLS sends before ours listens: a ClientHello, twice or thrice. */
-const MAX_EARLY_DATAGRAMS = 32
+/** What the peer's DTLS sends before ours listens: a ClientHello, a few times over. */
+const MAX_EARLY_BYTES = 32_768
 
 type WeriftIceState = WeriftIceConnection['state']
 /** Under exactOptionalPropertyTypes a getter cannot implement `nominated?`. */
@@ -24,7 +29,8 @@ type Contract = Omit<WeriftIceConnection, 'nominated'>
  * starts, restarts and feeds the transport; in between, DTLS passes through the {@link DtlsShim}.
  */
 export class IceConnection implements Contract {
-  readonly transport: IceTransport
+  /** What the transport dispatches, whichever transport it is at the time. */
+  readonly transportEvent = new Event<[event: globalThis.Event]>()
   readonly onData = new Event<[Buffer]>()
   readonly stateChanged = new Event<[WeriftIceState]>()
   readonly onIceCandidate = new Event<[WeriftCandidate]>()
@@ -37,19 +43,25 @@ export class IceConnection implements Contract {
   readonly options: IceOptions = { iceLite: false, useTcp: false, useIpv4: true, useIpv6: true }
   remoteCandidatesEnd = false
   generation = 0
+  /** As it is told: the transport may be through with gathering before it has told that it began. */
+  gatheringState: RTCIceGatheringState = 'new'
 
+  #transport: IceTransport
   readonly #shim: DtlsShim
   #early: Buffer[] | undefined = []
+  #earlyBytes = 0
   #connecting = false
   #gathering = false
   #earlyCandidates: string[] = []
+  /** For a transport that takes the place of this one before anything has been gathered. */
+  #remoteCandidates: (IceCandidateInit | null)[] = []
   #remote: IceParameters | undefined
   #remoteBeforeRestart: IceParameters | undefined
   #started: IceParameters | undefined
 
   constructor(options: IceTransportOptions) {
     this.iceLite = options.lite ?? false
-    this.transport = new IceTransport(options)
+    this.#transport = this.#createTransport(options)
     this.#shim = new DtlsShim({
       send: (datagram) => {
         if (this.transport.state !== 'closed') this.transport.send(datagram)
@@ -57,12 +69,11 @@ export class IceConnection implements Contract {
       deliver: (record) => this.onData.execute(record),
       roundTripTime: () => this.transport.getSelectedCandidatePair()?.roundTripTime,
     })
-    this.transport.ondata = (bytes) => this.#receive(bytes)
-    this.transport.addEventListener('icecandidate', ({ candidate }) => this.#reportCandidate(candidate?.candidate))
-    this.transport.addEventListener('gatheringstatechange', () => this.#reportGathered())
-    this.transport.addEventListener('statechange', () => this.#reportState())
   }
 
+  get transport(): IceTransport {
+    return this.#transport
+  }
   get localUsername(): string {
     return this.transport.getLocalParameters().usernameFragment
   }
@@ -108,10 +119,22 @@ export class IceConnection implements Contract {
     return this.localCandidates[0]
   }
 
+  /** Other servers and another policy. They count when nothing has been gathered yet: webrtc-pc §4.4.1.6. */
+  reconfigure(options: IceTransportOptions): void {
+    const { gatheringState, state } = this.#transport
+    if (this.#gathering || this.generation > 0 || gatheringState !== 'new' || state === 'closed') return
+    const previous = this.#transport
+    this.#transport = this.#createTransport({ ...options, parameters: previous.getLocalParameters() })
+    for (const candidate of this.#remoteCandidates) this.#transport.addRemoteCandidate(candidate)
+    void previous.close()
+  }
+
   /** After a restart the transport has begun by itself, before there was a description to name the candidates in. */
   async gatherCandidates(): Promise<void> {
+    this.#setGatheringState('gathering')
     this.transport.gather()
     this.#gathering = true
+    this.#remoteCandidates = []
     for (const candidate of this.#earlyCandidates.splice(0)) this.#reportCandidate(candidate)
     this.#reportGathered()
   }
@@ -131,13 +154,11 @@ export class IceConnection implements Contract {
   }
 
   async addRemoteCandidate(candidate: WeriftCandidate | undefined): Promise<void> {
-    if (!candidate) {
-      this.remoteCandidatesEnd = true
-      this.transport.addRemoteCandidate(null)
-      return
-    }
-    const usernameFragment = candidate.ufrag ?? null
-    this.transport.addRemoteCandidate({ candidate: `candidate:${candidate.toSdp()}`, usernameFragment })
+    if (!candidate) this.remoteCandidatesEnd = true
+    const usernameFragment = candidate?.ufrag ?? null
+    const init = candidate ? { candidate: `candidate:${candidate.toSdp()}`, usernameFragment } : null
+    if (!this.#gathering) this.#remoteCandidates.push(init)
+    this.transport.addRemoteCandidate(init)
   }
 
   /** New credentials; the selected pair goes on carrying data until the new generation has one (RFC 8445 §9). */
@@ -162,7 +183,8 @@ export class IceConnection implements Contract {
   }
 
   /** The DTLS socket listens: it gets what came before it did. */
-  dtlsReady(): void {
+  dtlsReady(role: 'client' | 'server'): void {
+    this.#shim.start(role)
     const early = this.#early
     this.#early = undefined
     for (const datagram of early ?? []) this.#shim.receive(datagram)
@@ -186,6 +208,27 @@ export class IceConnection implements Contract {
   setIceServers(): void {}
   resetNominatedPair(): void {}
 
+  #createTransport(options: IceTransportOptions): IceTransport {
+    const transport = new IceTransport(options)
+    transport.ondata = (bytes) => this.#receive(bytes)
+    const listen = <Type extends keyof IceTransportEventMap>(
+      type: Type,
+      handle: (event: IceTransportEventMap[Type]) => void = () => {},
+    ) => {
+      transport.addEventListener(type, (event) => {
+        if (transport !== this.#transport) return
+        handle(event)
+        this.transportEvent.execute(event)
+      })
+    }
+    listen('icecandidate', ({ candidate }) => this.#reportCandidate(candidate?.candidate))
+    transport.addEventListener('gatheringstatechange', () => transport === this.#transport && this.#reportGathered())
+    listen('statechange', () => this.#reportState())
+    listen('icecandidateerror')
+    listen('selectedcandidatepairchange')
+    return transport
+  }
+
   #start(): void {
     if (!this.#remote || isSame(this.#remote, this.#started)) return
     const role = this.iceControlling ? 'controlling' : 'controlled'
@@ -198,7 +241,7 @@ export class IceConnection implements Contract {
     const datagram = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     if (!isDtls(datagram)) this.onData.execute(datagram)
     else if (!this.#early) this.#shim.receive(datagram)
-    else if (this.#early.length < MAX_EARLY_DATAGRAMS) this.#early.push(Buffer.from(datagram))
+    else if ((this.#earlyBytes += datagram.length) <= MAX_EARLY_BYTES) this.#early.push(Buffer.from(datagram))
   }
 
   #reportCandidate(line: string | undefined): void {
@@ -211,7 +254,15 @@ export class IceConnection implements Contract {
   }
 
   #reportGathered(): void {
-    if (this.#gathering && this.transport.gatheringState === 'complete') this.gathered.execute()
+    if (!this.#gathering || this.transport.gatheringState !== 'complete') return
+    this.#setGatheringState('complete')
+    this.gathered.execute()
+  }
+
+  #setGatheringState(state: RTCIceGatheringState): void {
+    if (this.gatheringState === state) return
+    this.gatheringState = state
+    this.transportEvent.execute(new globalThis.Event('gatheringstatechange'))
   }
 
   #reportState(): void {

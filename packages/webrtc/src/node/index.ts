@@ -2,11 +2,16 @@ import { type Connect, createConnect } from '../connect.ts'
 import { RTCPeerConnection } from './peer-connection.ts'
 
 export { ConnectError } from '../errors.ts'
+export { RTCCertificate } from './certificate.ts'
 export { RTCDataChannel } from './data-channel.ts'
+export { RTCDataChannelEvent } from './data-channel-event.ts'
 export { PeerAuthenticationError } from './dtls-guard.ts'
+export { RTCErrorEvent, RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent } from './events.ts'
 export { RTCIceCandidate } from './ice-candidate.ts'
 export { RTCPeerConnection } from './peer-connection.ts'
+export { RTCError } from './rtc-error.ts'
 export { RTCSessionDescription } from './session-description.ts'
+export { RTCDtlsTransport, RTCIceTransport, RTCSctpTransport } from './transports.ts'
 export { webcrypto } from './webcrypto.ts'
 
 /** Connects to the peer at the other end of a signaling channel, in a browser and in Node alike. */

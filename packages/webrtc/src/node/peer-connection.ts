@@ -1,7 +1,20 @@
-import type { RTCSessionDescriptionInit as WeriftDescription } from 'werift'
 import { RTCCertificate } from './certificate.ts'
-import { checkConfiguration, iceOptions, MAX_MESSAGE_BYTES, type NodeConfiguration } from './configuration.ts'
-import { RTCDataChannel, RTCDataChannelEvent } from './data-channel.ts'
+import {
+  type CheckedConfiguration,
+  checkChange,
+  checkConfiguration,
+  copyConfiguration,
+  iceOptions,
+  MAX_MESSAGE_BYTES,
+  type NodeConfiguration,
+} from './configuration.ts'
+import { constructible } from './constructible.ts'
+import { RTCDataChannel } from './data-channel.ts'
+import { RTCDataChannelEvent } from './data-channel-event.ts'
+import { checkChannelInit } from './data-channel-init.ts'
+import type { DataStream } from './data-stream.ts'
+import { DataStreams } from './data-streams.ts'
+import { Descriptions } from './descriptions.ts'
 import {
   defineEventHandlers,
   RTCErrorEvent,
@@ -9,17 +22,25 @@ import {
   RTCPeerConnectionIceEvent,
 } from './events.ts'
 import { RTCIceCandidate } from './ice-candidate.ts'
+import { LocalCandidates } from './local-candidates.ts'
+import { OperationsChain } from './operations.ts'
+import type { RTCError } from './rtc-error.ts'
 import { SeamPeerConnection, type SeamTransport } from './seam.ts'
-import { RTCSessionDescription } from './session-description.ts'
+import { type RTCSessionDescription, SDP_TYPES } from './session-description.ts'
 import { connectionState, iceConnectionState, iceGatheringState } from './states.ts'
-import { peerConnectionInternals } from './werift-internals.ts'
+import { type Stats, statsReport } from './stats.ts'
+import { RTCDtlsTransport, RTCSctpTransport } from './transports.ts'
+import { dictionary, oneOf, usvString, wrapAround } from './webidl.ts'
+import type { WeriftAssociation } from './werift-association.ts'
+
+type Handler<E extends Event> = ((this: RTCPeerConnection, event: E) => unknown) | null
 
 /**
  * W3C RTCPeerConnection for Node, for data channels, over floe's ICE.
  *
- * Beyond W3C: an `error` event says why a connection failed (PeerAuthenticationError when the peer does not hold the
- * key of its certificate); `close()` returns a promise that resolves when every socket and timer is gone; and
- * `configuration.ice` reaches the ICE transport.
+ * Beyond W3C: an `error` event says why a connection failed (its RTCError has the PeerAuthenticationError as `cause`
+ * when the peer is not the one that the signalling named); `close()` returns a promise that resolves when every socket
+ * and timer is gone; and `configuration.ice` reaches the ICE transport.
  */
 export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
   declare onnegotiationneeded: Handler<Event>
@@ -32,45 +53,55 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
   declare ondatachannel: Handler<RTCDataChannelEvent>
   declare onerror: Handler<RTCErrorEvent>
 
-  readonly #configuration: NodeConfiguration
+  #configuration: CheckedConfiguration
   readonly #werift: SeamPeerConnection
-  readonly #certificate: Promise<RTCCertificate>
-  readonly #channels = new Set<RTCDataChannel>()
-  #operations: Promise<unknown> = Promise.resolve()
-  #operationCount = 0
+  readonly #descriptions: Descriptions
+  readonly #operations = new OperationsChain(
+    () => this.#isClosed,
+    () => this.#updateNegotiationNeeded(),
+  )
+  readonly #localCandidates = new LocalCandidates((candidate) => this.#reportCandidate(candidate))
+  #association: WeriftAssociation | undefined
+  #streams: DataStreams | undefined
+  #hasCreatedChannels = false
+  #sctp: RTCSctpTransport | null = null
+  readonly #dtlsViews = new Map<SeamTransport['dtls'], RTCDtlsTransport>()
+  #isClosed = false
   #closed: Promise<void> | undefined
   #connectionState: RTCPeerConnectionState = 'new'
   #iceConnectionState: RTCIceConnectionState = 'new'
   #iceGatheringState: RTCIceGatheringState = 'new'
   #negotiationNeeded = false
-  #heldCandidates: (RTCIceCandidateInit | null)[] | undefined
-  /** An ICE restart is due; has been offered, and waits for its answer. */
-  #restart: 'none' | 'wanted' | 'offered' = 'none'
+  #asking: NodeJS.Immediate | undefined
 
-  static generateCertificate(algorithm: AlgorithmIdentifier): Promise<RTCCertificate> {
+  /**
+   * 'ECDSA' with P-256, or 'RSASSA-PKCS1-v1_5' with 2048 bits and SHA-256; `expires` in milliseconds from now. Rejects
+   * with NotSupportedError for anything else.
+   */
+  static async generateCertificate(algorithm: AlgorithmIdentifier): Promise<RTCCertificate> {
+    if (algorithm === undefined) throw new TypeError('A certificate needs an algorithm')
     return RTCCertificate.generate(algorithm)
   }
 
-  constructor(configuration: NodeConfiguration = {}) {
+  /** Throws TypeError, SyntaxError or InvalidAccessError for what webrtc-pc §4.4.1.6 refuses. */
+  constructor(configuration: NodeConfiguration | null = {}) {
     super()
-    checkConfiguration(configuration)
-    this.#configuration = configuration
+    this.#configuration = checkConfiguration(configuration)
     this.#werift = new SeamPeerConnection({
-      ice: iceOptions(configuration),
-      bundlePolicy: configuration.bundlePolicy ?? 'max-bundle',
+      ice: iceOptions(this.#configuration),
+      bundlePolicy: this.#configuration.bundlePolicy,
       maxMessageSize: MAX_MESSAGE_BYTES,
       onTransport: (transport) => this.#adopt(transport),
+      onAssociation: (association) => this.#associate(association),
     })
     // Ahead of time: it is ready before the first description asks for its fingerprint.
-    const [certificate] = configuration.certificates ?? []
-    this.#certificate = certificate ? Promise.resolve(certificate) : RTCCertificate.generate()
-    this.#certificate.catch(() => {})
-    this.#werift.onIceCandidate.subscribe((candidate) => candidate && this.#candidate(candidate))
-    this.#werift.onDataChannel.subscribe((channel) => {
-      this.dispatchEvent(new RTCDataChannelEvent('datachannel', { channel: this.#track(new RTCDataChannel(channel)) }))
-    })
+    const [given] = this.#configuration.certificates
+    const certificate = given ? Promise.resolve(given) : RTCCertificate.generate()
+    certificate.catch(() => {})
+    this.#descriptions = new Descriptions(this.#werift, certificate)
+    this.#werift.onIceCandidate.subscribe((candidate) => candidate && this.#localCandidates.add(candidate))
     this.#werift.signalingStateChange.subscribe(() => {
-      if (!this.#closed) this.dispatchEvent(new Event('signalingstatechange'))
+      if (!this.#isClosed) this.dispatchEvent(new Event('signalingstatechange'))
     })
   }
 
@@ -84,7 +115,7 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
     return this.#iceGatheringState
   }
   get signalingState(): RTCSignalingState {
-    return this.#closed ? 'closed' : this.#werift.signalingState
+    return this.#isClosed ? 'closed' : this.#werift.signalingState
   }
   /** null when the peer's description has not been set: trickling is unknown then. */
   get canTrickleIceCandidates(): boolean | null {
@@ -95,106 +126,127 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
     return this.pendingLocalDescription ?? this.currentLocalDescription
   }
   get currentLocalDescription(): RTCSessionDescription | null {
-    return describe(this.#werift.describeLocal('current'))
+    return this.#descriptions.currentLocal
   }
   get pendingLocalDescription(): RTCSessionDescription | null {
-    return describe(this.#werift.describeLocal('pending'))
+    return this.#descriptions.pendingLocal
   }
   get remoteDescription(): RTCSessionDescription | null {
     return this.pendingRemoteDescription ?? this.currentRemoteDescription
   }
   get currentRemoteDescription(): RTCSessionDescription | null {
-    return describe(this.#werift.currentRemoteDescription ?? undefined)
+    return this.#descriptions.currentRemote
   }
   get pendingRemoteDescription(): RTCSessionDescription | null {
-    return describe(this.#werift.pendingRemoteDescription ?? undefined)
+    return this.#descriptions.pendingRemote
   }
-  /** null until a data channel has been created or offered. */
-  get sctp(): { readonly maxMessageSize: number; readonly state: RTCSctpTransportState } | null {
-    const sctp = this.#werift.sctpTransport
-    if (!sctp) return null
-    const state = this.#closed ? 'closed' : sctp.dtlsTransport.state === 'connected' ? 'connected' : 'connecting'
-    return { maxMessageSize: sctp.remoteMaxMessageSize || Number.POSITIVE_INFINITY, state }
+  /** null until both sides have agreed on data channels. */
+  get sctp(): RTCSctpTransport | null {
+    return this.#sctp
   }
 
   getConfiguration(): NodeConfiguration {
-    return { iceServers: [], iceTransportPolicy: 'all', bundlePolicy: 'max-bundle', ...this.#configuration }
+    return copyConfiguration(this.#configuration)
   }
 
-  createOffer(options: RTCOfferOptions = {}): Promise<RTCSessionDescriptionInit> {
-    return this.#chain(async () => {
-      if (options.iceRestart) this.#wantRestart()
-      await this.#installCertificate()
-      return describe(await this.#werift.createOffer())!.toJSON()
-    })
+  /**
+   * Servers and policy count for gathering that has not begun. Throws InvalidStateError when closed,
+   * InvalidModificationError for certificates and policies that are settled.
+   */
+  setConfiguration(configuration?: NodeConfiguration): void {
+    if (this.#isClosed) throw new DOMException('The connection is closed', 'InvalidStateError')
+    const given = { ...configuration }
+    // What was not given again stays: it cannot change.
+    const { certificates, ice } = this.#configuration
+    const next = checkConfiguration({ ice, ...given })
+    checkChange(this.#configuration, next, given, this.localDescription !== null)
+    this.#configuration = { ...next, certificates }
+    this.#werift.setIceOptions(iceOptions(this.#configuration))
+  }
+
+  createOffer(options?: RTCOfferOptions): Promise<RTCSessionDescriptionInit> {
+    return this.#operations.run(() => this.#descriptions.createOffer(!!options?.iceRestart))
   }
 
   createAnswer(): Promise<RTCSessionDescriptionInit> {
-    return this.#chain(async () => {
-      this.#expectState('createAnswer()', 'have-remote-offer', 'have-local-pranswer')
-      await this.#installCertificate()
-      return describe(await this.#werift.createAnswer())!.toJSON()
-    })
+    return this.#operations.run(() => this.#descriptions.createAnswer())
   }
 
-  /** Without an argument it creates the offer or answer that the signaling state asks for. Gathering starts here. */
-  setLocalDescription(description?: RTCLocalSessionDescriptionInit): Promise<void> {
-    return this.#chain(async () => {
-      await this.#installCertificate()
-      this.#holdCandidates()
-      await this.#werift.setLocalDescription(description as WeriftDescription | undefined)
-      if (description?.type === 'rollback') this.#rolledBack()
-      else if (this.signalingState === 'have-local-offer' && this.#restart === 'wanted') this.#restart = 'offered'
-      // An answer carries the credentials of a restart that was offered in vain.
-      else if (this.signalingState === 'stable' && this.#restart === 'offered') this.#restart = 'none'
-      if (this.signalingState === 'stable') this.#negotiationNeeded = false
+  /** Without a type it creates the offer or answer that the signaling state asks for. Gathering starts here. */
+  async setLocalDescription(description?: RTCLocalSessionDescriptionInit): Promise<void> {
+    const { type, sdp = '' } = dictionary(description, 'A local description')
+    const given = { type: type && oneOf(type, SDP_TYPES, 'The type of a description'), sdp: usvString(sdp) }
+    return this.#operations.run(async () => {
+      this.#localCandidates.holdUntil(this.#operations.settled)
+      await this.#descriptions.setLocal(given)
+      this.#described()
     })
   }
 
   /** An offer that collides with our own rolls ours back, as W3C has it. */
-  setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> {
-    return this.#chain(async () => {
-      await this.#werift.setRemoteDescription(description as WeriftDescription)
-      if (description.type === 'answer' && this.#restart === 'offered') this.#restart = 'none'
-      if (this.signalingState === 'stable') this.#negotiationNeeded = false
+  async setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> {
+    const { type, sdp = '' } = dictionary(description, 'A remote description')
+    const given = { type: oneOf(type, SDP_TYPES, 'The type of a description'), sdp: usvString(sdp) }
+    return this.#operations.run(async () => {
+      await this.#descriptions.setRemote(given)
+      this.#described()
     })
   }
 
   /** null, '' and a missing candidate line all end the candidates. Names ending in `.local` are resolved. */
-  addIceCandidate(candidate: RTCIceCandidateInit | null = null): Promise<void> {
-    return this.#chain(async () => {
-      if (!this.remoteDescription) {
-        throw new DOMException('Candidates can be added once the remote description is set', 'InvalidStateError')
-      }
-      await this.#werift.addIceCandidate(candidate?.candidate ? init(candidate) : null)
-    })
+  async addIceCandidate(candidate: RTCIceCandidateInit | null = null): Promise<void> {
+    const { candidate: line = '', sdpMid, sdpMLineIndex, usernameFragment } = dictionary(candidate, 'A candidate')
+    const given = {
+      candidate: String(line),
+      sdpMid: sdpMid == null ? null : String(sdpMid),
+      sdpMLineIndex: sdpMLineIndex == null ? null : wrapAround(sdpMLineIndex, 16),
+      usernameFragment: usernameFragment == null ? null : String(usernameFragment),
+    }
+    if (given.candidate && given.sdpMid === null && given.sdpMLineIndex === null) {
+      throw new TypeError('A candidate needs an sdpMid or an sdpMLineIndex')
+    }
+    return this.#operations.run(() => this.#descriptions.addCandidate(given))
   }
 
   /** Asks for new paths: `negotiationneeded` fires, and the next offer restarts ICE. Data flows on meanwhile. */
   restartIce(): void {
-    if (this.#closed) return
-    this.#wantRestart()
+    if (this.#isClosed) return
+    this.#descriptions.wantRestart()
     this.#updateNegotiationNeeded()
   }
 
-  createDataChannel(label: string, options: RTCDataChannelInit = {}): RTCDataChannel {
-    if (this.#closed) throw new DOMException('The connection is closed', 'InvalidStateError')
-    const { id, ...others } = options
-    if (options.negotiated && id === undefined) throw new TypeError('A negotiated data channel needs an id')
-    // Without `negotiated` the id is the stack's to choose.
-    const channel = this.#werift.createDataChannel(label, options.negotiated ? { ...others, id: id! } : others)
+  /**
+   * Throws InvalidStateError when closed, TypeError for options that contradict each other or are out of range,
+   * OperationError when the id is taken.
+   */
+  createDataChannel(label: string, init: RTCDataChannelInit = {}): RTCDataChannel {
+    // biome-ignore lint/complexity/noArguments: a label that is undefined is one all the same, to Web IDL
+    if (arguments.length === 0) throw new TypeError('A data channel needs a label')
+    if (this.#isClosed) throw new DOMException('The connection is closed', 'InvalidStateError')
+    const { parameters, id } = checkChannelInit(label, init)
+    this.#werift.ensureSctp()
+    const channel = this.#createChannel(this.#streams!.create(parameters, id))
+    this.#hasCreatedChannels = true
     this.#updateNegotiationNeeded()
-    return this.#track(new RTCDataChannel(channel))
+    return channel
   }
 
-  /** Candidate pairs, transport, certificates and data channels, as W3C's webrtc-stats names them. */
-  async getStats(): Promise<RTCStatsReport> {
-    return (await this.#werift.getStats()) as unknown as RTCStatsReport
+  /** Candidates and their pairs, transport, certificates and data channels, as W3C's webrtc-stats names them. */
+  async getStats(selector: MediaStreamTrack | null = null): Promise<Map<string, Stats>> {
+    if (selector !== null) throw new DOMException('There are no tracks to select', 'InvalidAccessError')
+    return statsReport({
+      transports: this.#werift.transports,
+      channels: this.#streams?.active ?? [],
+      dataChannelsOpened: this.#streams?.opened ?? 0,
+      dataChannelsClosed: this.#streams?.closed ?? 0,
+    })
   }
 
-  /** The peer's data channels close. Resolves when all sockets and timers are gone; W3C's returns nothing. */
+  /** The data channels of both ends close. Resolves when all sockets and timers are gone; W3C's returns nothing. */
   close(): Promise<void> {
-    this.#closed ??= this.#close()
+    if (this.#isClosed) return this.#closed ?? Promise.resolve()
+    this.#isClosed = true
+    this.#closed = this.#close()
     return this.#closed
   }
 
@@ -203,120 +255,94 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#connectionState = 'closed'
-    this.#iceConnectionState = 'closed'
-    await this.#werift.close()
+    this.#iceConnectionState = this.#connectionState = 'closed'
+    const closing = this.#werift.close()
+    this.#streams?.end(undefined)
+    await closing
     // Also those that werift has let go of.
     await Promise.all(this.#werift.transports.map(({ dtls }) => dtls.stop()))
   }
 
-  /** W3C's operations chain: descriptions and candidates take effect one after another, in the order of the calls. */
-  #chain<Result>(operation: () => Promise<Result>): Promise<Result> {
-    this.#operationCount++
-    const result = this.#operations.then(() => {
-      if (this.#closed) throw new DOMException('The connection is closed', 'InvalidStateError')
-      return operation()
-    })
-    this.#operations = result
-      .catch(() => {})
-      .then(() => {
-        if (--this.#operationCount === 0) this.#updateNegotiationNeeded()
-      })
-    return result
-  }
-
-  #expectState(what: string, ...states: RTCSignalingState[]): void {
-    if (states.includes(this.signalingState)) return
-    throw new DOMException(`${what} does not fit the signaling state ${this.signalingState}`, 'InvalidStateError')
-  }
-
-  async #installCertificate(): Promise<void> {
-    const { secureManager } = peerConnectionInternals(this.#werift)
-    secureManager.certificate ??= RTCCertificate.unwrap(await this.#certificate)
-  }
-
-  #wantRestart(): void {
-    if (!this.#werift.localDescription) return
-    this.#restart = 'wanted'
-    this.#werift.needRestart = true
-  }
-
-  #rolledBack(): void {
-    if (this.#restart === 'offered') this.#wantRestart()
+  /** After every description: what the two sides have agreed on by now. */
+  #described(): void {
+    const role = this.#werift.sctpTransport?.dtlsTransport.role
+    if (this.signalingState !== 'stable') return
+    this.#negotiationNeeded = false
+    if (!this.#descriptions.hasDataSection || !this.#association) return
+    if (role === 'client' || role === 'server') this.#streams?.assignIds(role === 'client')
+    const dtls = this.#dtlsViews.get(this.#werift.sctpTransport!.dtlsTransport as SeamTransport['dtls'])!
+    if (this.#sctp?.transport !== dtls) this.#sctp = new RTCSctpTransport(constructible, this.#association, dtls)
   }
 
   /** webrtc-pc §4.7.3, for data channels and ICE restarts. */
   #updateNegotiationNeeded(): void {
-    if (this.#closed || this.#operationCount > 0 || this.signalingState !== 'stable') return
-    const needed = this.#restart === 'wanted' || this.#lacksDataSection()
-    if (needed && !this.#negotiationNeeded) {
-      queueMicrotask(() => {
-        if (this.#closed || !this.#negotiationNeeded) return
-        this.dispatchEvent(new Event('negotiationneeded'))
-      })
-    }
+    if (this.#isClosed || !this.#operations.isEmpty || this.signalingState !== 'stable') return
+    const lacksData = this.#hasCreatedChannels && !this.#descriptions.hasDataSection
+    const needed = this.#descriptions.wantsRestart || lacksData
+    if (needed && !this.#negotiationNeeded) this.#asking ??= setImmediate(() => this.#askToNegotiate())
     this.#negotiationNeeded = needed
   }
 
-  #lacksDataSection(): boolean {
-    const { currentLocalDescription } = peerConnectionInternals(this.#werift).sdpManager
-    return !!this.#werift.sctpTransport && !currentLocalDescription?.media.some(({ kind }) => kind === 'application')
+  #askToNegotiate(): void {
+    this.#asking = undefined
+    if (this.#isClosed || !this.#negotiationNeeded) return
+    // What is under way may settle it; the end of the chain asks again.
+    if (!this.#operations.isEmpty || this.signalingState !== 'stable') this.#negotiationNeeded = false
+    else this.dispatchEvent(new Event('negotiationneeded'))
   }
 
-  #track(channel: RTCDataChannel): RTCDataChannel {
-    this.#channels.add(channel)
-    channel.addEventListener('close', () => this.#channels.delete(channel))
-    return channel
+  #createChannel(stream: DataStream): RTCDataChannel {
+    const association = this.#association!
+    return new RTCDataChannel(constructible, stream, () => association.maxMessageSize)
   }
 
-  #adopt({ dtls, connection }: SeamTransport): void {
-    connection.transport.addEventListener('statechange', () => this.#updateStates())
-    connection.transport.addEventListener('icecandidateerror', (event) => {
-      this.dispatchEvent(new RTCPeerConnectionIceErrorEvent('icecandidateerror', event))
+  #associate(association: WeriftAssociation): void {
+    this.#association = association
+    this.#streams = new DataStreams(association, (stream) => {
+      const channel = this.#createChannel(stream)
+      this.dispatchEvent(new RTCDataChannelEvent('datachannel', { channel }))
     })
-    connection.gathered.subscribe(() => {
-      this.#updateStates()
-      this.#candidate(null)
+  }
+
+  #adopt(transport: SeamTransport): void {
+    const { dtls, connection } = transport
+    const section = () => {
+      const { mid, mLineIndex } = this.#werift.sctpTransport ?? {}
+      return { sdpMid: mid ?? null, sdpMLineIndex: mLineIndex ?? 0 }
+    }
+    this.#dtlsViews.set(dtls, new RTCDtlsTransport(constructible, transport, section))
+    connection.transportEvent.subscribe((event) => {
+      if (event.type === 'statechange' || event.type === 'gatheringstatechange') this.#updateStates()
+      else if (event.type === 'icecandidateerror' && !this.#isClosed) {
+        this.dispatchEvent(new RTCPeerConnectionIceErrorEvent(event.type, event as RTCPeerConnectionIceErrorEvent))
+      }
     })
-    connection.transport.addEventListener('gatheringstatechange', () => this.#updateStates())
+    connection.gathered.subscribe(() => this.#localCandidates.add(null))
     dtls.onStateChange.subscribe((state) => {
-      if (state === 'failed') this.#fail(dtls.failure ?? new Error('The DTLS handshake failed'))
+      if (state === 'failed' && dtls.failure) this.#fail(dtls.failure)
       this.#updateStates()
     })
   }
 
-  #fail(error: Error): void {
-    if (this.#closed) return
+  #fail(error: RTCError): void {
+    if (this.#isClosed) return
     this.dispatchEvent(new RTCErrorEvent('error', { error }))
-    for (const channel of [...this.#channels]) channel.fail(error)
+    this.#streams?.end(error)
   }
 
-  /** Candidates follow the description that they belong to: whoever awaits it can send it first. */
-  #holdCandidates(): void {
-    if (this.#heldCandidates) return
-    this.#heldCandidates = []
-    void this.#operations.then(() =>
-      setImmediate(() => {
-        const held = this.#heldCandidates ?? []
-        this.#heldCandidates = undefined
-        for (const candidate of held) this.#candidate(candidate)
-      }),
-    )
-  }
-
-  #candidate(init: RTCIceCandidateInit | null): void {
-    if (this.#closed) return
-    if (this.#heldCandidates) return void this.#heldCandidates.push(init)
-    const candidate = init && new RTCIceCandidate(init)
-    this.dispatchEvent(new RTCPeerConnectionIceEvent('icecandidate', { candidate }))
+  #reportCandidate(init: RTCIceCandidateInit | null): void {
+    if (this.#isClosed) return
+    const url = init && this.#werift.urlOf(new RTCIceCandidate(init))
+    const candidate = init && new RTCIceCandidate(init, url)
+    this.dispatchEvent(new RTCPeerConnectionIceEvent('icecandidate', { candidate, url }))
   }
 
   #updateStates(): void {
-    if (this.#closed) return
-    const transports = this.#werift.transports.map(({ dtls, connection: { transport } }) => ({
-      ice: transport.state,
+    if (this.#isClosed) return
+    const transports = this.#werift.transports.map(({ dtls, connection }) => ({
+      ice: connection.transport.state,
       dtls: dtls.state,
-      gathering: transport.gatheringState,
+      gathering: connection.gatheringState,
     }))
     const before = [this.#iceGatheringState, this.#iceConnectionState, this.#connectionState]
     this.#iceGatheringState = iceGatheringState(transports)
@@ -339,20 +365,3 @@ defineEventHandlers(RTCPeerConnection.prototype, [
   'datachannel',
   'error',
 ])
-
-type Handler<E extends Event> = ((this: RTCPeerConnection, event: E) => unknown) | null
-
-function describe(description: { type: string; sdp: string } | undefined): RTCSessionDescription | null {
-  return description ? new RTCSessionDescription(description as RTCSessionDescriptionInit) : null
-}
-
-/** Browsers hand over RTCIceCandidate objects; werift wants plain data without nulls. */
-function init(candidate: RTCIceCandidateInit): { candidate: string; sdpMid?: string; sdpMLineIndex?: number } {
-  const { sdpMid, sdpMLineIndex, usernameFragment } = candidate
-  return {
-    candidate: candidate.candidate!,
-    ...(typeof sdpMid === 'string' ? { sdpMid } : {}),
-    ...(typeof sdpMLineIndex === 'number' ? { sdpMLineIndex } : {}),
-    ...(typeof usernameFragment === 'string' ? { usernameFragment } : {}),
-  }
-}

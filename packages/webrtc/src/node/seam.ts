@@ -1,6 +1,5 @@
 import type { IceTransportOptions } from '@floe/ice/node'
 import {
-  type RTCSctpTransport,
   type SessionDescription,
   type RTCIceTransport as WeriftIceTransport,
   RTCPeerConnection as WeriftPeerConnection,
@@ -8,7 +7,8 @@ import {
 import { GuardedDtlsTransport } from './dtls-transport.ts'
 import { IceGatherer, IceTransportAdapter } from './gatherer.ts'
 import { IceConnection } from './ice-connection.ts'
-import { peerConnectionInternals, sctpInternals, sctpTransportInternals } from './werift-internals.ts'
+import { WeriftAssociation } from './werift-association.ts'
+import { peerConnectionInternals } from './werift-internals.ts'
 
 export interface SeamOptions {
   readonly ice: IceTransportOptions
@@ -17,6 +17,8 @@ export interface SeamOptions {
   readonly maxMessageSize: number
   /** A transport has been built; nothing has been sent on it. */
   readonly onTransport: (transport: SeamTransport) => void
+  /** The SCTP association has been built; nothing has been sent on it. */
+  readonly onAssociation: (association: WeriftAssociation) => void
 }
 
 export interface SeamTransport {
@@ -25,21 +27,50 @@ export interface SeamTransport {
 }
 
 /**
- * werift's RTCPeerConnection with floe's transports underneath: SDP, SCTP, media and statistics are werift's, ICE is
- * ours and DTLS is guarded. Its own ideas of connection state and of when to negotiate are not used.
+ * werift's RTCPeerConnection with floe's transports underneath: SDP, media and SCTP are werift's, ICE and data channels
+ * are ours, DTLS is guarded. Its own ideas of connection state and of when to negotiate are not used.
  */
 export class SeamPeerConnection extends WeriftPeerConnection {
   readonly transports: SeamTransport[] = []
   readonly #options: SeamOptions
+  #ice: IceTransportOptions
 
   constructor(options: SeamOptions) {
-    const { bundlePolicy, maxMessageSize } = options
-    super({ iceServers: [], bundlePolicy: bundlePolicy === 'balanced' ? 'max-compat' : bundlePolicy, maxMessageSize })
+    const { bundlePolicy, maxMessageSize, ice } = options
+    super({
+      iceServers: [],
+      // With nothing but data 'balanced' is one transport, like 'max-bundle', and werift does not know the word.
+      bundlePolicy: bundlePolicy === 'balanced' ? 'max-bundle' : bundlePolicy,
+      maxMessageSize,
+      // Audio and video are declined: nobody here would listen.
+      codecs: { audio: [], video: [] },
+    })
     this.#options = options
+    this.#ice = ice
     const { secureManager, sctpManager } = peerConnectionInternals(this)
     const createSctp = sctpManager.createSctpTransport.bind(sctpManager)
-    sctpManager.createSctpTransport = (...options) => contain(createSctp(...options))
+    sctpManager.createSctpTransport = (...arguments_) => {
+      const transport = createSctp(...arguments_)
+      options.onAssociation(new WeriftAssociation(transport))
+      return transport
+    }
     secureManager.createTransport = ({ inheritCredentials = true } = {}) => this.#createTransport(inheritCredentials)
+  }
+
+  /** For the first data channel. */
+  ensureSctp(): void {
+    if (!this.sctpTransport) peerConnectionInternals(this).createSctpTransport()
+  }
+
+  /** For transports to come, and for those that have not gathered yet. */
+  setIceOptions(ice: IceTransportOptions): void {
+    this.#ice = ice
+    for (const { connection } of this.transports) connection.reconfigure(ice)
+  }
+
+  /** werift insists on the very text that it made last. What may differ is for the caller to say. */
+  acceptEditedDescriptions(): void {
+    peerConnectionInternals(this).lastCreatedOffer = undefined
   }
 
   /** The current or pending local description, with the candidates that are known by now. */
@@ -55,13 +86,22 @@ export class SeamPeerConnection extends WeriftPeerConnection {
     return { type, sdp }
   }
 
+  /** The server that a local candidate was learnt from. */
+  urlOf(candidate: { address: string | null; port: number | null }): string | null {
+    const local = this.transports.flatMap(({ connection }) => connection.transport.getLocalCandidates())
+    const found = local.find(({ hostname, address: { ip, port } }) => {
+      return (hostname ?? ip) === candidate.address && port === candidate.port
+    })
+    return found?.url ?? null
+  }
+
   #createTransport(inheritCredentials: boolean): GuardedDtlsTransport {
     const { secureManager } = peerConnectionInternals(this)
     // The parts of a bundle that may still be taken apart share their credentials, RFC 8843 §7.
     const sibling =
       inheritCredentials && this.transports.find(({ connection }) => connection.transport.state !== 'closed')
     const parameters = sibling ? { parameters: sibling.connection.transport.getLocalParameters() } : {}
-    const connection = new IceConnection({ ...this.#options.ice, ...parameters })
+    const connection = new IceConnection({ ...this.#ice, ...parameters })
     const gatherer = new IceGatherer(connection)
     gatherer.onGatheringStateChange.subscribe(() => secureManager.updateIceGatheringState())
     const iceTransport = new IceTransportAdapter(gatherer)
@@ -72,26 +112,6 @@ export class SeamPeerConnection extends WeriftPeerConnection {
     this.#options.onTransport(transport)
     return dtls
   }
-}
-
-/**
- * A peer that sends nonsense over SCTP makes werift throw inside a promise that nobody awaits, which would end the
- * process. The packet is dropped instead.
- */
-function contain(transport: RTCSctpTransport): RTCSctpTransport {
-  const internals = sctpTransportInternals(transport)
-  const receive = internals.datachannelReceive
-  internals.datachannelReceive = (...message) => receive(...message).catch(() => {})
-  const setDtlsTransport = transport.setDtlsTransport.bind(transport)
-  transport.setDtlsTransport = (dtls) => {
-    const previous = transport.sctp
-    setDtlsTransport(dtls)
-    if (transport.sctp === previous) return
-    const sctp = sctpInternals(transport)
-    const handle = sctp.handleData.bind(sctp)
-    sctp.handleData = (packet) => handle(packet).catch(() => {})
-  }
-  return transport
 }
 
 /** A description of an earlier generation keeps the candidates it had. */

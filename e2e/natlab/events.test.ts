@@ -1,0 +1,22 @@
+/** The quick ones of the events. `npm run natlab -- events` runs all of them. */
+import { describe, expect, test } from 'vitest'
+import { sideBySide } from './decisions.ts'
+import { EVENTS } from './events.ts'
+import { describeSurvival, isAsExpected } from './events-report.ts'
+import { whyNot } from './namespaces.ts'
+import { survive } from './survival.ts'
+
+const reason = whyNot()
+
+/** Those that are over in a few seconds when all is well. */
+const QUICK = EVENTS.filter(({ faults, idle = 0, expected }) => {
+  const lasting = Math.max(0, ...faults.map((fault) => ('for' in fault && fault.for) || 0))
+  return idle === 0 && lasting <= 5_000 && !expected.restart
+})
+
+describe.skipIf(reason)(`a connection survives${reason ? ` (left out: ${reason})` : ''}`, () => {
+  test.each(QUICK)('$name', async (event) => {
+    const survival = await survive(event)
+    expect(isAsExpected(survival), `${describeSurvival(survival)}\n${sideBySide(...survival.decisions)}`).toBe(true)
+  })
+})

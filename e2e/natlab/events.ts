@@ -1,0 +1,181 @@
+/** What happens to a connection that has one: a fault each, and how long data stops for it. Times in milliseconds. */
+import type { NatBehavior } from '../topology/behavior.ts'
+import type { Fault } from '../topology/fault.ts'
+import type { Placement } from '../topology/placement.ts'
+
+/** An event of the table; all of it is data. */
+export interface LabEvent {
+  readonly name: string
+  readonly a: readonly Placement[]
+  readonly b: readonly Placement[]
+  /** `at` counts from the time that data flows both ways. */
+  readonly faults: readonly Fault[]
+  /** The peers have a relay beside. */
+  readonly relay?: boolean
+  /** Silence before the faults, in which neither end sends data of its own. */
+  readonly idle?: number
+  readonly expected: {
+    /** Data stops for at most this long, the fault's own duration included. NEVER: it does not come back. */
+    readonly within: number
+    /** Only an ICE restart brings it back. */
+    readonly restart: boolean
+    readonly reason: string
+  }
+}
+
+/** What is not survived so far. When it is, the event's expectation has to say so. */
+export const NEVER = Number.POSITIVE_INFINITY
+
+const EASY: NatBehavior = { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' }
+const HARD: NatBehavior = {
+  mapping: 'address-and-port-dependent',
+  filtering: 'address-and-port-dependent',
+  allocation: 'random',
+}
+const HOME: readonly Placement[] = [{ nat: EASY }]
+const OPEN: readonly Placement[] = [{}]
+const TWO_HOMES: readonly Placement[] = [{ nat: EASY }, { nat: EASY }]
+
+const DEAD = { drops: 'all' } as const
+
+export const EVENTS: readonly LabEvent[] = [
+  {
+    name: 'the NAT reboots, and gives the same port again',
+    a: HOME,
+    b: HOME,
+    faults: [{ kind: 'nat-reboot', at: 0, of: 'a' }],
+    expected: { within: 1_000, restart: false, reason: 'the next packet from inside makes the same mapping' },
+  },
+  {
+    name: 'the NAT reboots, and gives another port',
+    a: [{ nat: HARD }],
+    b: OPEN,
+    faults: [{ kind: 'nat-reboot', at: 0, of: 'a' }],
+    expected: { within: 6_000, restart: false, reason: 'a check from inside shows the peer the new endpoint' },
+  },
+  {
+    name: 'the NAT gets another address; the peer is public',
+    a: HOME,
+    b: OPEN,
+    faults: [{ kind: 'wan-address', at: 0, of: 'a' }],
+    expected: { within: 6_000, restart: false, reason: 'a check from inside shows the peer the new endpoint' },
+  },
+  {
+    name: 'the NAT gets another address; the peer filters',
+    a: HOME,
+    b: HOME,
+    faults: [{ kind: 'wan-address', at: 0, of: 'a' }],
+    expected: { within: 40_000, restart: true, reason: 'the peer’s filter knows only the old address' },
+  },
+  {
+    name: 'the NAT gets another address; there is a relay',
+    a: HOME,
+    b: HOME,
+    relay: true,
+    faults: [{ kind: 'wan-address', at: 0, of: 'a' }],
+    expected: { within: 10_000, restart: false, reason: 'the relay’s path is kept warm by the other end' },
+  },
+  {
+    name: 'silence for 5 s',
+    a: HOME,
+    b: HOME,
+    faults: [{ kind: 'link', at: 0, for: 5_000, of: 'a', quality: DEAD }],
+    expected: { within: 7_000, restart: false, reason: 'consent lasts 30 s' },
+  },
+  {
+    name: 'silence for 5 s while signaling is down',
+    a: HOME,
+    b: HOME,
+    faults: [
+      { kind: 'signaling-down', at: 0 },
+      { kind: 'link', at: 0, for: 5_000, of: 'a', quality: DEAD },
+    ],
+    expected: { within: 7_000, restart: false, reason: 'consent lasts 30 s, and needs no signaling' },
+  },
+  {
+    name: 'one of two interfaces dies without a word',
+    a: TWO_HOMES,
+    b: OPEN,
+    faults: [{ kind: 'link', at: 0, of: 'a', interface: 0, quality: DEAD }],
+    expected: { within: 3_000, restart: false, reason: 'the other interface’s pair is kept as a backup' },
+  },
+  {
+    name: 'one of two interfaces dies in the direction out',
+    a: TWO_HOMES,
+    b: OPEN,
+    faults: [{ kind: 'link', at: 0, of: 'a', interface: 0, direction: 'up', quality: DEAD }],
+    expected: { within: 3_000, restart: false, reason: 'the other interface’s pair is kept as a backup' },
+  },
+  {
+    name: 'one of two interfaces swallows data, and lets STUN pass',
+    a: TWO_HOMES,
+    b: OPEN,
+    faults: [{ kind: 'link', at: 0, of: 'a', interface: 0, quality: { drops: 'data' } }],
+    expected: { within: NEVER, restart: true, reason: 'checks prosper, and nobody looks at whether data does' },
+  },
+  {
+    name: 'one of two interfaces is switched off',
+    a: TWO_HOMES,
+    b: OPEN,
+    faults: [{ kind: 'interface-gone', at: 0, of: 'a', interface: 0 }],
+    expected: { within: 3_000, restart: false, reason: 'the other interface’s pair is kept as a backup' },
+  },
+  {
+    name: 'the only interface goes, another one comes',
+    a: HOME,
+    b: OPEN,
+    faults: [
+      { kind: 'interface-gone', at: 0, of: 'a', interface: 0 },
+      { kind: 'interface-new', at: 500, of: 'a', placement: { nat: EASY } },
+    ],
+    expected: {
+      within: NEVER,
+      restart: true,
+      reason: 'interfaces are read once: a restart gathers on the old sockets',
+    },
+  },
+  {
+    name: 'the process stands still for 10 s',
+    a: HOME,
+    b: HOME,
+    faults: [{ kind: 'suspend', at: 0, for: 10_000, of: 'a' }],
+    expected: { within: 12_000, restart: false, reason: 'consent lasts 30 s' },
+  },
+  {
+    name: 'the relay in use stands still for 5 s',
+    a: [{ nat: HARD }],
+    b: [{ nat: HARD }],
+    relay: true,
+    faults: [{ kind: 'server-down', at: 0, for: 5_000, server: 0 }],
+    expected: { within: 8_000, restart: false, reason: 'consent lasts 30 s, and the allocation longer' },
+  },
+  {
+    name: 'mappings end after 20 s of silence',
+    a: [{ nat: { ...EASY, mappingTimeout: 20_000 } }],
+    b: [{ nat: { ...EASY, mappingTimeout: 20_000 } }],
+    idle: 30_000,
+    faults: [],
+    expected: { within: 1_000, restart: false, reason: 'consent checks keep them' },
+  },
+  {
+    name: '5 % loss',
+    a: HOME,
+    b: HOME,
+    faults: [{ kind: 'link', at: 0, for: 10_000, of: 'a', quality: { loss: 0.05 } }],
+    expected: { within: 1_000, restart: false, reason: 'no path dies of it' },
+  },
+  {
+    name: '20 % loss',
+    a: HOME,
+    b: HOME,
+    faults: [{ kind: 'link', at: 0, for: 10_000, of: 'a', quality: { loss: 0.2 } }],
+    expected: { within: 2_000, restart: false, reason: 'no path dies of it' },
+  },
+  {
+    name: 'packets above 1280 bytes vanish',
+    a: HOME,
+    b: HOME,
+    faults: [{ kind: 'link', at: 0, of: 'a', quality: { mtu: 1_280 } }],
+    expected: { within: 1_000, restart: false, reason: 'no packet of ours is that large' },
+  },
+]

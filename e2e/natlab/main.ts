@@ -1,0 +1,154 @@
+/**
+ * npm run natlab -- matrix [--peers node-node,node-chromium] [--only eim-apdf,apdm-random] [--with nat64]
+ *     [--jobs 2] [--pcap]
+ * npm run natlab -- events [--only words]
+ * npm run natlab -- up eim-apdf apdm-random [--pcap]
+ */
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
+import { capture } from './capture.ts'
+import { sideBySide } from './decisions.ts'
+import { EVENTS } from './events.ts'
+import { describeSurvival, isAsExpected, recordEvents } from './events-report.ts'
+import { Internet } from './internet.ts'
+import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
+import { whyNot } from './namespaces.ts'
+import { PEER_KINDS, type PeerKind } from './peer.ts'
+import { forget, record } from './report.ts'
+import { iceServers, startServers } from './servers.ts'
+import { type Survival, survive } from './survival.ts'
+
+const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
+npm run natlab -- events [--only words]
+npm run natlab -- up place place … [--pcap]
+
+places: ${TYPE_NAMES.join(' ')}
+peers:  ${PEER_KINDS.join(' ')}`
+
+const ALL_PEERS: readonly Peers[] = [
+  ['node', 'node'],
+  ['node', 'chromium'],
+  ['chromium', 'node'],
+  ['node', 'firefox'],
+]
+
+/** Where captures go. */
+const CAPTURES = join(import.meta.dirname, '..', '..', 'test-results', 'natlab-pcap')
+
+/** Resolves with the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      peers: { type: 'string' },
+      only: { type: 'string' },
+      with: { type: 'string' },
+      jobs: { type: 'string', default: '2' },
+      pcap: { type: 'boolean', default: false },
+    },
+  })
+  const [command, ...names] = positionals
+  const reason = whyNot()
+  if (reason) return complain(`No internet can be made here: ${reason}.`)
+  if (command === 'up' && names.length > 0) return up(names.map(placeNamed), values.pcap)
+  if (command === 'events') return events(values.only)
+  if (command !== 'matrix') return complain(USAGE)
+  return matrix({
+    peers: values.peers?.split(',').map(peersNamed) ?? ALL_PEERS,
+    ...(values.only !== undefined && { only: values.only.split(',').map(placeNamed) }),
+    ...(values.with !== undefined && { one: placeNamed(values.with) }),
+    jobs: Number(values.jobs),
+    pcap: values.pcap,
+  })
+}
+
+interface MatrixOptions {
+  readonly peers: readonly Peers[]
+  /** Both places are among these. */
+  readonly only?: readonly NatTypeName[]
+  /** One of the places is this. */
+  readonly one?: NatTypeName
+  readonly jobs: number
+  readonly pcap: boolean
+}
+
+async function matrix({ peers, only, one, jobs, pcap }: MatrixOptions): Promise<number> {
+  const cells = cellsOf(peers, only).filter(({ places }) => !one || places.includes(one))
+  const results: Result[] = []
+  let failures = 0
+  const start = performance.now()
+  if (!only && !one && peers === ALL_PEERS) forget()
+  await inParallel(cells, jobs, async (cell) => {
+    const folder = join(CAPTURES, titleOf(cell).replace(/[^\w-]+/g, '-'))
+    const { outcome, failure } = await judgeCell(cell, pcap ? folder : undefined)
+    const result = resultOf(outcome)
+    results.push(result)
+    console.log(`${String(results.length).padStart(4)}/${cells.length} ${describe(result)}`)
+    if (!failure) return
+    failures++
+    console.log(`FAILED ${failure}\n${sideBySide(outcome.ends[0].decisions, outcome.ends[1].decisions)}`)
+  })
+  record(results)
+  const seconds = ((performance.now() - start) / 1_000).toFixed(0)
+  console.log(`${cells.length} cells in ${seconds} s, ${failures} not as expected; docs/nat-matrix.md has the table`)
+  return failures === 0 ? 0 : 1
+}
+
+function describe({ places, peers, route, pairs, firstByte, direct, sent }: Result): string {
+  const times = `${firstByte ?? '-'} ms to the first byte, ${direct ?? '-'} to a direct path`
+  return `${titleOf({ places, peers })}: ${route} ${pairs.join(' / ')}, ${times}, ${sent.join(' / ')} datagrams`
+}
+
+/** Those whose names have `words` in them; one after the other, since time is what is measured. */
+async function events(words = ''): Promise<number> {
+  const chosen = EVENTS.filter(({ name }) => name.includes(words))
+  const survivals: Survival[] = []
+  for (const event of chosen) {
+    const survival = await survive(event)
+    survivals.push(survival)
+    console.log(describeSurvival(survival))
+    if (!isAsExpected(survival)) console.log(`FAILED ${event.expected.reason}\n${sideBySide(...survival.decisions)}`)
+  }
+  if (words === '') recordEvents(survivals)
+  return survivals.every(isAsExpected) ? 0 : 1
+}
+
+async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number> {
+  const hosts = Object.fromEntries(places.map((name, i) => [String.fromCharCode(97 + i), NAT_TYPES[name].placements]))
+  await using internet = await Internet.build({ hosts })
+  await startServers(internet)
+  if (pcap) await capture(internet, CAPTURES)
+  for (const [i, [host, { attachments, routers }]] of [...internet.plan.hosts].entries()) {
+    console.log(`${host}  ${places[i]}: ${NAT_TYPES[places[i]!].description}`)
+    console.log(
+      `   ${attachments.map(({ address }) => address).join(', ')}${routers.length > 0 ? ` behind ${routers.join(' and ')}` : ''}`,
+    )
+    console.log(`   ${internet.command(host, ['bash']).join(' ')}`)
+    console.log(`   ${JSON.stringify(iceServers(internet, host, { relay: true }))}`)
+  }
+  for (const name of internet.plan.routers.keys()) console.log(`${name}  ${internet.command(name, ['bash']).join(' ')}`)
+  if (pcap) console.log(`captures: ${CAPTURES}`)
+  console.log('Ctrl-C ends it.')
+  await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve))
+  return 0
+}
+
+function placeNamed(text: string): NatTypeName {
+  if (text in NAT_TYPES) return text as NatTypeName
+  throw new RangeError(`there is no place ${text}\n\n${USAGE}`)
+}
+
+function peersNamed(text: string): Peers {
+  const kinds = text.split('-')
+  if (kinds.length !== 2 || !kinds.every((kind) => PEER_KINDS.includes(kind as PeerKind))) {
+    throw new RangeError(`${text} are no two peers\n\n${USAGE}`)
+  }
+  return kinds as unknown as Peers
+}
+
+function complain(text: string): number {
+  console.error(text)
+  return 2
+}

@@ -1,0 +1,106 @@
+/** Runs an event of the table: two Node peers connect, the fault happens, and data flows again or does not. */
+
+import type { LabEvent } from './events.ts'
+import { Faults, type Stage, withLaterPlacements } from './faults.ts'
+import { Internet } from './internet.ts'
+import type { Notes } from './peer/lab-peer.ts'
+import type { Decision } from './peer/node-peer.ts'
+import { type Peer, type PeerKind, startPeer } from './peer.ts'
+import { iceServers, startServers } from './servers.ts'
+import { join } from './signaling.ts'
+
+export interface Survival {
+  readonly event: LabEvent
+  /** Milliseconds for which data of one end at least did not arrive; Infinity: it never came back. */
+  readonly interruption: number
+  readonly restarted: boolean
+  /** Candidate types of the first end's path, before and after. */
+  readonly paths: readonly [before: string, after: string]
+  readonly decisions: readonly [readonly Decision[], readonly Decision[]]
+}
+
+/** Milliseconds between two packets of either end. */
+const BEAT = 40
+/** Without anything for so long, data does not flow. */
+const SILENCE = 600
+/** After the faults: for the path to come back by itself, and after an ICE restart. */
+const PATIENCE = { alone: 20_000, restarted: 20_000, connect: 20_000 }
+const LOOK_EVERY = 100
+
+export async function survive(event: LabEvent, kind: PeerKind = 'node'): Promise<Survival> {
+  await using internet = await Internet.build({
+    hosts: {
+      a: withLaterPlacements('a', event.a, event.faults),
+      b: withLaterPlacements('b', event.b, event.faults),
+    },
+  })
+  const servers = await startServers(internet)
+  const start = (host: string) =>
+    startPeer(internet, host, kind, { iceServers: iceServers(internet, host, { relay: event.relay ?? false }) })
+  const later = { a: event.a.length, b: event.b.length }
+  await Faults.downLater(internet, later)
+  const [a, b] = await Promise.all([start('a'), start('b')])
+  const signaling = join(a.endpoint, b.endpoint)
+  const stage: Stage = { internet, servers, signaling, peers: { a, b } }
+  return await Promise.race([signaling.broken, live(event, stage, new Faults(stage, later))])
+}
+
+async function live(event: LabEvent, { peers: { a, b } }: Stage, faults: Faults): Promise<Survival> {
+  await a.endpoint.offer()
+  await Promise.all([a, b].map(({ endpoint }) => endpoint.opened(PATIENCE.connect)))
+  await pause(event.idle ?? 0)
+  const beginning = now()
+  await Promise.all([a, b].map(({ endpoint }) => endpoint.beat(BEAT)))
+  await pause(1_500)
+  const before = await pathOf(a)
+  const since = event.idle ? beginning : now()
+  await faults.play(event.faults)
+  let [flows, restarted] = [await flowing(a, b, PATIENCE.alone), false]
+  if (!flows) {
+    restarted = true
+    await a.endpoint.offer()
+    flows = await flowing(a, b, PATIENCE.restarted)
+  }
+  const gaps = await Promise.all([a, b].map(({ endpoint }) => longestGap(endpoint, since)))
+  return {
+    event,
+    interruption: flows ? Math.max(...gaps) : Number.POSITIVE_INFINITY,
+    restarted,
+    paths: [before, await pathOf(a)],
+    decisions: [await a.decisions(), await b.decisions()],
+  }
+}
+
+/** Until both ends have heard of each other all the time for a while. */
+async function flowing(a: Peer, b: Peer, patience: number): Promise<boolean> {
+  const deadline = now() + patience
+  let quietSince = now()
+  while (now() < deadline) {
+    await pause(LOOK_EVERY)
+    const last = await Promise.all(
+      [a, b].map(async ({ endpoint }) => (await endpoint.arrivals(now() - SILENCE)).length),
+    )
+    if (last.some((count) => count === 0)) quietSince = now()
+    if (now() - quietSince > 2 * SILENCE) return true
+  }
+  return false
+}
+
+async function longestGap(endpoint: Peer['endpoint'], since: number): Promise<number> {
+  const times = [since, ...(await endpoint.arrivals(since)), now()]
+  return Math.round(Math.max(...times.slice(1).map((time, i) => time - times[i]!)))
+}
+
+async function pathOf({ endpoint }: Peer): Promise<string> {
+  const { paths }: Notes = await endpoint.notes()
+  const path = paths.at(-1)
+  return path ? `${path.local}-${path.remote}` : 'none'
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now()
+}

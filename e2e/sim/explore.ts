@@ -1,0 +1,66 @@
+import type { Scenario } from '../topology/scenario.ts'
+import { Violation } from './invariants.ts'
+import type { Verdict } from './reachability.ts'
+import { type JudgeOptions, judge } from './runner.ts'
+import { Trace } from './trace.ts'
+
+export interface Failure {
+  readonly scenario: Scenario
+  /** Name of what did not hold; `throws` for anything else. */
+  readonly invariant: string
+  readonly error: Error
+}
+
+/** Why the scenario fails; `undefined` when all holds. Nothing is traced unless a trace is given. */
+export function failureOf(scenario: Scenario, options: JudgeOptions = {}): Failure | undefined {
+  const result = judged(scenario, options)
+  return typeof result === 'string' ? undefined : result
+}
+
+/** What was expected and held, or what failed. */
+function judged(scenario: Scenario, options: JudgeOptions): Verdict | Failure {
+  try {
+    return judge(scenario, { trace: new Trace(false), ...options }).expected
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    return { scenario, invariant: error instanceof Violation ? error.invariant : 'throws', error }
+  }
+}
+
+export interface Exploration {
+  readonly from: number
+  readonly count: number
+  readonly draw: (seed: number) => Scenario
+  /** Called with each failure; `true` ends the search. Default: go on. */
+  readonly onfailure?: (failure: Failure) => boolean
+  readonly prepare?: JudgeOptions['prepare']
+  /** Asked before each seed: `true` ends the search. */
+  readonly ended?: () => boolean
+}
+
+export interface Explored {
+  readonly failures: readonly Failure[]
+  readonly count: number
+  /** What was expected of those that did not fail. */
+  readonly verdicts: Readonly<Record<Verdict, number>>
+  /** Scenarios per second of real time. */
+  readonly rate: number
+}
+
+/** Judges one scenario per seed. */
+export function explore({ from, count, draw, onfailure, prepare, ended }: Exploration): Explored {
+  const failures: Failure[] = []
+  const start = performance.now()
+  const verdicts = { must: 0, cannot: 0, perhaps: 0 }
+  let done = 0
+  while (done < count && !ended?.()) {
+    const result = judged(draw(from + done), { ...(prepare && { prepare }) })
+    done++
+    if (typeof result === 'string') verdicts[result]++
+    else {
+      failures.push(result)
+      if (onfailure?.(result)) break
+    }
+  }
+  return { failures, count: done, verdicts, rate: done / ((performance.now() - start) / 1_000) }
+}

@@ -1,0 +1,152 @@
+import { type Address, decode, encode, isIPv6, newTransactionId, type Packet, sameAddress } from '@floe/stun'
+import type { Fault } from '../topology/fault.ts'
+import type { Scenario } from '../topology/scenario.ts'
+import { Faults } from './faults.ts'
+import type { Host, Socket } from './network.ts'
+import { placementsOf } from './scenario.ts'
+import { Trace } from './trace.ts'
+import { World } from './world.ts'
+
+/** Milliseconds between two rounds of probes, and how many rounds there are. */
+const ROUND = 200
+const ROUNDS = 25
+/** Milliseconds by which one side begins earlier. */
+const HEAD_STARTS = [0, 400, -400]
+
+/** Two NATs that give each probe a new port would keep two probers chasing each other. */
+const MOST_TARGETS = 16
+
+/** First bytes of a probe and of its answer, which repeats the rest; neither is STUN. */
+const PING = 0x80
+const PONG = 0x81
+
+/**
+ * Asks the network itself whether two peers can meet without a relay: the scenario's boxes, with perfect wires, and instead of
+ * agents two that know no ICE. They learn their addresses from the same servers, tell each other, and send to every
+ * address from every socket until answers come. `perhaps`: it depends on who begins.
+ */
+export function tryToMeet(scenario: Scenario, faults: readonly Fault[] = []): 'must' | 'cannot' | 'perhaps' {
+  const met = HEAD_STARTS.map((headStart) => meet(scenario, faults, headStart))
+  if (met.every(Boolean)) return 'must'
+  return met.some(Boolean) ? 'perhaps' : 'cannot'
+}
+
+/** `faults` that last are there from the beginning; the others have passed. */
+function meet(scenario: Scenario, faults: readonly Fault[], headStart: number): boolean {
+  const world = new World(scenario.seed, new Trace(false))
+  const latency = scenario.link?.latency ?? 0
+  for (const { dead = false, ...options } of scenario.servers ?? [{}]) world.stunServer({ ...options, dead })
+  for (const { dead = false } of scenario.relays ?? []) world.turnServer({ dead })
+  const prober = (name: 'a' | 'b') => {
+    const placements = placementsOf(scenario, name).map((placement) => ({ ...placement, link: { latency } }))
+    return new Prober(world, world.host(name, placements))
+  }
+  const [a, b] = [prober('a'), prober('b')]
+  const played = new Faults(world, a, b)
+  for (const fault of faults) if (lasts(fault)) played.play(fault)
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const delay = scenario.signaling?.latency ?? 20
+    one.onaddress = (address) => world.network.clock.after(delay, () => other.learn(address))
+  }
+  world.network.clock.at(Math.max(0, -headStart), () => a.begin())
+  world.network.clock.at(Math.max(0, headStart), () => b.begin())
+  return world.runUntil(() => a.met && b.met, ROUND * ROUNDS)
+}
+
+/** Changes the network for good, and is not about a moment in the past. */
+function lasts(fault: Fault): fault is Exclude<Fault, { kind: 'restart' | 'signaling-down' }> {
+  if (fault.kind === 'link' || fault.kind === 'server-down') return fault.for === undefined
+  return fault.kind === 'interface-gone' || fault.kind === 'interface-new'
+}
+
+/** A hole puncher without any protocol: whoever answers has been met. */
+class Prober {
+  readonly host: Host
+  onaddress: (address: Address) => void = () => {}
+  met = false
+  readonly #world: World
+  /** In the order in which they were learnt: a probe names its target by number. */
+  readonly #targets = new Map<Socket, Address[]>()
+  readonly #remote: Address[] = []
+  #begun = false
+
+  constructor(world: World, host: Host) {
+    this.#world = world
+    this.host = host
+    for (const { ip } of host.attachments) this.addAddress(ip)
+  }
+
+  addAddress(ip: string) {
+    const socket = this.host.bind(ip, undefined, (packet) => this.#receive(socket, packet))
+    this.#targets.set(socket, [])
+  }
+
+  removeAddress(ip: string) {
+    for (const socket of this.#targets.keys()) if (socket.address.ip === ip) this.#targets.delete(socket)
+  }
+
+  begin() {
+    this.#begun = true
+    for (const socket of this.#targets.keys()) {
+      this.onaddress(socket.address)
+      const mapped = this.#world.mapped(socket.address)
+      if (mapped) this.onaddress(mapped)
+      for (const { address } of this.#world.serversFor(this.host)) {
+        if (sameFamily(address, socket.address)) this.#ask(socket, address)
+      }
+      for (const address of this.#remote) this.#aim(socket, address)
+    }
+    this.#round()
+  }
+
+  learn(address: Address) {
+    this.#remote.push(address)
+    for (const socket of this.#targets.keys()) this.#aim(socket, address)
+  }
+
+  #aim(socket: Socket, address: Address) {
+    const targets = this.#targets.get(socket)!
+    if (
+      !sameFamily(address, socket.address) ||
+      targets.length >= MOST_TARGETS ||
+      targets.some((known) => sameAddress(known, address))
+    )
+      return
+    targets.push(address)
+  }
+
+  #ask(socket: Socket, server: Address) {
+    const transactionId = newTransactionId(this.#world.network.random.bytes)
+    socket.send(server, encode({ method: 'binding', class: 'request', transactionId, attributes: {} }))
+  }
+
+  #round() {
+    for (const [socket, targets] of this.#targets) {
+      for (const [index, target] of targets.entries()) socket.send(target, Uint8Array.of(PING, index))
+    }
+    this.#world.network.clock.after(ROUND, () => this.#round())
+  }
+
+  #receive(socket: Socket, { bytes, remote }: Packet) {
+    if (!this.#begun) return
+    const [kind, index] = bytes
+    if (kind === PING) {
+      this.#aim(socket, remote)
+      socket.send(remote, Uint8Array.of(PONG, index!))
+    } else if (kind === PONG) {
+      // As in RFC 8445 §7.2.5.2.1: an answer from elsewhere shows no path.
+      const target = this.#targets.get(socket)?.[index!]
+      if (target && sameAddress(target, remote)) this.met = true
+    } else {
+      const mapped = decode(bytes)?.attributes.xorMappedAddress
+      if (mapped) this.onaddress(mapped)
+    }
+  }
+}
+
+function sameFamily(a: Address, b: Address): boolean {
+  return isIPv6(a.ip) === isIPv6(b.ip)
+}

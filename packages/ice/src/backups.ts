@@ -1,0 +1,55 @@
+import type { Pair } from './candidate-pair.ts'
+import type { Checklist } from './checklist.ts'
+import { LIMITS, UPGRADE_SCHEDULE } from './defaults.ts'
+import { DIRECT, tierOf } from './preference.ts'
+
+/** What is asked beside the pair in use: pairs to fall back to, and better ones that did not work before. */
+export class Backups {
+  #attempts = 0
+  #attemptAt = Number.NEGATIVE_INFINITY
+
+  /**
+   * The best valid pairs beside the selected one: first those that share neither network nor address with it, then those
+   * that share one, so that whatever dies leaves a path.
+   */
+  of(checklist: Checklist, selected: Pair | undefined): Pair[] {
+    const valid = checklist.pairs.filter((pair) => pair !== selected && pair.state === 'succeeded' && !pair.revoked)
+    const seen = new Set(selected ? waysOf(selected) : [])
+    const backups: Pair[] = []
+    for (const fresh of [2, 1, 0]) {
+      for (const pair of valid) {
+        const ways = waysOf(pair)
+        if (backups.includes(pair) || ways.filter((way) => !seen.has(way)).length < fresh) continue
+        for (const way of ways) seen.add(way)
+        backups.push(pair)
+      }
+    }
+    return backups.slice(0, LIMITS.backups)
+  }
+
+  /** One backup for each consent tick, the one that has waited longest: each keeps its consent (RFC 7675). */
+  next(checklist: Checklist, selected: Pair | undefined): Pair | undefined {
+    return this.of(checklist, selected).toSorted((a, b) => a.consentAt - b.consentAt)[0]
+  }
+
+  /** Failed pairs that would be better than the selected one: both ends try again, often at first, then less. */
+  upgrades(now: number, checklist: Checklist, selected: Pair): Pair[] {
+    const tier = tierOf(selected)
+    if (tier >= DIRECT || now < this.#attemptAt) return []
+    const step = UPGRADE_SCHEDULE.find(({ until }) => this.#attempts < until) ?? UPGRADE_SCHEDULE.at(-1)!
+    this.#attempts++
+    this.#attemptAt = now + step.every
+    const isWorthIt = (pair: Pair) => pair.state === 'failed' && !pair.revoked && tierOf(pair) > tier
+    return checklist.pairs.filter((pair) => isWorthIt(pair) && pair.local.protocol === 'udp').slice(0, LIMITS.upgrades)
+  }
+
+  /** Candidates or networks have changed: what failed may work now. */
+  encourage(): void {
+    this.#attempts = 0
+    this.#attemptAt = Number.NEGATIVE_INFINITY
+  }
+}
+
+function waysOf({ base, local, destination }: Pair): string[] {
+  return [`out ${local.relayProtocol ?? ''} ${base.ip}`, `in ${destination.ip}`]
+}

@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto'
+import type { Candidate, CandidatePair } from '@floe/ice'
+import { CipherSuite } from 'werift'
+import type { DataStream } from './data-stream.ts'
+import type { SeamTransport } from './seam.ts'
+
+/** One object of a report. Its fields are those of W3C's webrtc-stats for its `type`; times are in seconds there. */
+export interface Stats {
+  readonly id: string
+  readonly type: string
+  /** Milliseconds since 1970. */
+  readonly timestamp: number
+  readonly [field: string]: unknown
+}
+
+export interface StatsSource {
+  readonly transports: readonly SeamTransport[]
+  readonly channels: Iterable<DataStream>
+  readonly dataChannelsOpened: number
+  readonly dataChannelsClosed: number
+}
+
+/** RTCStatsReport, webrtc-pc §8: by id, the same thing under the same id in every report of a connection. */
+export function statsReport(source: StatsSource): Map<string, Stats> {
+  const report = new Map<string, Stats>()
+  const timestamp = performance.timeOrigin + performance.now()
+  const add = (id: string, type: string, fields: Record<string, unknown>): string => {
+    const present = Object.entries(fields).filter(([, value]) => value !== undefined)
+    if (!report.has(id)) report.set(id, { id, type, timestamp, ...Object.fromEntries(present) })
+    return id
+  }
+  const { dataChannelsOpened, dataChannelsClosed } = source
+  add('P', 'peer-connection', { dataChannelsOpened, dataChannelsClosed })
+  for (const [index, transport] of source.transports.entries()) addTransport(transport, `T${index}`, add)
+  for (const channel of source.channels) add(`D${channel.id}`, 'data-channel', channelFields(channel))
+  return report
+}
+
+type Add = (id: string, type: string, fields: Record<string, unknown>) => string
+
+function addTransport({ dtls, connection: { transport } }: SeamTransport, transportId: string, add: Add): void {
+  const addCandidate = (candidate: Candidate, type: 'local-candidate' | 'remote-candidate') =>
+    add(candidateId(candidate, type, transportId), type, { transportId, ...candidateFields(candidate) })
+  for (const candidate of transport.getLocalCandidates()) addCandidate(candidate, 'local-candidate')
+  for (const candidate of transport.getRemoteCandidates()) addCandidate(candidate, 'remote-candidate')
+  const { checklist } = transport
+  for (const pair of checklist) {
+    const localCandidateId = addCandidate(pair.local, 'local-candidate')
+    const remoteCandidateId = addCandidate(pair.remote, 'remote-candidate')
+    const fields = { transportId, localCandidateId, remoteCandidateId, ...pairFields(pair) }
+    add(pairId(pair, transportId), 'candidate-pair', fields)
+  }
+  const selected = transport.getSelectedCandidatePair()
+  const [iceStats] = [...transport.getStats().values()].filter(({ type }) => type === 'transport')
+  const own = dtls.localCertificate && derOf(dtls.localCertificate.certPem)
+  const peers = dtls.dtls?.remoteCertificate
+  add(transportId, 'transport', {
+    ...iceStats,
+    id: undefined,
+    type: undefined,
+    timestamp: undefined,
+    ...dtlsFields(dtls),
+    packetsSent: sum(checklist, 'packetsSent'),
+    packetsReceived: sum(checklist, 'packetsReceived'),
+    bytesSent: sum(checklist, 'bytesSent'),
+    bytesReceived: sum(checklist, 'bytesReceived'),
+    selectedCandidatePairId: selected ? pairId(selected, transportId) : undefined,
+    localCertificateId: own && addCertificate(own, add),
+    remoteCertificateId: peers && addCertificate(peers, add),
+  })
+}
+
+function dtlsFields({ state, role, dtls }: SeamTransport['dtls']): Record<string, unknown> {
+  const suite = state === 'connected' ? dtls?.cipher.cipherSuite : undefined
+  const [name] = Object.entries(CipherSuite).find(([, value]) => value === suite) ?? []
+  return {
+    dtlsState: state,
+    dtlsRole: role === 'auto' ? 'unknown' : role,
+    // DTLS 1.2, as it is on the wire.
+    tlsVersion: state === 'connected' ? 'FEFD' : undefined,
+    // werift appends the number.
+    dtlsCipher: name?.replace(/_\d+$/, ''),
+  }
+}
+
+function addCertificate(der: Uint8Array, add: Add): string {
+  const digest = createHash('sha256').update(der).digest('hex')
+  const fingerprint = digest.toUpperCase().match(/../g)!.join(':')
+  const base64Certificate = Buffer.from(der).toString('base64')
+  return add(`C${digest}`, 'certificate', { fingerprint, fingerprintAlgorithm: 'sha-256', base64Certificate })
+}
+
+function candidateFields(candidate: Candidate): Record<string, unknown> {
+  const { address, hostname, relatedAddress, type, protocol, priority, foundation } = candidate
+  return {
+    // What is behind an mDNS name stays there.
+    address: hostname ?? address.ip,
+    port: address.port,
+    protocol,
+    candidateType: type,
+    priority,
+    foundation,
+    tcpType: candidate.tcpType,
+    relatedAddress: relatedAddress?.ip,
+    relatedPort: relatedAddress?.port,
+    usernameFragment: candidate.usernameFragment,
+    url: candidate.url,
+    relayProtocol: candidate.relayProtocol,
+  }
+}
+
+function pairFields({ state, nominated, selected, roundTripTime, stats }: CandidatePair): Record<string, unknown> {
+  return {
+    state,
+    // More than one pair may have been nominated since: webrtc-stats means the one in use.
+    nominated: nominated && selected,
+    packetsSent: stats.packetsSent,
+    packetsReceived: stats.packetsReceived,
+    bytesSent: stats.bytesSent,
+    bytesReceived: stats.bytesReceived,
+    currentRoundTripTime: roundTripTime === undefined ? undefined : roundTripTime / 1000,
+    totalRoundTripTime: stats.totalRoundTripTime / 1000,
+    requestsSent: stats.requestsSent,
+    requestsReceived: stats.requestsReceived,
+    responsesSent: stats.responsesSent,
+    responsesReceived: stats.responsesReceived,
+    consentRequestsSent: stats.consentRequestsSent,
+  }
+}
+
+function channelFields(channel: DataStream): Record<string, unknown> {
+  const { parameters, state, id, messagesSent, bytesSent, messagesReceived, bytesReceived } = channel
+  const { label, protocol } = parameters
+  const counts = { messagesSent, bytesSent, messagesReceived, bytesReceived }
+  return { label, protocol, dataChannelIdentifier: id, state, ...counts }
+}
+
+function candidateId(candidate: Candidate, type: string, transportId: string): string {
+  const { address, protocol, tcpType } = candidate
+  return [
+    transportId,
+    type === 'local-candidate' ? 'L' : 'R',
+    candidate.type,
+    protocol,
+    tcpType,
+    address.ip,
+    address.port,
+  ]
+    .filter((part) => part !== undefined)
+    .join('-')
+}
+
+function pairId({ id }: CandidatePair, transportId: string): string {
+  return `${transportId}-P${id}`
+}
+
+function sum(pairs: readonly CandidatePair[], field: keyof CandidatePair['stats']): number {
+  return pairs.reduce((total, { stats }) => total + stats[field], 0)
+}
+
+function derOf(pem: string): Buffer {
+  return Buffer.from(pem.replace(/-----[^-]+-----/g, ''), 'base64')
+}

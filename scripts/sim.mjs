@@ -1,0 +1,20 @@
+/**
+ * `npm run sim`: explores the internet in virtual time, one scenario per seed. `npm run sim -- --help` says more.
+ * Bundled before it runs: Node's own speed, which a test runner's module loader does not have.
+ */
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { build } from 'vite'
+
+const root = join(import.meta.dirname, '..')
+const outDir = join(root, 'node_modules', '.cache', 'floe-sim')
+
+await build({
+  configFile: false,
+  root,
+  logLevel: 'warn',
+  build: { ssr: join(root, 'e2e', 'sim', 'cli', 'main.ts'), outDir, emptyOutDir: true, target: 'node20' },
+  ssr: { noExternal: true, resolve: { conditions: ['floe:source', 'node', 'import', 'default'] } },
+})
+const { main } = await import(pathToFileURL(join(outDir, 'main.js')).href)
+process.exitCode = await main(process.argv.slice(2))
