@@ -18,7 +18,8 @@ export default defineConfig({
         'e2e/*.test.ts',
         'scripts/*.test.mjs',
       ]),
-      project('sim', ['e2e/sim/**/*.test.ts']),
+      // Bounded in seeds and virtual time: how long that takes is the machine's affair.
+      project('sim', ['e2e/sim/**/*.test.ts'], { testTimeout: 60_000 }),
       project('browser', ['e2e/browser/**/*.test.ts', 'e2e/demo/**/*.test.ts'], { ...realTime, testTimeout: 60_000 }),
       project('natlab', ['e2e/natlab/**/*.test.ts'], { ...realTime, testTimeout: 60_000 }),
       project('interop', ['e2e/interop/**/*.test.ts'], { ...realTime, testTimeout: 30_000 }),

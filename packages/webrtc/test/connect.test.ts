@@ -233,7 +233,10 @@ test('candidates that do not fit are no reason to give up', async () => {
 
 test('nobody knows who is polite', async () => {
   const attempt = connect({ send() {}, onmessage: null })
-  await expect(attempt).rejects.toMatchObject({ code: 'ERR_CONNECT_SIGNALING', message: expect.stringMatching(/polite: true/) })
+  await expect(attempt).rejects.toMatchObject({
+    code: 'ERR_CONNECT_SIGNALING',
+    message: expect.stringMatching(/polite: true/),
+  })
 })
 
 test('an impostor is refused with a code of its own, on either side', async () => {
