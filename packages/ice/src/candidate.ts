@@ -104,6 +104,13 @@ export function isReachable({ ip, port }: Address): boolean {
   return port !== 0 && scope !== 'unspecified' && scope !== 'multicast'
 }
 
+/** Whether a packet from one IP address can come to the other: of one family, and both on the loopback or neither. */
+export function canReach(from: string, to: string): boolean {
+  const scope = addressScope(from)
+  if (addressFamily(from) !== addressFamily(to) || scope === 'link-local') return false
+  return (scope === 'loopback') === (addressScope(to) === 'loopback')
+}
+
 function scope6(ip: string): AddressScope {
   if (ip === '::') return 'unspecified'
   if (ip === '::1') return 'loopback'

@@ -1,7 +1,7 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { addressFamily, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
-import { addressScope, candidatePriority, peerReflexivePriority } from './candidate.ts'
+import { candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
 import { LIMITS, RELAY_PREFERENCE, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
 import type { Context } from './outputs.ts'
 import type { RelayProtocol, StunServer } from './servers.ts'
@@ -246,11 +246,7 @@ export class Gatherer {
   /** Over UDP only: a mapping of a TCP connection says nothing about the next one. */
   #inquire(local: Base, server: StunServer): void {
     if (local.base.relayOnly || local.base.tcpType) return
-    const { ip } = local.base.address
-    const scope = addressScope(ip)
-    const serverScope = addressScope(server.address.ip)
-    if (addressFamily(ip) !== addressFamily(server.address.ip) || scope === 'link-local') return
-    if ((scope === 'loopback') !== (serverScope === 'loopback')) return
+    if (!canReach(local.base.address.ip, server.address.ip)) return
     const never = Number.POSITIVE_INFINITY
     this.#inquiries.push({ local, server, transaction: undefined, deadline: never, settled: false, refreshAt: never })
     this.#reopen()

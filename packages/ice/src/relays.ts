@@ -1,6 +1,6 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily } from '@floe/stun'
-import { addressScope } from './candidate.ts'
+import { canReach } from './candidate.ts'
 import { LIMITS } from './defaults.ts'
 import type { LocalBase } from './gatherer.ts'
 import type { Context } from './outputs.ts'
@@ -157,15 +157,12 @@ export class Relays {
  * should outlive an interface; over TCP and TLS one has to do, and a proxy is reached as the system likes.
  */
 function sourcesFor({ protocol, address }: TurnServer, bases: readonly LocalBase[]): string[] {
-  const family = addressFamily(address.ip)
-  if (family === undefined) return ['0.0.0.0']
-  const isLoopback = addressScope(address.ip) === 'loopback'
+  if (addressFamily(address.ip) === undefined) return ['0.0.0.0']
   const fitting = bases
     .map((base, index) => ({ base, rank: base.rank ?? index }))
     .sort((a, b) => a.rank - b.rank)
     .map(({ base }) => base)
-    .filter(({ address: { ip } }) => addressFamily(ip) === family && addressScope(ip) !== 'link-local')
-    .filter(({ address: { ip } }) => (addressScope(ip) === 'loopback') === isLoopback)
+    .filter((base) => canReach(base.address.ip, address.ip))
   return fitting
     .filter((base, index) => fitting.findIndex((other) => isSameInterface(base, other)) === index)
     .slice(0, protocol === 'udp' ? LIMITS.relayInterfaces : 1)
