@@ -60,6 +60,7 @@ export class Connections implements StreamOwner, ServerSocketOwner {
 
   /** `false`: not one of these. What a connection cannot take is lost, like any datagram. */
   send({ local, bytes }: Packet): boolean {
+    if (this.#byName.size === 0) return false
     const connection = this.#byName.get(local)
     connection?.send(bytes)
     return connection !== undefined

@@ -34,12 +34,21 @@ export class Driver implements SocketOwner, ConnectionsOwner {
   readonly #owner: DriverOwner
   #deliveries = new Outbox<Exclude<AgentOutput, NetworkOutput>>()
   #delivering = false
+  #now = 0
   #timer: NodeJS.Timeout | undefined
   #wakeAt = Number.POSITIVE_INFINITY
 
   constructor(agent: IceAgent, owner: DriverOwner) {
     this.#agent = agent
     this.#owner = owner
+  }
+
+  /**
+   * What time it is. It stands still while something is delivered, so that an answer from within the listener reads no
+   * clock: that is the dearest part of a data packet.
+   */
+  get now(): number {
+    return this.#delivering ? this.#now : clock()
   }
 
   /** `false`: not this agent's packet. */
@@ -80,8 +89,8 @@ export class Driver implements SocketOwner, ConnectionsOwner {
   /** To be called after every call on the agent: packets out, deliveries, next wake-up. Never throws. */
   settle(now: number): void {
     this.#drain()
-    if (!this.#delivering) this.#deliver()
-    this.#schedule(now)
+    if (!this.#delivering) this.#deliver(now)
+    this.#schedule()
   }
 
   /** After `agent.close()`: the last event is delivered, what waited before it is not. Relays are still released. */
@@ -100,7 +109,8 @@ export class Driver implements SocketOwner, ConnectionsOwner {
     }
   }
 
-  #deliver(): void {
+  #deliver(now: number): void {
+    this.#now = now
     this.#delivering = true
     for (let next = this.#deliveries.poll(); next; next = this.#deliveries.poll()) {
       try {
@@ -113,14 +123,14 @@ export class Driver implements SocketOwner, ConnectionsOwner {
     this.#delivering = false
   }
 
-  #schedule(now: number): void {
+  #schedule(): void {
     const at = this.#agent.timeout()
     if (at === this.#wakeAt) return // As after every data packet.
     clearTimeout(this.#timer)
     this.#wakeAt = at
     if (at === Number.POSITIVE_INFINITY) return
     // Node's timers count whole milliseconds from the start of the turn: without the one more they often go off too early.
-    this.#timer = setTimeout(Driver.#wake, Math.min(Math.max(0, Math.ceil(at - now)) + 1, MAX_TIMEOUT), this)
+    this.#timer = setTimeout(Driver.#wake, Math.min(Math.max(0, Math.ceil(at - clock())) + 1, MAX_TIMEOUT), this)
   }
 
   /** One function for all drivers instead of a closure for each timer. */

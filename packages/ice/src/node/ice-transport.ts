@@ -147,11 +147,11 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   }
 
   /**
-   * `false`: no path yet, or the peer's consent is lost. The bytes are not copied: leave them alone once sent.
-   * Throws ERR_ICE_ARGUMENT when they would be taken for STUN, ERR_ICE_CLOSED.
+   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave
+   * them alone once sent. Throws ERR_ICE_ARGUMENT when they would be taken for STUN, ERR_ICE_CLOSED.
    */
   send(bytes: Uint8Array): boolean {
-    const now = clock()
+    const { now } = this.#driver
     const sent = this.#agent.send(now, bytes)
     this.#driver.settle(now)
     return sent

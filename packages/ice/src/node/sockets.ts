@@ -33,7 +33,7 @@ export class UdpSocket {
     this.#socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6, lookup: passThrough })
     bindNow(this.#socket, ip, port)
     this.address = Object.freeze({ ip, port: this.#socket.address().port })
-    enlargeBuffers(this.#socket)
+    enlargeReceiveBuffer(this.#socket)
     this.#socket.on('message', (bytes, remote) => this.#receive(bytes, remote))
     this.#socket.on('error', (error) => this.#report(error))
   }
@@ -123,8 +123,11 @@ export function checkPortRange(range: PortRange): PortRange {
   throw new IceError('ERR_ICE_ARGUMENT', `portRange must be [min, max] within 1 to 65535, not [${min}, ${max}]`)
 }
 
-/** 2 MiB: a burst of 1,700 full datagrams waits out a busy event loop. The system may grant less (net.core.rmem_max). */
-const BUFFER_SIZE = 2 * 1024 * 1024
+/**
+ * 2 MiB: a burst of 1,700 full datagrams waits out a busy event loop. The system may grant less (net.core.rmem_max).
+ * What is sent needs no such room: libuv keeps what the system does not take at once.
+ */
+const RECEIVE_BUFFER = 2 * 1024 * 1024
 
 /** From a random port upwards and around: agents of one process would all walk over the same taken ports otherwise. */
 function openInRange(address: InterfaceAddress, owner: SocketOwner, [min, max]: PortRange): UdpSocket {
@@ -175,9 +178,8 @@ export function bindNow(socket: Socket, address: string, port: number): void {
   throw failure
 }
 
-function enlargeBuffers(socket: Socket): void {
+function enlargeReceiveBuffer(socket: Socket): void {
   try {
-    socket.setRecvBufferSize(BUFFER_SIZE)
-    socket.setSendBufferSize(BUFFER_SIZE)
+    socket.setRecvBufferSize(RECEIVE_BUFFER)
   } catch {} // Some systems refuse what they would not grant in full: the default size serves too.
 }
