@@ -194,8 +194,8 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   /**
-   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave them alone once sent.
-   * Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
+   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave
+   * them alone once sent. Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
    */
   send(now: number, bytes: Uint8Array): boolean {
     this.#assertOpen()
@@ -247,6 +247,7 @@ export class IceAgent implements Machine<AgentOutput> {
     }
     return this.#handlePeerPacket(now, packet)
   }
+
   handleTimeout(now: number): void {
     this.#now = now
     this.#sources.relays.handleTimeout(now)

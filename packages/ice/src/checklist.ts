@@ -122,10 +122,6 @@ export class Checklist {
     return this.pairs.every((pair) => pair.state === 'succeeded' || pair.state === 'failed' || this.#rests(pair))
   }
 
-  best(accept: (pair: Pair) => boolean): Pair | undefined {
-    return this.pairs.find(accept)
-  }
-
   #rests({ local, state }: Pair): boolean {
     return this.restsTcp && local.protocol === 'tcp' && state !== 'in-progress'
   }

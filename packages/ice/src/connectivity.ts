@@ -186,8 +186,10 @@ export class Connectivity {
   handleTimeout(now: number): void {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
     const lost = this.path.takeExpired(now)
-    if (lost) this.#ondead(now, lost)
-    if (lost) this.#revoke(now, lost, 'consent expired')
+    if (lost) {
+      this.#ondead(now, lost)
+      this.#revoke(now, lost, 'consent expired')
+    }
     const isSilent = this.path.takeSilent(now)
     if (isSilent) this.path.revalidate(now, this.#generation.checklist)
     const used = this.path.selected

@@ -82,10 +82,6 @@ export class Gatherer {
     return this.#candidates
   }
 
-  get complete(): boolean {
-    return this.#ended
-  }
-
   gather(now: number, bases: readonly LocalBase[], servers: readonly StunServer[], complete: boolean): void {
     this.#expectsMore = !complete
     const fresh = bases

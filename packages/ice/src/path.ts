@@ -164,7 +164,10 @@ export class Path {
     const wasSuspected = this.#liveness.suspects
     const step = this.#lite ? undefined : this.#liveness.step(now)
     if (!step || !selected) return []
-    if (step === 'dead') return this.#bury(now, selected)
+    if (step === 'dead') {
+      this.#bury(now, selected)
+      return []
+    }
     if (!this.#liveness.suspects) return [selected]
     const backups = this.backups.of(checklist, selected).filter(({ dead }) => !dead)
     this.#twin = backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
@@ -202,12 +205,11 @@ export class Path {
     return Math.min(this.#consent.timeout(), silence, liveness)
   }
 
-  #bury(now: number, pair: Pair): readonly Pair[] {
+  #bury(now: number, pair: Pair): void {
     const { probation, maxProbation } = this.#context.timing
     pair.dead = true
     pair.probationUntil = now + Math.min(maxProbation, probation * 2 ** pair.deaths++)
     this.#context.log(now, 'dead', () => pair.id, 'no answer to several probes')
-    return []
   }
 
   #whyMove(): string {

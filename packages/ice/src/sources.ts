@@ -83,12 +83,12 @@ export class Sources {
 
   /** RFC 8656 §9: a relay lets in whom it was told of, so it hears of a peer as soon as there is a pair. */
   permit(now: number, { base, destination }: Pair): void {
-    if (this.relays.carries(base)) this.relays.permit(now, base, destination.ip)
+    this.relays.permit(now, base, destination.ip)
   }
 
   /** A valid pair will be used, now or when another fails. */
   bindChannel(now: number, { base, destination }: Pair): void {
-    if (this.relays.carries(base)) this.relays.bindChannel(now, base, destination)
+    this.relays.bindChannel(now, base, destination)
   }
 
   #addRelayed(now: number, { server, relayed, mapped }: Relay): void {
