@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright'
+import type { Browser, BrowserContextOptions, Page } from 'playwright'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { startChromium } from '../browser/browsers.ts'
 import { buildPage, type Product, startProduct } from './product.ts'
 
 let product: Product
@@ -12,18 +13,7 @@ const errors: string[] = []
 beforeAll(async () => {
   await buildPage()
   product = await startProduct()
-  browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  browser = await startChromium()
 })
 
 afterEach(async () => {
