@@ -175,7 +175,8 @@ export function bindNow(socket: Socket, address: string, port: number): void {
   throw failure
 }
 
-function enlargeBuffers(socket: Socket): void {
+/** Asks the system for room for bursts. */
+export function enlargeBuffers(socket: Socket): void {
   try {
     socket.setRecvBufferSize(BUFFER_SIZE)
     socket.setSendBufferSize(BUFFER_SIZE)
