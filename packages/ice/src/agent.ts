@@ -242,7 +242,8 @@ export class IceAgent implements Machine<AgentOutput> {
     const { relays } = this.#sources
     if (relays.uses(packet.local)) {
       const mine = relays.handlePacket(now, packet)
-      this.#progress(now)
+      // ChannelData has been the peer's packet above, and nothing else follows from it.
+      if (packet.bytes[0]! < 0x40) this.#progress(now)
       return mine
     }
     return this.#handlePeerPacket(now, packet)

@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { type Address, addressFamily, formatAddress, type Packet } from '@floe/stun'
-import { bindNow, passThrough } from './sockets.ts'
+import { bindNow, enlargeReceiveBuffer, passThrough } from './sockets.ts'
 
 /** Who hears of a server's socket. */
 export interface ServerSocketOwner {
@@ -28,13 +28,17 @@ export class ServerSocket {
     const family = addressFamily(local.ip)
     this.#socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', lookup: passThrough })
     bindNow(this.#socket, local.ip, local.port)
+    enlargeReceiveBuffer(this.#socket)
     this.#socket.on('error', (error) => this.#fail(error))
     this.#socket.on('message', (bytes) => this.#receive(bytes))
     this.#socket.connect(remote.port, remote.ip)
   }
 
   send(bytes: Uint8Array): void {
-    if (!this.#closed) this.#socket.send(bytes, (error) => error && this.#fail(error))
+    if (this.#closed) return
+    // A callback costs ChannelData a tick, and the socket's error event tells of a closed port as well.
+    const isData = bytes[0]! > 3
+    this.#socket.send(bytes, isData ? undefined : this.#onsent)
   }
 
   /** Resolves once the system has it back. Idempotent. */
@@ -42,6 +46,8 @@ export class ServerSocket {
     this.#closed ??= new Promise((resolve) => this.#socket.close(resolve))
     return this.#closed
   }
+
+  readonly #onsent = (error: NodeJS.ErrnoException | null) => error && this.#fail(error)
 
   #receive(bytes: Uint8Array): void {
     if (!this.#closed) this.#owner.handlePacket({ protocol: 'udp', local: this.#local, remote: this.#remote, bytes })

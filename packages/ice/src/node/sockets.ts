@@ -178,7 +178,8 @@ export function bindNow(socket: Socket, address: string, port: number): void {
   throw failure
 }
 
-function enlargeReceiveBuffer(socket: Socket): void {
+/** Asks the system for room for bursts. */
+export function enlargeReceiveBuffer(socket: Socket): void {
   try {
     socket.setRecvBufferSize(RECEIVE_BUFFER)
   } catch {} // Some systems refuse what they would not grant in full: the default size serves too.
