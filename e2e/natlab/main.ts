@@ -31,6 +31,7 @@ const ALL_PEERS: readonly Peers[] = [
   ['node', 'chromium'],
   ['chromium', 'node'],
   ['node', 'firefox'],
+  ['werift', 'werift'],
 ]
 
 /** Where captures go. */
@@ -86,7 +87,8 @@ async function matrix({ peers, only, one, jobs, pcap }: MatrixOptions): Promise<
     const result = resultOf(outcome)
     results.push(result)
     console.log(`${String(results.length).padStart(4)}/${cells.length} ${describe(result)}`)
-    if (!failure) return
+    // What others cannot do stands in the table, and is no failure of ours.
+    if (!failure || cell.peers.includes('werift')) return
     failures++
     console.log(`FAILED ${failure}\n${sideBySide(outcome.ends[0].decisions, outcome.ends[1].decisions)}`)
   })
