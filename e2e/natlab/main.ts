@@ -7,10 +7,11 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
+import { BEGINNINGS, type Begun, begin } from './beginnings.ts'
 import { capture } from './capture.ts'
 import { sideBySide } from './decisions.ts'
 import { EVENTS } from './events.ts'
-import { describeSurvival, isAsExpected, recordEvents } from './events-report.ts'
+import { describeBegun, describeSurvival, hasBegun, isAsExpected, recordEvents } from './events-report.ts'
 import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
@@ -105,16 +106,22 @@ function describe({ places, peers, route, pairs, firstByte, direct, sent }: Resu
 
 /** Those whose names have `words` in them; one after the other, since time is what is measured. */
 async function events(words = ''): Promise<number> {
-  const chosen = EVENTS.filter(({ name }) => name.includes(words))
+  const begun: Begun[] = []
+  for (const beginning of BEGINNINGS.filter(({ name }) => name.includes(words))) {
+    const one = await begin(beginning)
+    begun.push(one)
+    console.log(describeBegun(one))
+    if (!hasBegun(one)) console.log(sideBySide(one.ends[0].decisions, one.ends[1].decisions))
+  }
   const survivals: Survival[] = []
-  for (const event of chosen) {
+  for (const event of EVENTS.filter(({ name }) => name.includes(words))) {
     const survival = await survive(event)
     survivals.push(survival)
     console.log(describeSurvival(survival))
     if (!isAsExpected(survival)) console.log(`FAILED ${event.expected.reason}\n${sideBySide(...survival.decisions)}`)
   }
-  if (words === '') recordEvents(survivals)
-  return survivals.every(isAsExpected) ? 0 : 1
+  if (words === '') recordEvents(begun, survivals)
+  return survivals.every(isAsExpected) && begun.every(hasBegun) ? 0 : 1
 }
 
 async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number> {
