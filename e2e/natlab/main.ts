@@ -134,14 +134,20 @@ async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number
     console.log(
       `   ${attachments.map(({ address }) => address).join(', ')}${routers.length > 0 ? ` behind ${routers.join(' and ')}` : ''}`,
     )
-    console.log(`   ${internet.command(host, ['bash']).join(' ')}`)
+    console.log(`   ${shellLine(internet.command(host, ['bash']))}`)
     console.log(`   ${JSON.stringify(iceServers(internet, host, { relay: true }))}`)
   }
-  for (const name of internet.plan.routers.keys()) console.log(`${name}  ${internet.command(name, ['bash']).join(' ')}`)
+  for (const name of internet.plan.routers.keys())
+    console.log(`${name}  ${shellLine(internet.command(name, ['bash']))}`)
   if (pcap) console.log(`captures: ${CAPTURES}`)
   console.log('Ctrl-C ends it.')
   await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve))
   return 0
+}
+
+/** To be pasted into a shell. */
+function shellLine(words: readonly string[]): string {
+  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ')
 }
 
 function placeNamed(text: string): NatTypeName {
