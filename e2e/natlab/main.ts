@@ -16,7 +16,7 @@ import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
 import { PEER_KINDS, type PeerKind } from './peer.ts'
-import { forget, record } from './report.ts'
+import { record } from './report.ts'
 import { iceServers, startServers } from './servers.ts'
 import { type Survival, survive } from './survival.ts'
 
@@ -66,6 +66,8 @@ export async function main(args: readonly string[]): Promise<number> {
   })
 }
 
+const RECORD_EVERY = 20
+
 interface MatrixOptions {
   readonly peers: readonly Peers[]
   /** Both places are among these. */
@@ -81,12 +83,13 @@ async function matrix({ peers, only, one, jobs, pcap }: MatrixOptions): Promise<
   const results: Result[] = []
   let failures = 0
   const start = performance.now()
-  if (!only && !one && peers === ALL_PEERS) forget()
   await inParallel(cells, jobs, async (cell) => {
     const folder = join(CAPTURES, titleOf(cell).replace(/[^\w-]+/g, '-'))
     const { outcome, failure } = await judgeCell(cell, pcap ? folder : undefined)
     const result = resultOf(outcome)
     results.push(result)
+    // Now and then, so that a run that is stopped has not run in vain.
+    if (results.length % RECORD_EVERY === 0) record(results)
     console.log(`${String(results.length).padStart(4)}/${cells.length} ${describe(result)}`)
     // What others cannot do stands in the table, and is no failure of ours.
     if (!failure || cell.peers.includes('werift')) return
