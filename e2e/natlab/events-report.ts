@@ -1,6 +1,7 @@
 /** docs/nat-events.md, written by a run of all events. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Begun } from './beginnings.ts'
 import { NEVER } from './events.ts'
 import { DOCS } from './report.ts'
 import type { Survival } from './survival.ts'
@@ -18,7 +19,31 @@ export function describeSurvival(survival: Survival): string {
   return `${isAsExpected(survival) ? '  ok  ' : 'FAILED'} ${event.name}: ${ended}, ${paths.join(' → ')}`
 }
 
-export function recordEvents(survivals: readonly Survival[]): void {
+export function hasBegun({ beginning: { expected }, route, firstByte = NEVER }: Begun): boolean {
+  return route === expected.route && firstByte <= expected.within
+}
+
+export function describeBegun(begun: Begun): string {
+  const { beginning, route, firstByte = NEVER, direct = NEVER, ends } = begun
+  const times = `${duration(firstByte)} ms to the first byte, ${duration(direct)} to a direct path`
+  return `${hasBegun(begun) ? '  ok  ' : 'FAILED'} ${beginning.name}: ${route} ${ends[0].pair}, ${times}`
+}
+
+export function recordEvents(begun: readonly Begun[], survivals: readonly Survival[]): void {
+  const beginnings = begun.map((one) => {
+    const { beginning, route, firstByte = NEVER, ends } = one
+    const { expected } = beginning
+    const expectation = `${expected.route}, ${expected.within}${hasBegun(one) ? '' : ' **not so**'}`
+    return [
+      beginning.name,
+      route,
+      ends[0].pair,
+      duration(firstByte),
+      expectation,
+      ends.map(({ sent }) => sent).join(' / '),
+    ]
+  })
+  const titles = ['conditions', 'route', 'pair', 'first byte, ms', 'expected', 'datagrams sent']
   const rows = survivals.map((survival) => {
     const { event, interruption, restarted, paths } = survival
     const { within, reason } = event.expected
@@ -33,16 +58,22 @@ export function recordEvents(survivals: readonly Survival[]): void {
   })
   const head = ['event', 'data stops, ms', 'at most, ms', 'ICE restart', 'path', 'expected because']
   mkdirSync(DOCS, { recursive: true })
-  writeFileSync(join(DOCS, 'nat-events.md'), `${INTRODUCTION}\n\n${table(head, rows)}\n`)
+  const sections = [ON_SURVIVING, table(head, rows), ON_BEGINNING, table(titles, beginnings)]
+  writeFileSync(join(DOCS, 'nat-events.md'), `${sections.join('\n\n')}\n`)
 }
 
 function duration(ms: number): number | string {
   return ms === NEVER ? 'for ever' : ms
 }
 
-const INTRODUCTION = `# What a connection survives
+const ON_SURVIVING = `# What a connection survives
 
 Written by \`npm run natlab -- events\`: do not edit. Two Node peers in network namespaces, 40 ms apart, send each other a
 small message every 40 ms over an unreliable data channel while the event happens. The figure is the longest time for
 which one end or the other got nothing, the event's own duration included. An ICE restart is tried when nothing has come
 for 20 s, so that a figure with one says when the restart was, not how long it took.`
+
+const ON_BEGINNING = `## How a connection begins
+
+The same two peers in foul weather, or with slow signaling; \`latency\` is one way. The figure is the time from the offer
+until both have data of the other.`

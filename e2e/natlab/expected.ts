@@ -2,7 +2,8 @@
 import type { NatBehavior } from '../topology/behavior.ts'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import type { Placement } from '../topology/placement.ts'
-import type { Cell, Route } from './cell.ts'
+import type { Cell } from './cell.ts'
+import type { Route } from './encounter.ts'
 
 export interface Expectation {
   /** More than one where it depends on whose packet comes first. */

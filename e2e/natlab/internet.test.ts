@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
+import { NAT_TYPES } from '../topology/nat-types.ts'
 import { Internet } from './internet.ts'
 import { processesIn, whyNot } from './namespaces.ts'
 import { Probe, type ProbeSocket } from './probe.ts'
@@ -57,6 +58,19 @@ describe.skipIf(reason)(`the internet${reason ? ` (left out: ${reason})` : ''}`,
     expect(once).toMatch(/0.*1|1.*0/)
     expect(await arrived(7)).toBe(once)
     expect(await arrived(8)).not.toBe(once)
+  })
+
+  test('a host with IPv6 alone learns of its NAT64 (RFC 7050), and reaches IPv4 through it', async () => {
+    await using internet = await Internet.build({ hosts: { a: NAT_TYPES.nat64.placements, b: [{}] } })
+    const [a, b] = [await Probe.start(internet, 'a'), await Probe.start(internet, 'b')]
+    const synthesized = (await a.resolve('ipv4only.arpa')).find((address) => address.endsWith('c000:aa'))!
+    const far = await openAt(internet, b, 'b', 0)
+    const near = await openAt(internet, a, 'a', 0)
+    const [high, low] = [(203 << 8) + 0, (113 << 8) + 1].map((part) => part.toString(16))
+    const at = { ip: synthesized.replace('c000:aa', `${high}:${low}`), port: far.port }
+    const seen = await near.reach(far, at)
+    expect(seen?.ip).toMatch(/^198\.51\.100\./)
+    expect(await far.reach(near, seen)).toMatchObject({ ip: at.ip, port: far.port })
   })
 
   test('closing takes away every namespace and process', async () => {

@@ -1,6 +1,7 @@
 /** Many cells, a few at a time, and what is kept of each. */
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
-import { type Cell, type Outcome, type Route, runCell } from './cell.ts'
+import { type Cell, type Outcome, runCell } from './cell.ts'
+import type { Route } from './encounter.ts'
 import { expectedOf } from './expected.ts'
 import type { PeerKind } from './peer.ts'
 

@@ -1,5 +1,5 @@
 /** docs/nat-matrix.md and its pictures, made from docs/nat-matrix.json, which the runs of the matrix keep up. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import { expectedOf } from './expected.ts'
@@ -19,11 +19,6 @@ export function record(results: readonly Result[]): void {
   writeFileSync(DATA, `[\n${all.map((result) => `  ${JSON.stringify(result)}`).join(',\n')}\n]\n`)
   writeFileSync(join(DOCS, 'nat-matrix.md'), markdown(all))
   for (const [kind, some] of byPeers(all)) writeFileSync(join(DOCS, pictureName(kind)), picture(kind, some))
-}
-
-/** Forgets earlier results: for a run of everything. */
-export function forget(): void {
-  rmSync(DATA, { force: true })
 }
 
 function read(): Result[] {

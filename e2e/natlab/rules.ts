@@ -82,7 +82,7 @@ function masquerade(nat: NatBehavior): string {
  * One mapping for all destinations. Connection tracking alone decides flow by flow, so two maps carry what it decided
  * for the first flow over to the others: `out` from internal to external endpoint, `in` back. They are kept up in a
  * filter chain behind the translation, because nat chains see the first packet of a flow alone, and a mapping lives as
- * long as packets leave (RFC 4787 REQ-6).
+ * long as packets leave (RFC 4787 REQ-6). A port that another inside endpoint has already is not given twice.
  */
 function endpointIndependent(nat: NatBehavior, external: string): string {
   const { hairpin = 'none', mappingTimeout = TIMEOUT } = nat
@@ -90,6 +90,7 @@ function endpointIndependent(nat: NatBehavior, external: string): string {
   const map = (name: string, type: string) =>
     `map ${name} {\n    type ${type}\n    flags dynamic,timeout\n    ${timeout}\n    size 65535\n  }`
   const translate = (which: string) => `${which} meta l4proto udp snat ip to ip saddr . udp sport map @out
+    ${which} meta l4proto udp udp sport @in snat to ${external}:1024-65535 fully-random
     ${which} meta l4proto udp snat to ${external}${portRange(nat)}
     ${which} snat to ${external}`
   const learn = (which: string) => `${which} meta l4proto udp ct direction original jump original
