@@ -25,7 +25,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   signaling: ['packages/stun', 'packages/webrtc'],
   'apps/exchange': ['packages/webrtc'],
   'apps/demo': ['packages/webrtc', 'signaling', 'apps/exchange'],
-  'apps/cli': ['packages/stun', 'packages/ice', 'packages/webrtc', 'signaling', 'apps/exchange'],
+  'apps/cli': ['packages/stun', 'packages/ice', 'packages/nat', 'packages/webrtc', 'signaling', 'apps/exchange'],
 }
 
 export const LAWS: readonly Law[] = [

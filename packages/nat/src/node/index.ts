@@ -7,3 +7,4 @@ export { type DiscoverBehaviorOptions, type DiscoveredBehavior, discoverBehavior
 export { type DiscoveredNat64, type DiscoverNat64Options, discoverNat64 } from './discover-nat64.ts'
 export { defaultGateway } from './gateway.ts'
 export { type MapOptions, type Mapping, PortMapper, type PortMapperOptions } from './port-mapper.ts'
+export { StunServer, type StunServerOptions } from './stun-server.ts'
