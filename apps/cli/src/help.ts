@@ -78,6 +78,7 @@ Options
   --turn-server URL, --turn-username NAME, --turn-credential SECRET
                    TURN server, such as turn:turn.example.org?transport=tcp; the URL may be repeated
   --relay-only     go through a TURN server only: the peer does not learn our address
+  --no-port-mapping  do not ask the router to let peers in (PCP, NAT-PMP, UPnP), which it does while we are connected
   --wait SECONDS   how long to wait for a peer; default: as long as it takes
   --linger SECONDS how much silence ends it when our input has ended and our files are sent; default 2,
                    with --receive: stay until the peer hangs up

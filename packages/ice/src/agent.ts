@@ -367,7 +367,10 @@ export class IceAgent implements Machine<AgentOutput> {
     if (output.type === 'packet') return void this.#transmit(output.packet)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
-    if (output.type === 'gatheringstate') this.#state.gathering = output.state
+    if (output.type === 'gatheringstate') {
+      if (this.#state.gathering === output.state) return
+      this.#state.gathering = output.state
+    }
     this.#outbox.push(output)
   }
 

@@ -2,7 +2,8 @@ import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { addressFamily, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
-import { LIMITS, RELAY_PREFERENCE, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
+import { LIMITS, RELAY_PREFERENCE, SERVER_REFLEXIVE_DEMOTION, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
+import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import type { Context } from './outputs.ts'
 import type { RelayProtocol, StunServer } from './servers.ts'
 
@@ -19,7 +20,10 @@ export interface LocalBase {
   readonly hostname?: string
   /** No socket of ours: relays are reached from this address, and nothing else is. */
   readonly relayOnly?: boolean
-  /** Addresses that reach this base from outside: 1:1 NAT, port mappings. Signalled as server-reflexive candidates. */
+  /**
+   * Addresses that reach this base from outside: 1:1 NAT, port mappings. Signalled as server-reflexive candidates. A base
+   * that is given again has these from now on, and those before no more.
+   */
   readonly mapped?: readonly Address[]
 }
 
@@ -34,7 +38,7 @@ interface Inquiry {
 }
 
 interface Base {
-  readonly base: LocalBase
+  base: LocalBase
   readonly localPreference: number
 }
 
@@ -95,6 +99,18 @@ export class Gatherer {
     for (const { base } of fresh) this.#addBase(now, base)
     for (const server of servers) this.#addServer(server)
     this.#endIfDone(now)
+  }
+
+  /** Other addresses reach this base now. */
+  remap(now: number, base: LocalBase): void {
+    const local = this.#bases.find((known) => isSameBase(known.base, base))
+    if (!local) return
+    const { base: before } = local
+    local.base = { ...before, mapped: base.mapped ?? [] }
+    const { gone, fresh } = mappingChanges(before.mapped, base.mapped)
+    this.#candidates = this.#candidates.filter((it) => it.base !== before.address || !isMapped(it, gone))
+    if (gone.length + fresh.length > 0) this.#reopen()
+    for (const mapped of fresh) this.#add(now, local, 'srflx', mapped)
   }
 
   /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
@@ -273,7 +289,7 @@ export class Gatherer {
       base: base.address,
       foundation: this.#foundation(type, base.address.ip, tcpType ?? server?.address.ip ?? ''),
       component: 1,
-      priority: candidatePriority(type, localPreference, 1, protocol),
+      priority: candidatePriority(type, localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0), 1, protocol),
       usernameFragment: this.#options.usernameFragment,
       ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
       ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),

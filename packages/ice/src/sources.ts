@@ -44,12 +44,22 @@ export class Sources {
 
   /** `complete`: nothing is to be added later, so the end of these is the end of candidates. */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[], complete: boolean): void {
-    this.#bases.push(...bases.filter((base) => !this.#bases.some((known) => isSameBase(known, base))))
+    for (const base of bases) this.#takeBase(now, base)
     for (const server of servers) if (!this.#servers.includes(server)) this.#servers.push(server)
     this.#complete = complete
     // First: the end of candidates waits for them.
     this.relays.gather(this.#bases, this.#servers.filter(isTurn))
     this.#options.generation().gatherer.gather(now, bases, servers.flatMap(asStun), complete)
+  }
+
+  /** A known one may have other mapped addresses than before. */
+  #takeBase(now: number, base: LocalBase): void {
+    const index = this.#bases.findIndex((known) => isSameBase(known, base))
+    if (index < 0) this.#bases.push(base)
+    else if (base.mapped) {
+      this.#bases[index] = { ...this.#bases[index]!, mapped: base.mapped }
+      this.#options.generation().gatherer.remap(now, base)
+    }
   }
 
   /** Makes candidates of everything once more, for a new generation. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Packet } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import { ACTIVE_PORT } from '../defaults.ts'
 import type { LocalBase } from '../gatherer.ts'
@@ -10,9 +10,10 @@ import { type ConfiguredServer, parseIceServers, protocolOf, refusalOf, serverAd
 import { hostAddresses, type InterfaceAddress } from './interfaces.ts'
 import { MulticastDns } from './mdns.ts'
 import { type ExternalAddresses, externalAddresses, type IceTransportOptions } from './options.ts'
+import { PortMappings } from './port-mappings.ts'
 import { parseProxy } from './proxy.ts'
 import { resolveHost } from './resolve.ts'
-import { checkPortRange, type PacketRoute, SocketSet } from './sockets.ts'
+import { checkPortRange, type PacketRoute, SocketSet, type UdpSocket } from './sockets.ts'
 import { TcpDoor } from './tcp-door.ts'
 
 /** What a transport gathers from: its sockets, listeners and servers. */
@@ -26,6 +27,7 @@ export class LocalGathering {
   /** There from `begin()` on, unless nothing but relays may be used. */
   #route: PacketRoute | undefined
   #tcp: TcpDoor | undefined
+  #mappings: PortMappings | undefined
   #abort: AbortController | undefined
   #begun = false
   /** Names and listeners that the end of candidates waits for. */
@@ -55,6 +57,7 @@ export class LocalGathering {
     const names = usable.filter((server) => !this.#isAddressed(server))
     this.#pending += names.length
     this.#listen()
+    this.#map()
     const known = usable.filter((server) => this.#isAddressed(server))
     const bases = this.#relayOnly ? relayBases(this.#hosts()) : [...this.#udpBases(), ...this.#activeBases()]
     this.#gather(
@@ -77,6 +80,7 @@ export class LocalGathering {
 
   async close(): Promise<void> {
     this.#abort?.abort()
+    this.#mappings?.close()
     for (const withdraw of this.#withdrawals ?? []) withdraw()
     await Promise.all([this.#route?.close(), this.#tcp?.close()])
   }
@@ -121,12 +125,37 @@ export class LocalGathering {
     )
   }
 
-  #udpBases(): LocalBase[] {
-    return (this.#route?.sockets ?? []).map(({ address, host }, rank) => {
-      const external = this.#external(host)
-      const mapped = external === undefined ? {} : { mapped: [{ ip: external, port: address.port }] }
-      return { ...this.#base(host, rank), address, ...mapped }
+  /** What the router maps comes when it has answered. */
+  #map(): void {
+    const { portMapper, mux, lite } = this.#options
+    const sockets = portMapper && !mux && !lite ? PortMappings.eligible(this.#route?.sockets ?? []) : []
+    if (!portMapper || sockets.length === 0) return
+    this.#pending += sockets.length
+    this.#mappings = new PortMappings(portMapper, {
+      onmapping: (socket, external) => this.#remap(socket, external),
+      onsettled: () => {
+        this.#pending--
+        this.#gather([], [])
+      },
+      log: (event, detail, reason) => this.#driver.log(event, detail, reason),
     })
+    for (const socket of sockets) this.#mappings.add(socket)
+  }
+
+  #remap(socket: UdpSocket, external: Address | undefined): void {
+    const { mapped = [], ...base } = this.#udpBase(socket)
+    this.#gather([{ ...base, mapped: external ? [external, ...mapped] : mapped }], [])
+  }
+
+  #udpBases(): LocalBase[] {
+    return (this.#route?.sockets ?? []).map((socket) => this.#udpBase(socket))
+  }
+
+  #udpBase(socket: UdpSocket): LocalBase {
+    const { address, host } = socket
+    const external = this.#external(host)
+    const mapped = external === undefined ? {} : { mapped: [{ ip: external, port: address.port }] }
+    return { ...this.#base(host, this.#route?.sockets.indexOf(socket) ?? 0), address, ...mapped }
   }
 
   #activeBases(): LocalBase[] {

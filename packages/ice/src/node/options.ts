@@ -7,6 +7,7 @@ import type { IceParameters, IceRole } from '../parameters.ts'
 import type { IceServer } from './ice-servers.ts'
 import type { InterfaceAddress } from './interfaces.ts'
 import type { UdpMux } from './mux.ts'
+import type { PortMapper } from './port-mappings.ts'
 import type { PortRange } from './sockets.ts'
 
 export interface IceTransportOptions {
@@ -29,6 +30,12 @@ export interface IceTransportOptions {
    * family, or by local address. Signalled as server-reflexive candidates.
    */
   readonly externalAddresses?: string | Readonly<Record<string, string>>
+  /**
+   * Maps the sockets' ports at the router, so that peers get in who have not been sent to: `new PortMapper()` of
+   * @floe/nat/node, one for the process. What is mapped is signalled as a server-reflexive candidate, for as long as it
+   * is; the end of candidates waits for the router, two seconds at most. Not with `mux` or `lite`. Default: none.
+   */
+  readonly portMapper?: PortMapper
   readonly mdns?: {
     /** Resolve the `.local` names that browsers signal. Default: true. */
     readonly resolve?: boolean
