@@ -1,8 +1,8 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily, sameAddress } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
-import { isSameBase, type LocalBase } from './gatherer.ts'
 import type { Generation } from './generation.ts'
+import { isSameBase, type LocalBase } from './local-base.ts'
 import type { Context } from './outputs.ts'
 import type { Relay } from './relay.ts'
 import { Relays } from './relays.ts'
@@ -52,14 +52,13 @@ export class Sources {
     this.#options.generation().gatherer.gather(now, bases, servers.flatMap(asStun), complete)
   }
 
-  /** A known one may have other mapped addresses than before. */
   #takeBase(now: number, base: LocalBase): void {
     const index = this.#bases.findIndex((known) => isSameBase(known, base))
-    if (index < 0) this.#bases.push(base)
-    else if (base.mapped) {
-      this.#bases[index] = { ...this.#bases[index]!, mapped: base.mapped }
-      this.#options.generation().gatherer.remap(now, base)
-    }
+    const known = this.#bases[index]
+    if (!known) return void this.#bases.push(base)
+    if (!base.mapped && !base.translated) return
+    this.#bases[index] = { ...known, ...base, address: known.address }
+    this.#options.generation().gatherer.update(now, base)
   }
 
   /** Makes candidates of everything once more, for a new generation. */

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import type { Address, Packet } from '@floe/stun'
+import { type Address, isIPv6, type Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import { ACTIVE_PORT } from '../defaults.ts'
-import type { LocalBase } from '../gatherer.ts'
+import type { LocalBase } from '../local-base.ts'
 import type { ServerAddress } from '../servers.ts'
 import { Connections } from './connections.ts'
 import { clock, type Driver } from './driver.ts'
 import { type ConfiguredServer, parseIceServers, protocolOf, refusalOf, serverAddress } from './ice-servers.ts'
 import { hostAddresses, type InterfaceAddress } from './interfaces.ts'
 import { MulticastDns } from './mdns.ts'
+import { isGlobal, isIpv6Only, Nat64Edge } from './nat64.ts'
 import { type ExternalAddresses, externalAddresses, type IceTransportOptions } from './options.ts'
 import { PortMappings } from './port-mappings.ts'
 import { parseProxy } from './proxy.ts'
@@ -28,6 +29,7 @@ export class LocalGathering {
   #route: PacketRoute | undefined
   #tcp: TcpDoor | undefined
   #mappings: PortMappings | undefined
+  #nat64: Nat64Edge | undefined
   #abort: AbortController | undefined
   #begun = false
   /** Names and listeners that the end of candidates waits for. */
@@ -44,7 +46,11 @@ export class LocalGathering {
     this.#servers = parseIceServers(iceServers)
     this.#external = externalAddresses(options.externalAddresses)
     if (options.portRange) checkPortRange(options.portRange)
-    this.connections = new Connections(driver, { tls, proxy: proxy === undefined ? undefined : parseProxy(proxy) })
+    this.connections = new Connections(driver, {
+      tls,
+      proxy: proxy === undefined ? undefined : parseProxy(proxy),
+      outward: (remote, local) => (isIPv6(local.ip) && this.#nat64?.outward(remote)) || remote,
+    })
   }
 
   /** Throws ERR_ICE_FAILED when nothing could be bound; it may be called again then. */
@@ -58,6 +64,7 @@ export class LocalGathering {
     this.#pending += names.length
     this.#listen()
     this.#map()
+    if (this.#nat64) void this.#findNat64(this.#nat64)
     const known = usable.filter((server) => this.#isAddressed(server))
     const bases = this.#relayOnly ? relayBases(this.#hosts()) : [...this.#udpBases(), ...this.#activeBases()]
     this.#gather(
@@ -68,7 +75,10 @@ export class LocalGathering {
   }
 
   transmit(packet: Packet): void {
-    if (!this.connections.send(packet)) this.#route?.send(packet)
+    if (this.connections.send(packet)) return
+    const { remote } = packet
+    const wire = this.#nat64?.outward(remote) ?? remote
+    this.#route?.send(wire === remote ? packet : { ...packet, remote: wire })
   }
 
   /** The agent gathers again by itself, over the same sockets. */
@@ -97,7 +107,28 @@ export class LocalGathering {
   #open(): PacketRoute {
     const { mux, portRange } = this.#options
     if (mux) return mux.join(this.#driver, this.#agent.usernameFragments)
-    return new SocketSet(this.#hosts(), this.#driver, portRange)
+    if (!this.#options.nat64) return new SocketSet(this.#hosts(), this.#driver, portRange)
+    const edge = new Nat64Edge(this.#driver)
+    const route = new SocketSet(this.#hosts(), edge, portRange)
+    if (isIpv6Only(route.sockets)) this.#nat64 = edge
+    return route
+  }
+
+  /** What waits for IPv4 goes on when the translator is known; the end of candidates waits for that, two seconds at most. */
+  async #findNat64(edge: Nat64Edge): Promise<void> {
+    const { signal } = (this.#abort ??= new AbortController())
+    this.#pending++
+    const translator = await this.#options.nat64?.({ signal }).catch(() => undefined)
+    if (signal.aborted) return
+    this.#pending--
+    edge.use(translator)
+    const detail = translator?.toIpv6('192.0.0.170')
+    this.#driver.log('nat64', detail ?? '', detail ? 'IPv4 is reached through it' : 'no IPv4, and no NAT64 either')
+    const sockets = translator ? (this.#route?.sockets.filter(isGlobal) ?? []) : []
+    this.#gather(
+      sockets.map((socket) => ({ ...this.#udpBase(socket), translated: true })),
+      [],
+    )
   }
 
   get #speaksTcp(): boolean {

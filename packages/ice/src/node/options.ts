@@ -7,6 +7,7 @@ import type { IceParameters, IceRole } from '../parameters.ts'
 import type { IceServer } from './ice-servers.ts'
 import type { InterfaceAddress } from './interfaces.ts'
 import type { UdpMux } from './mux.ts'
+import type { AddressTranslator } from './nat64.ts'
 import type { PortMapper } from './port-mappings.ts'
 import type { PortRange } from './sockets.ts'
 
@@ -36,6 +37,11 @@ export interface IceTransportOptions {
    * is; the end of candidates waits for the router, two seconds at most. Not with `mux` or `lite`. Default: none.
    */
   readonly portMapper?: PortMapper
+  /**
+   * Asked on hosts without IPv4: where the network's NAT64 has IPv4 addresses, if it has one. `findTranslator` of
+   * @floe/nat/node does it (RFC 7050). IPv4 peers and servers are reached through it. Not with `mux`. Default: not asked.
+   */
+  readonly nat64?: (options: { readonly signal: AbortSignal }) => Promise<AddressTranslator | undefined>
   readonly mdns?: {
     /** Resolve the `.local` names that browsers signal. Default: true. */
     readonly resolve?: boolean
