@@ -1,4 +1,4 @@
-import { type Address, isIPv4, isIPv6, type Packet } from '@floe/stun'
+import { type Address, formatAddress, isIPv4, isIPv6, type Packet } from '@floe/stun'
 import { addressScope } from '../candidate.ts'
 import type { SocketOwner, UdpSocket } from './sockets.ts'
 
@@ -28,9 +28,12 @@ export function isGlobal({ host: { ip } }: UdpSocket): boolean {
 export class Nat64Edge implements SocketOwner {
   #translator: AddressTranslator | undefined
   readonly #owner: SocketOwner
-  /** By IPv6 address of those that packets went to: the name that the agent has for it. */
+  /** By address on the wire of those that packets went to: the IP address that the agent has for it. */
   readonly #names = new Map<string, string>()
-  #last: Address = { ip: '', port: 0 }
+  /** Packets come in runs, to and from one peer, whose address object is the same as long as they do. */
+  #lastOut: Address | undefined
+  #lastWire: Address = { ip: '', port: 0 }
+  #lastIn: Address | undefined
   #lastName: Address | undefined
 
   constructor(owner: SocketOwner) {
@@ -40,23 +43,25 @@ export class Nat64Edge implements SocketOwner {
   /** It has been found. */
   use(translator: AddressTranslator | undefined): void {
     this.#translator = translator
-    this.#last = { ip: '', port: 0 }
+    this.#lastOut = this.#lastIn = undefined
   }
 
   /** The address on the wire. */
   outward(remote: Address): Address {
+    if (remote === this.#lastOut) return this.#lastWire
     const ip = isIPv4(remote.ip) ? this.#translator?.toIpv6(remote.ip) : undefined
     const wire = ip === undefined ? remote : { ip, port: remote.port }
-    if (this.#names.get(wire.ip) !== remote.ip && this.#names.size < MAX_NAMES) this.#names.set(wire.ip, remote.ip)
+    if (this.#names.size < MAX_NAMES) this.#names.set(formatAddress(wire), remote.ip)
+    this.#lastOut = remote
+    this.#lastWire = wire
     return wire
   }
 
   handlePacket(packet: Packet): unknown {
     const { remote } = packet
-    // Packets come in runs from one peer, and its address object is the same as long as they do.
-    if (remote !== this.#last) {
-      this.#last = remote
-      const ip = this.#names.get(remote.ip) ?? this.#translator?.toIpv4(remote.ip)
+    if (remote !== this.#lastIn) {
+      this.#lastIn = remote
+      const ip = this.#names.get(formatAddress(remote)) ?? this.#translator?.toIpv4(remote.ip)
       this.#lastName = ip === undefined || ip === remote.ip ? undefined : { ip, port: remote.port }
     }
     return this.#owner.handlePacket(this.#lastName ? { ...packet, remote: this.#lastName } : packet)
