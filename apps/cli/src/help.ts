@@ -29,6 +29,10 @@ Options
   --host ADDRESS   where to listen, default 127.0.0.1: this machine only; 0.0.0.0 opens it to the network
   --secret SECRET  demanded from everyone who joins a room; default: who opens a room decides
   --stun URL       STUN server for everybody in the rooms, such as stun:stun.example.org:3478; may be repeated
+  --stun-port PORT its own STUN server's UDP port, default 3478; 0 takes a free one, 'none' runs none. Left out where
+                   it is of no use: on 127.0.0.1, or beside --stun and --turn. With a second IPv4 address on the same
+                   interface it also tells peers how their NAT filters (RFC 5780, UDP 3479 too)
+  --stun-host NAME how clients name it, default: the address where it listens
   --json           one JSON object per line on stdout
 
 Relays, for peers that cannot reach each other directly
@@ -74,6 +78,7 @@ Options
   --turn-server URL, --turn-username NAME, --turn-credential SECRET
                    TURN server, such as turn:turn.example.org?transport=tcp; the URL may be repeated
   --relay-only     go through a TURN server only: the peer does not learn our address
+  --no-port-mapping  do not ask the router to let peers in (PCP, NAT-PMP, UPnP), which it does while we are connected
   --wait SECONDS   how long to wait for a peer; default: as long as it takes
   --linger SECONDS how much silence ends it when our input has ended and our files are sent; default 2,
                    with --receive: stay until the peer hangs up

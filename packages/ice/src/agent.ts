@@ -7,9 +7,9 @@ import { Connectivity } from './connectivity.ts'
 import { DataPath } from './data-path.ts'
 import { TIMING } from './defaults.ts'
 import { IceError } from './error.ts'
-import type { LocalBase } from './gatherer.ts'
 import { Generation } from './generation.ts'
 import { Generations } from './generations.ts'
+import type { LocalBase } from './local-base.ts'
 import type { AgentOptions } from './options.ts'
 import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
 import { Pace, Pacer } from './pacer.ts'
@@ -321,6 +321,7 @@ export class IceAgent implements Machine<AgentOutput> {
   #newGeneration(number: number, parameters: IceParameters): Generation {
     return new Generation(this.#context, number, parameters, {
       awaitsRelays: () => !this.#sources.relays.settled,
+      onreach: (now, host) => this.#connectivity.adoptLocal(now, host, undefined),
       oncandidate: (now, candidate, replaced) => {
         this.#emit({ type: 'candidate', candidate })
         this.#connectivity.adoptLocal(now, candidate, replaced)
@@ -369,7 +370,10 @@ export class IceAgent implements Machine<AgentOutput> {
     if (output.type === 'packet') return void this.#transmit(output.packet)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
-    if (output.type === 'gatheringstate') this.#state.gathering = output.state
+    if (output.type === 'gatheringstate') {
+      if (this.#state.gathering === output.state) return
+      this.#state.gathering = output.state
+    }
     this.#outbox.push(output)
   }
 

@@ -117,6 +117,12 @@ export const UPGRADE_SCHEDULE = [
 export const TYPE_PREFERENCE = { host: 126, prflx: 110, srflx: 100, relay: 0 } as const
 
 /**
+ * What servers see is preferred less than what a router has mapped, or a 1:1 NAT maps: that lets peers in who have not
+ * been sent to. In units of RFC 8445 §5.1.2.1's local preference; more than there are ranks of interfaces.
+ */
+export const SERVER_REFLEXIVE_DEMOTION = 2 ** 13
+
+/**
  * RFC 6544 §4.2: the same over TCP, where one lost segment holds back all that follow. Below every direct UDP candidate
  * and above relays, as in libwebrtc.
  */

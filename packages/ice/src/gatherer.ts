@@ -1,27 +1,12 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
-import { addressFamily, newTransactionId, sameAddress, Transaction } from '@floe/stun'
+import { addressFamily, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
-import { candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
-import { LIMITS, RELAY_PREFERENCE, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
+import { candidatePriority, peerReflexivePriority } from './candidate.ts'
+import { LIMITS, RELAY_PREFERENCE, SERVER_REFLEXIVE_DEMOTION, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
+import { blankAddress, isSameBase, type LocalBase, reaches, relatedAddress } from './local-base.ts'
+import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import type { Context } from './outputs.ts'
 import type { RelayProtocol, StunServer } from './servers.ts'
-
-/** A socket of the driver's that this agent may use. */
-export interface LocalBase {
-  /** Kept by identity: outgoing packets name this very object. */
-  readonly address: Address
-  /** RFC 6544: `active` connects from this IP address, port 9; `passive` has a listener on it. Left out: UDP. */
-  readonly tcpType?: 'active' | 'passive'
-  readonly interfaceName?: string
-  /** 0 is the interface to prefer; the order of the list when left out. */
-  readonly rank?: number
-  /** An mDNS name to signal in place of the address (draft-ietf-mmusic-mdns-ice-candidates). */
-  readonly hostname?: string
-  /** No socket of ours: relays are reached from this address, and nothing else is. */
-  readonly relayOnly?: boolean
-  /** Addresses that reach this base from outside: 1:1 NAT, port mappings. Signalled as server-reflexive candidates. */
-  readonly mapped?: readonly Address[]
-}
 
 interface Inquiry {
   readonly local: Base
@@ -34,7 +19,7 @@ interface Inquiry {
 }
 
 interface Base {
-  readonly base: LocalBase
+  base: LocalBase
   readonly localPreference: number
 }
 
@@ -44,6 +29,8 @@ export type OnCandidate = (now: number, candidate: Candidate, replaced: Candidat
 export interface GathererOptions {
   readonly usernameFragment: string
   readonly oncandidate: OnCandidate
+  /** A base reaches addresses that it did not reach before. */
+  readonly onreach: (now: number, host: Candidate) => void
   /** Whether relays are still being asked for: the end of candidates waits for them. */
   readonly awaitsRelays: () => boolean
 }
@@ -91,6 +78,24 @@ export class Gatherer {
     for (const { base } of fresh) this.#addBase(now, base)
     for (const server of servers) this.#addServer(server)
     this.#endIfDone(now)
+  }
+
+  /** A base that is given again: other addresses reach it now, or it reaches others. */
+  update(now: number, base: LocalBase): void {
+    const local = this.#bases.find((known) => isSameBase(known.base, base))
+    if (!local) return
+    const { base: before } = local
+    local.base = { ...before, ...base, address: before.address }
+    if (base.mapped) this.#remap(now, local, before.mapped)
+    if (!base.translated || before.translated) return
+    const host = this.#candidates.find(({ type, base }) => type === 'host' && base === before.address)
+    if (host) this.#options.onreach(now, host)
+    for (const server of this.#servers) if (isIPv4(server.address.ip)) this.#inquire(local, server)
+  }
+
+  /** Whether pairs of this base with IPv4 addresses are of any use. */
+  translates(address: Address): boolean {
+    return this.#bases.some(({ base }) => base.translated && base.address === address)
   }
 
   /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
@@ -233,6 +238,13 @@ export class Gatherer {
     for (const server of this.#servers) this.#inquire(local, server)
   }
 
+  #remap(now: number, local: Base, before: readonly Address[] | undefined): void {
+    const { gone, fresh } = mappingChanges(before, local.base.mapped)
+    this.#candidates = this.#candidates.filter((it) => it.base !== local.base.address || !isMapped(it, gone))
+    if (gone.length + fresh.length > 0) this.#reopen()
+    for (const mapped of fresh) this.#add(now, local, 'srflx', mapped)
+  }
+
   #addServer(server: StunServer): void {
     if (this.#servers.some(({ address }) => sameAddress(address, server.address))) return
     this.#servers.push(server)
@@ -242,7 +254,7 @@ export class Gatherer {
   /** Over UDP only: a mapping of a TCP connection says nothing about the next one. */
   #inquire(local: Base, server: StunServer): void {
     if (local.base.relayOnly || local.base.tcpType) return
-    if (!canReach(local.base.address.ip, server.address.ip)) return
+    if (!reaches(local.base, server.address.ip)) return
     const never = Number.POSITIVE_INFINITY
     this.#inquiries.push({ local, server, transaction: undefined, deadline: never, settled: false, refreshAt: never })
     this.#reopen()
@@ -269,7 +281,7 @@ export class Gatherer {
       base: base.address,
       foundation: this.#foundation(type, base.address.ip, tcpType ?? server?.address.ip ?? ''),
       component: 1,
-      priority: candidatePriority(type, localPreference, 1, protocol),
+      priority: candidatePriority(type, localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0), 1, protocol),
       usernameFragment: this.#options.usernameFragment,
       ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
       ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),
@@ -353,10 +365,6 @@ export class Gatherer {
   }
 }
 
-export function isSameBase(a: LocalBase, b: LocalBase): boolean {
-  return sameAddress(a.address, b.address) && a.tcpType === b.tcpType
-}
-
 /** RFC 6544 §4.2: the direction in the upper three bits, the rest as over UDP. */
 function tcpPreference(tcpType: 'active' | 'passive', rank: number): number {
   return TCP_DIRECTION_PREFERENCE[tcpType] * 2 ** 13 + 2 ** 13 - 1 - rank
@@ -365,15 +373,4 @@ function tcpPreference(tcpType: 'active' | 'passive', rank: number): number {
 /** Unique among the relayed candidates: by the way to the server, then IPv6 before IPv4, then in order of arrival. */
 function relayPreference(protocol: RelayProtocol, family: 4 | 6 | undefined, index: number): number {
   return RELAY_PREFERENCE[protocol] * 2 ** 14 + 2 ** 14 - 1 - 2 * index - (family === 4 ? 1 : 0)
-}
-
-/** RFC 8839 §5.1: what stands for an address that is not to be told. */
-function blankAddress(family: 4 | 6 | undefined): Address {
-  return { ip: family === 6 ? '::' : '0.0.0.0', port: 9 }
-}
-
-/** Where the base is hidden behind an mDNS name its address must not leak through raddr. */
-function relatedAddress({ address, hostname }: LocalBase): Address {
-  if (hostname === undefined) return address
-  return blankAddress(addressFamily(address.ip))
 }

@@ -1,8 +1,7 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily } from '@floe/stun'
-import { canReach } from './candidate.ts'
 import { LIMITS } from './defaults.ts'
-import type { LocalBase } from './gatherer.ts'
+import { type LocalBase, reaches } from './local-base.ts'
 import type { Context } from './outputs.ts'
 import type { RelayOptions, RelayOwner } from './relay.ts'
 import { Relay } from './relay.ts'
@@ -162,7 +161,7 @@ function sourcesFor({ protocol, address }: TurnServer, bases: readonly LocalBase
     .map((base, index) => ({ base, rank: base.rank ?? index }))
     .sort((a, b) => a.rank - b.rank)
     .map(({ base }) => base)
-    .filter((base) => canReach(base.address.ip, address.ip))
+    .filter((base) => reaches(base, address.ip))
   return fitting
     .filter((base, index) => fitting.findIndex((other) => isSameInterface(base, other)) === index)
     .slice(0, protocol === 'udp' ? LIMITS.relayInterfaces : 1)

@@ -15,6 +15,12 @@ export {
   type PortSample,
 } from './behavior.ts'
 export { BehaviorDiscovery, type BehaviorDiscoveryOptions, type BehaviorOutput } from './behavior-discovery.ts'
+export {
+  BindingServer,
+  type BindingServerOptions,
+  type BindingServerOutput,
+  type BindingServerStats,
+} from './binding-server.ts'
 export { ANNOUNCEMENT_GROUP, ANNOUNCEMENT_PORT, SERVER_PORT } from './defaults.ts'
 export { NatError, type NatErrorCode } from './error.ts'
 export { GatewayMemory } from './gateway-memory.ts'

@@ -1,7 +1,7 @@
 import type { PeerConnectionConfiguration } from './configuration.ts'
 import { type Connect, createConnect } from './connect.ts'
 
-export type { PeerConnectionConfiguration } from './configuration.ts'
+export type { NodeIceOptions, PeerConnectionConfiguration } from './configuration.ts'
 export type { Connect, ConnectOptions } from './connect.ts'
 export type { Connection } from './connection.ts'
 export { ConnectError, type ConnectErrorCode } from './errors.ts'

@@ -1,18 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import type { Packet } from '@floe/stun'
+import { type Address, isIPv6, type Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import { ACTIVE_PORT } from '../defaults.ts'
-import type { LocalBase } from '../gatherer.ts'
+import type { LocalBase } from '../local-base.ts'
 import type { ServerAddress } from '../servers.ts'
 import { Connections } from './connections.ts'
 import { clock, type Driver } from './driver.ts'
 import { type ConfiguredServer, parseIceServers, protocolOf, refusalOf, serverAddress } from './ice-servers.ts'
 import { hostAddresses, type InterfaceAddress } from './interfaces.ts'
 import { MulticastDns } from './mdns.ts'
+import { isGlobal, isIpv6Only, Nat64Edge } from './nat64.ts'
 import { type ExternalAddresses, externalAddresses, type IceTransportOptions } from './options.ts'
+import { PortMappings } from './port-mappings.ts'
 import { parseProxy } from './proxy.ts'
 import { resolveHost } from './resolve.ts'
-import { checkPortRange, type PacketRoute, SocketSet } from './sockets.ts'
+import { checkPortRange, type PacketRoute, SocketSet, type UdpSocket } from './sockets.ts'
 import { TcpDoor } from './tcp-door.ts'
 
 /** What a transport gathers from: its sockets, listeners and servers. */
@@ -26,6 +28,8 @@ export class LocalGathering {
   /** There from `begin()` on, unless nothing but relays may be used. */
   #route: PacketRoute | undefined
   #tcp: TcpDoor | undefined
+  #mappings: PortMappings | undefined
+  #nat64: Nat64Edge | undefined
   #abort: AbortController | undefined
   #begun = false
   /** Names and listeners that the end of candidates waits for. */
@@ -42,7 +46,11 @@ export class LocalGathering {
     this.#servers = parseIceServers(iceServers)
     this.#external = externalAddresses(options.externalAddresses)
     if (options.portRange) checkPortRange(options.portRange)
-    this.connections = new Connections(driver, { tls, proxy: proxy === undefined ? undefined : parseProxy(proxy) })
+    this.connections = new Connections(driver, {
+      tls,
+      proxy: proxy === undefined ? undefined : parseProxy(proxy),
+      outward: (remote, local) => (isIPv6(local.ip) && this.#nat64?.outward(remote)) || remote,
+    })
   }
 
   /** Throws ERR_ICE_FAILED when nothing could be bound; it may be called again then. */
@@ -55,6 +63,8 @@ export class LocalGathering {
     const names = usable.filter((server) => !this.#isAddressed(server))
     this.#pending += names.length
     this.#listen()
+    this.#map()
+    if (this.#nat64) void this.#findNat64(this.#nat64)
     const known = usable.filter((server) => this.#isAddressed(server))
     const bases = this.#relayOnly ? relayBases(this.#hosts()) : [...this.#udpBases(), ...this.#activeBases()]
     this.#gather(
@@ -65,7 +75,10 @@ export class LocalGathering {
   }
 
   transmit(packet: Packet): void {
-    if (!this.connections.send(packet)) this.#route?.send(packet)
+    if (this.connections.send(packet)) return
+    const { remote } = packet
+    const wire = this.#nat64?.outward(remote) ?? remote
+    this.#route?.send(wire === remote ? packet : { ...packet, remote: wire })
   }
 
   /** The agent gathers again by itself, over the same sockets. */
@@ -77,6 +90,7 @@ export class LocalGathering {
 
   async close(): Promise<void> {
     this.#abort?.abort()
+    this.#mappings?.close()
     for (const withdraw of this.#withdrawals ?? []) withdraw()
     await Promise.all([this.#route?.close(), this.#tcp?.close()])
   }
@@ -93,7 +107,28 @@ export class LocalGathering {
   #open(): PacketRoute {
     const { mux, portRange } = this.#options
     if (mux) return mux.join(this.#driver, this.#agent.usernameFragments)
-    return new SocketSet(this.#hosts(), this.#driver, portRange)
+    if (!this.#options.nat64) return new SocketSet(this.#hosts(), this.#driver, portRange)
+    const edge = new Nat64Edge(this.#driver)
+    const route = new SocketSet(this.#hosts(), edge, portRange)
+    if (isIpv6Only(route.sockets)) this.#nat64 = edge
+    return route
+  }
+
+  /** What waits for IPv4 goes on when the translator is known; the end of candidates waits for that, two seconds at most. */
+  async #findNat64(edge: Nat64Edge): Promise<void> {
+    const { signal } = (this.#abort ??= new AbortController())
+    this.#pending++
+    const translator = await this.#options.nat64?.({ signal }).catch(() => undefined)
+    if (signal.aborted) return
+    this.#pending--
+    edge.use(translator)
+    const detail = translator?.toIpv6('192.0.0.170')
+    this.#driver.log('nat64', detail ?? '', detail ? 'IPv4 is reached through it' : 'no IPv4, and no NAT64 either')
+    const sockets = translator ? (this.#route?.sockets.filter(isGlobal) ?? []) : []
+    this.#gather(
+      sockets.map((socket) => ({ ...this.#udpBase(socket), translated: true })),
+      [],
+    )
   }
 
   get #speaksTcp(): boolean {
@@ -121,12 +156,37 @@ export class LocalGathering {
     )
   }
 
-  #udpBases(): LocalBase[] {
-    return (this.#route?.sockets ?? []).map(({ address, host }, rank) => {
-      const external = this.#external(host)
-      const mapped = external === undefined ? {} : { mapped: [{ ip: external, port: address.port }] }
-      return { ...this.#base(host, rank), address, ...mapped }
+  /** What the router maps comes when it has answered. */
+  #map(): void {
+    const { portMapper, mux, lite } = this.#options
+    const sockets = portMapper && !mux && !lite ? PortMappings.eligible(this.#route?.sockets ?? []) : []
+    if (!portMapper || sockets.length === 0) return
+    this.#pending += sockets.length
+    this.#mappings = new PortMappings(portMapper, {
+      onmapping: (socket, external) => this.#remap(socket, external),
+      onsettled: () => {
+        this.#pending--
+        this.#gather([], [])
+      },
+      log: (event, detail, reason) => this.#driver.log(event, detail, reason),
     })
+    for (const socket of sockets) this.#mappings.add(socket)
+  }
+
+  #remap(socket: UdpSocket, external: Address | undefined): void {
+    const { mapped = [], ...base } = this.#udpBase(socket)
+    this.#gather([{ ...base, mapped: external ? [external, ...mapped] : mapped }], [])
+  }
+
+  #udpBases(): LocalBase[] {
+    return (this.#route?.sockets ?? []).map((socket) => this.#udpBase(socket))
+  }
+
+  #udpBase(socket: UdpSocket): LocalBase {
+    const { address, host } = socket
+    const external = this.#external(host)
+    const mapped = external === undefined ? {} : { mapped: [{ ip: external, port: address.port }] }
+    return { ...this.#base(host, this.#route?.sockets.indexOf(socket) ?? 0), address, ...mapped }
   }
 
   #activeBases(): LocalBase[] {
