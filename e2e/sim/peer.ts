@@ -11,6 +11,7 @@ import {
 } from '@floe/ice'
 import { type Address, formatAddress, type Packet } from '@floe/stun'
 import type { Appointment } from './clock.ts'
+import { inward, outward } from './nat64.ts'
 import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import type { StunServer } from './stun-server.ts'
@@ -180,7 +181,9 @@ export class Peer {
     return socket
   }
 
-  #receive(packet: Packet) {
+  /** As the driver does: behind NAT64 the agent knows IPv4 addresses, and the wire those that stand for them. */
+  #receive(arrived: Packet) {
+    const packet = { ...arrived, remote: inward(arrived.remote) }
     this.#heardFrom.add(formatAddress(packet.remote))
     this.#handling = packet
     this.call((agent) => agent.handlePacket(this.now, packet))
@@ -227,7 +230,7 @@ export class Peer {
     if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
     const to = formatAddress(remote)
     if (!this.#heardFrom.has(to)) this.unverified.set(to, (this.unverified.get(to) ?? 0) + 1)
-    socket.send(remote, bytes)
+    socket.send(outward(socket.address, remote), bytes)
   }
 
   #countRequest() {

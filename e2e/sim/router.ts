@@ -1,7 +1,8 @@
-import { type Address, bytesToIp, canonicalIp, ipToBytes, isIPv6 } from '@floe/stun'
+import { type Address, isIPv6 } from '@floe/stun'
 import type { FirewallPolicy, LinkQuality, NatBehavior } from '../topology/behavior.ts'
 import { Firewall } from './firewall.ts'
 import { Nat, type Verdict } from './nat.ts'
+import { embeddedIpv4, synthesized } from './nat64.ts'
 import type { Attachment, Gateway, Realm } from './network.ts'
 import type { Datagram } from './trace.ts'
 
@@ -132,15 +133,4 @@ export class Router implements Gateway {
     this.inside.network.trace.packet(this.#now, 'translate', this.name, translated)
     return translated
   }
-}
-
-const WELL_KNOWN_PREFIX = '64:ff9b::'
-
-/** RFC 6052 §2.2 with the well-known /96 prefix. */
-export function synthesized(ipv4: string): string {
-  return canonicalIp(`${WELL_KNOWN_PREFIX}${ipv4}`)!
-}
-
-function embeddedIpv4(ip: string): string | undefined {
-  return ip.startsWith(WELL_KNOWN_PREFIX) ? bytesToIp(ipToBytes(ip)!, 12, 4) : undefined
 }
