@@ -209,7 +209,8 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   restart(now: number): IceParameters {
     this.#assertOpen()
-    this.#generations.restart(this.#newGeneration(this.generation + 1, generateParameters(this.#context.random)))
+    const next = this.#newGeneration(this.generation + 1, generateParameters(this.#context.random))
+    this.#generations.restart(next, this.#connectivity.path.outlived)
     this.#connectivity.restart(this.#generation)
     this.#state.restart()
     this.#context.log(now, 'restart', () => `generation ${this.generation}`)

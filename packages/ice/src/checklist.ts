@@ -35,12 +35,19 @@ export class Checklist {
 
   /**
    * Adds the pair unless its path is there already (RFC 8445 §6.1.2.4: a local candidate stands for its base, so only
-   * bases are given here) or the list is full of better ones. A worse pair that was not tried yet makes room.
+   * bases are given here) or the list is full of better ones. A worse pair that was not tried yet makes room, and is
+   * given to `onforgotten`.
    */
-  add(local: Candidate, remote: Candidate, role: IceRole, base?: Address): Pair | undefined {
+  add(
+    local: Candidate,
+    remote: Candidate,
+    role: IceRole,
+    base: Address | undefined,
+    onforgotten: (pair: Pair) => void,
+  ): Pair | undefined {
     const pair = new Pair(`${this.#idPrefix}${this.#nextId}`, local, remote, role, base)
     if (this.find({ protocol: local.protocol, local: pair.base, remote: pair.destination })) return undefined
-    if (this.pairs.length >= LIMITS.pairs && !this.#makeRoom(pair.priority)) return undefined
+    if (this.pairs.length >= LIMITS.pairs && !this.#makeRoom(pair.priority, onforgotten)) return undefined
     this.#nextId++
     this.#insert(pair)
     const sibling = this.pairs.find((other) => other !== pair && other.foundation === pair.foundation)
@@ -132,11 +139,12 @@ export class Checklist {
     this.pairs.splice(index < 0 ? this.pairs.length : index, 0, pair)
   }
 
-  #makeRoom(priority: bigint): boolean {
+  #makeRoom(priority: bigint, onforgotten: (pair: Pair) => void): boolean {
     const spare = (pair: Pair) => !pair.selected && pair.state !== 'succeeded' && pair.state !== 'in-progress'
     const victim = this.pairs.findLast((pair) => pair.state === 'failed') ?? this.pairs.findLast(spare)
     if (!victim || (victim.state !== 'failed' && victim.priority >= priority)) return false
     this.remove((pair) => pair === victim)
+    onforgotten(victim)
     return true
   }
 }

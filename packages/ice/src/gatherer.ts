@@ -1,7 +1,7 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { addressFamily, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
-import { candidatePriority, peerReflexivePriority } from './candidate.ts'
+import { candidatePriority, isReachable, peerReflexivePriority } from './candidate.ts'
 import { LIMITS, RELAY_PREFERENCE, SERVER_REFLEXIVE_DEMOTION, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
 import { blankAddress, isSameBase, type LocalBase, reaches, relatedAddress } from './local-base.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
@@ -100,7 +100,7 @@ export class Gatherer {
 
   /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
   addRelayed(now: number, { address, protocol, server, url, mapped }: RelayedAddress): void {
-    if (this.#candidates.length >= LIMITS.localCandidates) return
+    if (this.#isFull) return
     this.#reopen()
     const family = addressFamily(address.ip)
     const candidate: Candidate = {
@@ -152,6 +152,7 @@ export class Gatherer {
         it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),
     )
     if (known) return known
+    this.#makeRoomForReflexive()
     const candidate: Candidate = {
       type: 'prflx',
       protocol: host.protocol,
@@ -238,6 +239,17 @@ export class Gatherer {
     for (const server of this.#servers) this.#inquire(local, server)
   }
 
+  /** Pairs keep theirs: this is the list of what is told. */
+  #makeRoomForReflexive(): void {
+    const isReflexive = ({ type }: Candidate) => type === 'prflx'
+    if (this.#candidates.filter(isReflexive).length < LIMITS.localReflexive) return
+    this.#candidates.splice(this.#candidates.findIndex(isReflexive), 1)
+  }
+
+  get #isFull(): boolean {
+    return this.#candidates.filter(({ type }) => type !== 'prflx').length >= LIMITS.localCandidates
+  }
+
   #remap(now: number, local: Base, before: readonly Address[] | undefined): void {
     const { gone, fresh } = mappingChanges(before, local.base.mapped)
     this.#candidates = this.#candidates.filter((it) => it.base !== local.base.address || !isMapped(it, gone))
@@ -272,7 +284,7 @@ export class Gatherer {
     const index = this.#candidates.findIndex((it) => sameAddress(it.address, address) && it.base === base.address)
     const known = this.#candidates[index]
     // A check's answer may have been faster than the server's: the address is gathered all the same, RFC 8445 §5.1.3.
-    if (known ? known.type !== 'prflx' : this.#candidates.length >= LIMITS.localCandidates) return
+    if (known ? known.type !== 'prflx' : this.#isFull) return
     const candidate: Candidate = {
       type,
       protocol,
@@ -310,12 +322,12 @@ export class Gatherer {
 
   #answered(now: number, inquiry: Inquiry, { class: kind, attributes }: DecodedMessage): void {
     const mapped = attributes.xorMappedAddress ?? attributes.mappedAddress
-    if (kind === 'success' && mapped) {
+    if (kind === 'success' && mapped && isReachable(mapped)) {
       this.#add(now, inquiry.local, 'srflx', mapped, inquiry.server)
       this.#settle(now, inquiry)
       inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
     } else {
-      const { code, reason } = attributes.errorCode ?? { code: 701, reason: 'answer without an address' }
+      const { code, reason } = attributes.errorCode ?? { code: 701, reason: 'answer without an address of use' }
       this.#settle(now, inquiry, code, reason)
     }
   }
@@ -340,7 +352,8 @@ export class Gatherer {
   }
 
   #refresh(now: number, inquiry: Inquiry): void {
-    inquiry.refreshAt = Number.POSITIVE_INFINITY
+    // Whether it is answered or not: one lost exchange is no reason to let the mapping go.
+    inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
     this.#ask(now, inquiry)
   }
 

@@ -65,6 +65,11 @@ export class Generation {
     if (this.#held.length > LIMITS.remoteCandidates) this.#held.shift()
   }
 
+  /** Candidates of parameters that are not known yet have come. */
+  get holds(): boolean {
+    return this.#held.length > 0
+  }
+
   takeHeld(): (Candidate | null)[] {
     return this.#held.splice(0)
   }
@@ -83,9 +88,26 @@ export class Generation {
     const known = this.remoteCandidates[index]
     if (known && known.type !== 'prflx') return false
     if (known) this.#replaceRemote(index, candidate)
-    else if (this.remoteCandidates.length < LIMITS.remoteCandidates) this.remoteCandidates.push(candidate)
+    else if (!this.isFull) this.remoteCandidates.push(candidate)
     else return false
     return true
+  }
+
+  get isFull(): boolean {
+    return this.remoteCandidates.length >= LIMITS.remoteCandidates
+  }
+
+  /**
+   * Takes out the oldest peer-reflexive candidate that nothing has been heard from since `before`: a NAT that rebinds
+   * every minute leaves one behind each time. `undefined`: none can be spared.
+   */
+  staleReflexive(before: number): Candidate | undefined {
+    const lives = (candidate: Candidate) =>
+      this.checklist.pairs.some(
+        ({ remote, selected, stats }) => remote === candidate && (selected || stats.lastPacketReceived > before),
+      )
+    const index = this.remoteCandidates.findIndex((candidate) => candidate.type === 'prflx' && !lives(candidate))
+    return index < 0 ? undefined : this.remoteCandidates.splice(index, 1)[0]
   }
 
   /** The remote candidate at an authenticated source, made peer-reflexive when unknown. RFC 8445 §7.3.1.3. */

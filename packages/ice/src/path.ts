@@ -109,6 +109,11 @@ export class Path {
     this.#set(now, pair, 'the peer’s data has moved here')
   }
 
+  /** RFC 7675 §5.1: the peer has agreed to be sent to, and not too long ago. */
+  hasConsent(pair: Pair, now: number): boolean {
+    return this.#consent.isFresh(pair, now)
+  }
+
   /** It has not been found dead, and something has come over it within `disconnectedTimeout`. */
   isAlive(pair: Pair, now: number): boolean {
     return !pair.dead && !this.isSilent(pair, now)
@@ -127,7 +132,7 @@ export class Path {
 
   restart(): void {
     this.#outlived = this.#selected !== undefined
-    this.nomination.nominee = undefined
+    this.nomination.restart()
     this.backups.encourage()
   }
 

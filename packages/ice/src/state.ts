@@ -82,9 +82,14 @@ function connectedState(
   return settled && !path.outlived ? 'completed' : 'connected'
 }
 
-/** RFC 8863 §4: not before the PAC timer, unless the peer has ended its candidates and every pair has failed. */
+/**
+ * RFC 8863 §4: not before the PAC timer, unless the peer has ended its candidates, every pair has failed, and nothing of
+ * the peer's has come: one whose checks arrive may yet get our answers.
+ */
 function isHopeless({ generation, gatheringComplete, pacExpired }: StateFacts): boolean {
   const { checklist, remoteEnded } = generation
   if (!checklist.finished) return false
-  return pacExpired || (remoteEnded && gatheringComplete && checklist.pairs.length > 0)
+  if (pacExpired) return true
+  const isHeard = checklist.pairs.some(({ authenticated, revoked }) => authenticated && !revoked)
+  return remoteEnded && gatheringComplete && checklist.pairs.length > 0 && !isHeard
 }

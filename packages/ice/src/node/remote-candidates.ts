@@ -55,6 +55,7 @@ export class RemoteCandidates {
     const hostname = candidate.address.ip.toLowerCase()
     const refusal = this.#refusal ?? refusalOf(hostname)
     if (refusal !== undefined) return this.#skip(hostname, refusal)
+    if (this.#resolving >= MAX_NAMES) return this.#skip(hostname, 'too many names of one peer at once')
     const { signal } = (this.#abort ??= new AbortController())
     this.#resolving++
     const { ip, reason } = await MulticastDns.shared.resolve(hostname, signal)
@@ -69,6 +70,9 @@ export class RemoteCandidates {
     this.#sink.log('candidate-skipped', detail.slice(0, 200), reason)
   }
 }
+
+/** Browsers have one name for each address. Questions are asked for the whole process, so that no peer may ask them all. */
+const MAX_NAMES = 8
 
 /** The candidate line; empty for the end of candidates. */
 function lineOf(init: IceCandidateInit | null): string {
