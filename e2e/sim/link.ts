@@ -1,4 +1,4 @@
-import { isIPv6, isStun } from '@floe/stun'
+import { isStun } from '@floe/stun'
 import type { LinkQuality, LossBursts } from '../topology/behavior.ts'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
@@ -66,7 +66,12 @@ export class Link {
   }
 }
 
+/** Of an IP address that is one, as all are here: the core's `isIPv6` reads every digit, for each packet at each hop. */
+export function isV6(ip: string): boolean {
+  return ip.includes(':')
+}
+
 /** Bytes of the IP packet. */
 function sizeOf({ bytes, destination }: Datagram): number {
-  return bytes.length + UDP_HEADER + IP_HEADER[isIPv6(destination.ip) ? 6 : 4]
+  return bytes.length + UDP_HEADER + IP_HEADER[isV6(destination.ip) ? 6 : 4]
 }

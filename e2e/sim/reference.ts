@@ -1,7 +1,8 @@
-import { type Address, decode, encode, isIPv6, newTransactionId, type Packet, sameAddress } from '@floe/stun'
+import { type Address, decode, encode, newTransactionId, type Packet, sameAddress } from '@floe/stun'
 import type { Fault } from '../topology/fault.ts'
 import type { Scenario } from '../topology/scenario.ts'
 import { Faults } from './faults.ts'
+import { isV6 } from './link.ts'
 import type { Host, Socket } from './network.ts'
 import { placementsOf } from './scenario.ts'
 import { Trace } from './trace.ts'
@@ -148,5 +149,5 @@ class Prober {
 }
 
 function sameFamily(a: Address, b: Address): boolean {
-  return isIPv6(a.ip) === isIPv6(b.ip)
+  return isV6(a.ip) === isV6(b.ip)
 }

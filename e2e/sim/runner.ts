@@ -21,6 +21,11 @@ export interface Outcome {
   readonly packets: number
 }
 
+export interface Judged extends Outcome {
+  /** Whether the two had to meet. */
+  readonly expected: Verdict
+}
+
 export interface JudgeOptions {
   /** Takes down what happens. Without one a failure carries the end of its own. */
   readonly trace?: Trace
@@ -50,10 +55,7 @@ export function runScenario(scenario: Scenario, trace?: Trace): Outcome {
 }
 
 /** The same for any scenario, and holds the agents to what the oracle expects of them. Throws `Violation`. */
-export function judge(
-  scenario: Scenario,
-  { trace, prepare }: JudgeOptions = {},
-): Outcome & { readonly expected: Verdict } {
+export function judge(scenario: Scenario, { trace, prepare }: JudgeOptions = {}): Judged {
   const expectation = expectationOf(scenario)
   return simulate(
     scenario.seed,

@@ -1,5 +1,6 @@
-import { type Address, formatAddress, isIPv6, type Packet } from '@floe/stun'
+import { type Address, formatAddress, type Packet } from '@floe/stun'
 import type { Clock } from './clock.ts'
+import { isV6 } from './link.ts'
 import type { Host, Socket } from './network.ts'
 
 /** RFC 8656 §9 and §12, in ms. */
@@ -81,7 +82,7 @@ export class Relay {
 
   /** Client to peer. */
   send(peer: Address, bytes: Uint8Array) {
-    const socket = this.sockets.find(({ address }) => isIPv6(address.ip) === isIPv6(peer.ip))
+    const socket = this.sockets.find(({ address }) => isV6(address.ip) === isV6(peer.ip))
     if (this.permits(peer.ip) && socket) socket.send(peer, bytes)
     else this.denied++
   }

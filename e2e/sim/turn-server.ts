@@ -5,12 +5,12 @@ import {
   decode,
   encode,
   formatAddress,
-  isIPv6,
   type Method,
   newTransactionId,
   type Packet,
 } from '@floe/stun'
 import type { LinkQuality } from '../topology/behavior.ts'
+import { isV6 } from './link.ts'
 import type { Host, Network, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import { STUN_PORT } from './stun-server.ts'
@@ -209,8 +209,8 @@ export class TurnServer {
     if (attributes.mobilityTicket && this.#behavior.mobility) return undefined
     if (!relay) return failure(437)
     if (relay.username !== username) return failure(441)
-    const families = relay.addresses.map(({ ip }) => isIPv6(ip))
-    return peers.some(({ ip }) => !families.includes(isIPv6(ip))) ? failure(443) : undefined
+    const families = relay.addresses.map(({ ip }) => isV6(ip))
+    return peers.some(({ ip }) => !families.includes(isV6(ip))) ? failure(443) : undefined
   }
 
   #allocate(
