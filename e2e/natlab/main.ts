@@ -2,6 +2,7 @@
  * npm run natlab -- matrix [--peers node-node,node-chromium] [--only eim-apdf,apdm-random] [--with nat64]
  *     [--jobs 2] [--pcap]
  * npm run natlab -- events [--only words]
+ * npm run natlab -- report
  * npm run natlab -- up eim-apdf apdm-random [--pcap]
  */
 import { join } from 'node:path'
@@ -16,12 +17,13 @@ import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
 import { PEER_KINDS, type PeerKind } from './peer.ts'
-import { record } from './report.ts'
+import { record, rewrite } from './report.ts'
 import { iceServers, startServers } from './servers.ts'
 import { type Survival, survive } from './survival.ts'
 
 const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
 npm run natlab -- events [--only words]
+npm run natlab -- report                        docs/nat-matrix.md anew, with the simulator as it is now
 npm run natlab -- up place place … [--pcap]
 
 places: ${TYPE_NAMES.join(' ')}
@@ -52,6 +54,10 @@ export async function main(args: readonly string[]): Promise<number> {
     },
   })
   const [command, ...names] = positionals
+  if (command === 'report') {
+    rewrite()
+    return 0
+  }
   const reason = whyNot()
   if (reason) return complain(`No internet can be made here: ${reason}.`)
   if (command === 'up' && names.length > 0) return up(names.map(placeNamed), values.pcap)

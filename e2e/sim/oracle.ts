@@ -57,7 +57,11 @@ export function expectationOf(scenario: Scenario): Expectation {
     direct: uncertain ? 'perhaps' : direct,
     meetAgain,
     patience: patienceFor(scenario),
-    unharmed: isCalm(scenario) && isUnharmed(faults) && !(direct !== 'must' && faults.some(isRelayDeath)),
+    unharmed:
+      isCalm(scenario) &&
+      !agesMappings(scenario) &&
+      isUnharmed(faults) &&
+      !(direct !== 'must' && faults.some(isRelayDeath)),
   }
 }
 
@@ -160,9 +164,15 @@ function isDependent(side: Placement | readonly Placement[]): boolean {
   return [side].flat().some(({ nat, carrier, nat64 }) => dependent(nat) || dependent(carrier?.nat) || dependent(nat64))
 }
 
-function starves({ a, b }: Scenario): boolean {
-  const quota = (nat: NatBehavior | undefined) => nat?.portQuota ?? Number.POSITIVE_INFINITY
-  return [a, b].flat().some(({ nat, carrier, nat64 }: Placement) => {
-    return Math.min(quota(nat), quota(carrier?.nat), quota(nat64)) < AMPLE_QUOTA
-  })
+function starves(scenario: Scenario): boolean {
+  return natsOf(scenario).some(({ portQuota = Number.POSITIVE_INFINITY }) => portQuota < AMPLE_QUOTA)
+}
+
+/** A NAT that ends busy mappings reboots again and again, as far as its mappings are concerned. */
+function agesMappings(scenario: Scenario): boolean {
+  return natsOf(scenario).some(({ maximumLifetime }) => maximumLifetime !== undefined)
+}
+
+function natsOf({ a, b }: Scenario): NatBehavior[] {
+  return [a, b].flat().flatMap(({ nat, carrier, nat64 }: Placement) => [nat, carrier?.nat, nat64].filter((it) => !!it))
 }

@@ -96,6 +96,11 @@ export class Peer {
     return [...this.#sockets.values()]
   }
 
+  /** Connections to TURN servers that the agent has asked for and not given back. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
   get state(): IceTransportState {
     return this.agent.state
   }

@@ -27,9 +27,10 @@ export function playOne(
     learn(result, options, surroundings)
     return false
   }
-  const { expected, connectedAfter, a, b, states, packets } = result
-  const time = connectedAfter === Number.POSITIVE_INFINITY ? 'not connected' : `connected after ${connectedAfter} ms`
-  print(`held: ${time} (${WHO[expected]}); a ${states[0]} ${a}, b ${states[1]} ${b}; ${packets} packets`)
+  const { expected, connectedAfter, a, b, states, sent } = result
+  const time =
+    connectedAfter === Number.POSITIVE_INFINITY ? 'not connected' : `connected after ${connectedAfter.toFixed(0)} ms`
+  print(`held: ${time} (${WHO[expected]}); a ${states[0]} ${a}, b ${states[1]} ${b}; ${sent[0] + sent[1]} packets`)
   return true
 }
 

@@ -6,6 +6,7 @@ import { Checklist } from './checklist.ts'
 import { LIMITS } from './defaults.ts'
 import type { GathererOptions } from './gatherer.ts'
 import { Gatherer } from './gatherer.ts'
+import { isSeenThroughNat64 } from './nat64.ts'
 import type { Context } from './outputs.ts'
 import type { IceParameters } from './parameters.ts'
 
@@ -82,6 +83,7 @@ export class Generation {
     const index = this.remoteCandidates.findIndex((known) => isSameRemote(known, candidate))
     const known = this.remoteCandidates[index]
     if (known && known.type !== 'prflx') return false
+    this.#unmask(candidate)
     if (known) this.#replaceRemote(index, candidate)
     else if (this.remoteCandidates.length < LIMITS.remoteCandidates) this.remoteCandidates.push(candidate)
     else return false
@@ -93,8 +95,9 @@ export class Generation {
     const address = { ip: remote.ip.replace(/%.*$/, ''), port: remote.port }
     const known = this.remoteCandidates.find((it) => it.protocol === protocol && sameAddress(it.address, address))
     if (known) return { candidate: known, known: true }
+    const relay = this.remoteCandidates.find((it) => it.type === 'relay' && isSeenThroughNat64(it.address, address))
     const candidate: Candidate = {
-      type: 'prflx',
+      type: relay ? 'relay' : 'prflx',
       protocol,
       ...(protocol === 'tcp' && { tcpType: 'active' }),
       address,
@@ -104,6 +107,16 @@ export class Generation {
       ...(this.remote && { usernameFragment: this.remote.usernameFragment }),
     }
     return { candidate, known: false }
+  }
+
+  /** A relay that has checked us through a NAT64 before it was signalled: its paths are relayed ones. */
+  #unmask({ type, address }: Candidate): void {
+    if (type !== 'relay') return
+    for (const [index, known] of this.remoteCandidates.entries()) {
+      if (known.type === 'prflx' && isSeenThroughNat64(address, known.address)) {
+        this.#replaceRemote(index, { ...known, type })
+      }
+    }
   }
 
   #replaceRemote(index: number, candidate: Candidate): void {
