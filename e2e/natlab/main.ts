@@ -12,7 +12,14 @@ import { BEGINNINGS, type Begun, begin } from './beginnings.ts'
 import { capture } from './capture.ts'
 import { sideBySide } from './decisions.ts'
 import { EVENTS } from './events.ts'
-import { describeBegun, describeSurvival, hasBegun, isAsExpected, recordEvents } from './events-report.ts'
+import {
+  describeBegun,
+  describeSurvival,
+  hasBegun,
+  isAsExpected,
+  recordEvents,
+  rewriteEvents,
+} from './events-report.ts'
 import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
@@ -23,7 +30,7 @@ import { type Survival, survive } from './survival.ts'
 
 const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
 npm run natlab -- events [--only words]
-npm run natlab -- report                        docs/nat-matrix.md anew, with the simulator as it is now
+npm run natlab -- report                        what docs/ has, with the simulator as it is now
 npm run natlab -- up place place … [--pcap]
 
 places: ${TYPE_NAMES.join(' ')}
@@ -56,6 +63,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const [command, ...names] = positionals
   if (command === 'report') {
     rewrite()
+    rewriteEvents()
     return 0
   }
   const reason = whyNot()
@@ -123,13 +131,13 @@ async function events(words = ''): Promise<number> {
     if (!hasBegun(one)) console.log(sideBySide(one.ends[0].decisions, one.ends[1].decisions))
   }
   const survivals: Survival[] = []
-  for (const event of EVENTS.filter(({ name }) => name.includes(words))) {
+  for (const event of EVENTS.filter(({ name, simulatorOnly }) => name.includes(words) && !simulatorOnly)) {
     const survival = await survive(event)
     survivals.push(survival)
     console.log(describeSurvival(survival))
     if (!isAsExpected(survival)) console.log(`FAILED ${event.expected.reason}\n${sideBySide(...survival.decisions)}`)
   }
-  if (words === '') recordEvents(begun, survivals)
+  recordEvents(begun, survivals)
   return survivals.every(isAsExpected) && begun.every(hasBegun) ? 0 : 1
 }
 

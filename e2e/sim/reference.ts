@@ -49,8 +49,9 @@ function meet(scenario: Scenario, faults: readonly Fault[], headStart: number): 
     [a, b],
     [b, a],
   ] as const) {
-    const delay = scenario.signaling?.latency ?? 20
-    one.onaddress = (address) => world.network.clock.after(delay, () => other.learn(address))
+    const { latency: delay = 20 } = scenario.signaling ?? {}
+    const ms = typeof delay === 'number' ? delay : delay[one === a ? 0 : 1]
+    one.onaddress = (address) => world.network.clock.after(ms, () => other.learn(address))
   }
   world.network.clock.at(Math.max(0, -headStart), () => a.begin())
   world.network.clock.at(Math.max(0, headStart), () => b.begin())

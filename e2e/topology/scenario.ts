@@ -34,8 +34,8 @@ export interface ServerPlan {
 }
 
 export interface SignalingPlan {
-  /** One way. Messages keep their order, as over a WebSocket. Default 20. */
-  readonly latency?: number
+  /** One way, or from `a` to `b` and back. Messages keep their order, as over a WebSocket. Default 20. */
+  readonly latency?: number | readonly [forth: number, back: number]
   /** False: candidates travel with the parameters, once gathering has ended. Default true. */
   readonly trickle?: boolean
   /** How much later the second peer begins; negative: earlier. */
