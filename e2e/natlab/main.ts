@@ -3,7 +3,7 @@
  *     [--jobs 2] [--pcap]
  * npm run natlab -- events [--only words]
  * npm run natlab -- report
- * npm run natlab -- up eim-apdf apdm-random [--pcap]
+ * npm run natlab -- up easy hard [--pcap]
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -33,7 +33,7 @@ npm run natlab -- events [--only words]
 npm run natlab -- report                        what docs/ has, with the simulator as it is now
 npm run natlab -- up place place … [--pcap]
 
-places: ${TYPE_NAMES.join(' ')}
+places: ${TYPE_NAMES.join(' ')}; easy is eim-apdf, hard is apdm-random
 peers:  ${PEER_KINDS.join(' ')}`
 
 const ALL_PEERS: readonly Peers[] = [
@@ -167,8 +167,12 @@ function shellLine(words: readonly string[]): string {
   return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ')
 }
 
+/** Short names for what one tries first. */
+const NICKNAMES: Readonly<Record<string, NatTypeName>> = { easy: 'eim-apdf', hard: 'apdm-random' }
+
 function placeNamed(text: string): NatTypeName {
-  if (text in NAT_TYPES) return text as NatTypeName
+  if (Object.hasOwn(NICKNAMES, text)) return NICKNAMES[text]!
+  if (Object.hasOwn(NAT_TYPES, text)) return text as NatTypeName
   throw new RangeError(`there is no place ${text}\n\n${USAGE}`)
 }
 

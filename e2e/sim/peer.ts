@@ -44,6 +44,9 @@ const REQUESTS_PER_SECOND = 250
 /** Wake-ups at one instant after which a timer that does not advance is an error. */
 const WAKES_PER_INSTANT = 50
 
+const ENCODER = new TextEncoder()
+const DECODER = new TextDecoder()
+
 /** A host with an IceAgent: the same loop as the Node driver, on virtual time, and watchful about the machine contract. */
 export class Peer {
   readonly name: string
@@ -153,7 +156,7 @@ export class Peer {
   }
 
   sendText(text: string): boolean {
-    return this.call((agent) => agent.send(this.now, new TextEncoder().encode(text)))
+    return this.call((agent) => agent.send(this.now, ENCODER.encode(text)))
   }
 
   /** One mutation of the agent, then what the Machine contract asks: poll until undefined, sleep until timeout(). */
@@ -244,7 +247,7 @@ export class Peer {
   #take(bytes: Uint8Array) {
     if (this.#handling === undefined) throw new Error(`${this.name} puts out data without having received any`)
     const { local, remote } = this.#handling
-    this.received.push({ time: this.now, text: new TextDecoder().decode(bytes), local, remote })
+    this.received.push({ time: this.now, text: DECODER.decode(bytes), local, remote })
   }
 
   /** `handleTimeout` must be harmless when early: nothing comes out, nothing gets more urgent. */

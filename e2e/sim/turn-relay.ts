@@ -1,4 +1,4 @@
-import { type Address, formatAddress, type Packet } from '@floe/stun'
+import { type Address, formatAddress, type Packet, sameAddress } from '@floe/stun'
 import type { Clock } from './clock.ts'
 import { isV6 } from './link.ts'
 import type { Host, Socket } from './network.ts'
@@ -92,10 +92,14 @@ export class Relay {
       this.denied++
       return
     }
-    const bound = [...this.#channels].find(
-      ([number, channel]) => this.peerOf(number) && formatAddress(channel.peer) === formatAddress(peer),
-    )
-    deliver(this, peer, bytes.slice(), bound?.[0])
+    deliver(this, peer, bytes.slice(), this.#channelOf(peer))
+  }
+
+  #channelOf(peer: Address): number | undefined {
+    for (const [number, channel] of this.#channels) {
+      if (channel.until > this.#clock.now && sameAddress(channel.peer, peer)) return number
+    }
+    return undefined
   }
 }
 

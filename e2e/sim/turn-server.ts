@@ -295,14 +295,19 @@ export class TurnServer {
 
   #deliver({ client, socket }: Relay, peer: Address, bytes: Uint8Array, channel: number | undefined) {
     if (this.#dead) return
+    if (channel !== undefined) return socket.send(client, channelData(channel, bytes))
     const attributes = { xorPeerAddress: [peer], data: bytes }
     const transactionId = newTransactionId(this.#random.bytes)
-    const framed =
-      channel === undefined
-        ? encode({ method: 'data', class: 'indication', transactionId, attributes })
-        : Uint8Array.of(channel >> 8, channel & 255, bytes.length >> 8, bytes.length & 255, ...bytes)
-    socket.send(client, framed)
+    socket.send(client, encode({ method: 'data', class: 'indication', transactionId, attributes }))
   }
+}
+
+/** RFC 8656 §12.4. */
+function channelData(channel: number, bytes: Uint8Array): Uint8Array {
+  const framed = new Uint8Array(4 + bytes.length)
+  framed.set([channel >> 8, channel & 255, bytes.length >> 8, bytes.length & 255])
+  framed.set(bytes, 4)
+  return framed
 }
 
 /** Anybody is anybody. */

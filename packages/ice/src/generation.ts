@@ -6,9 +6,9 @@ import { Checklist } from './checklist.ts'
 import { LIMITS } from './defaults.ts'
 import type { GathererOptions } from './gatherer.ts'
 import { Gatherer } from './gatherer.ts'
-import { isSeenThroughNat64 } from './nat64.ts'
 import type { Context } from './outputs.ts'
 import type { IceParameters } from './parameters.ts'
+import { isSeenThroughNat64 } from './seen-through-nat64.ts'
 
 /** A check that came and was answered before the peer's parameters were known. RFC 8445 §7.3. */
 export interface EarlyCheck {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isSeenThroughNat64 } from '../src/nat64.ts'
+import { isSeenThroughNat64 } from '../src/seen-through-nat64.ts'
 
 const RELAY = { ip: '192.0.2.1', port: 50_000 }
 
