@@ -1,7 +1,7 @@
 import type { FirewallPolicy, LinkQuality, NatBehavior } from '../topology/behavior.ts'
 import { LINUX_MASQUERADE } from '../topology/nat-types.ts'
 import type { Placement } from '../topology/placement.ts'
-import type { Scenario, ServerPlan, SignalingPlan } from '../topology/scenario.ts'
+import type { RelayPlan, Scenario, ServerPlan, SignalingPlan } from '../topology/scenario.ts'
 import { drawFaults } from './draw-faults.ts'
 import { Random } from './random.ts'
 
@@ -107,9 +107,10 @@ function drawServers(random: Random): ServerPlan[] {
   }))
 }
 
-function drawRelays(random: Random): Omit<ServerPlan, 'family'>[] {
+function drawRelays(random: Random): RelayPlan[] {
   return Array.from({ length: random.pick([1, 1, 2]) }, () => ({
     ...(random.chance(0.1) && { dead: true }),
+    ...(random.chance(0.3) && { tcp: true }),
     link: { latency: random.integer(0, 50) },
   }))
 }

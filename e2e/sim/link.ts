@@ -33,16 +33,18 @@ export class Link {
   carry(datagram: Datagram, arrive: () => void): string | undefined {
     const lost = this.#loses(datagram)
     if (lost !== undefined) return lost
-    const time = this.#arrival()
+    const time = this.#arrival(datagram.tcp)
     // Always as an event of its own, also without latency: a socket never calls its owner from within send().
     this.#clock.at(time, arrive)
-    if (this.#random.chance(this.quality.duplicate ?? 0)) this.#clock.at(time + DUPLICATE_DELAY, arrive)
+    if (!datagram.tcp && this.#random.chance(this.quality.duplicate ?? 0))
+      this.#clock.at(time + DUPLICATE_DELAY, arrive)
     return undefined
   }
 
   #loses(datagram: Datagram): string | undefined {
     const { loss = 0, bursts, drops, mtu } = this.quality
     if (drops === 'all') return 'link down'
+    if (datagram.tcp) return undefined
     if (drops === 'data' && !isStun(datagram.bytes)) return 'data black hole'
     if (mtu !== undefined && sizeOf(datagram) > mtu) return `larger than ${mtu}`
     if (this.#random.chance(loss)) return 'random loss'
@@ -57,10 +59,10 @@ export class Link {
     return this.#inBurst
   }
 
-  #arrival(): number {
+  #arrival(inOrder: boolean): number {
     const { latency = 0, jitter = 0, reorder = 0 } = this.quality
     const soonest = this.#clock.now + latency + (jitter > 0 ? jitter * this.#random.fraction() : 0)
-    if (this.#random.chance(reorder)) return soonest + REORDER_DELAY
+    if (!inOrder && this.#random.chance(reorder)) return soonest + REORDER_DELAY
     this.#lastArrival = Math.max(this.#lastArrival, soonest)
     return this.#lastArrival
   }

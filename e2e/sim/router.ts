@@ -72,8 +72,8 @@ export class Router implements Gateway {
   }
 
   outbound(datagram: Datagram) {
-    const { source, destination } = datagram
-    const blocked = this.firewall?.outbound(this.#now, source, destination)
+    const { destination } = datagram
+    const blocked = this.firewall?.outbound(this.#now, datagram)
     if (blocked) return this.#drop(datagram, blocked)
     const embedded = this.nat64 && embeddedIpv4(destination.ip)
     if (embedded) return this.#translate(datagram, this.nat64!, { ip: embedded, port: destination.port })

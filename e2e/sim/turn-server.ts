@@ -58,7 +58,10 @@ export interface ServedRequest {
   readonly code: number
 }
 
-/** A TURN server (RFC 8656) over UDP on a host of its own; honest and complete unless its behavior says otherwise. */
+/** Where TURN servers listen for TCP: the one port that the strictest networks let out. */
+export const TCP_PORT = 443
+
+/** A TURN server (RFC 8656) over UDP and TCP on a host of its own; honest and complete unless its behavior says otherwise. */
 export class TurnServer {
   readonly host: Host
   readonly address: Address
@@ -91,6 +94,7 @@ export class TurnServer {
     const [socket, socket6] = ips.map((one) => {
       this.host.attach(network.internet, one, link)
       const bound: Socket = this.host.bind(one, STUN_PORT, (packet) => this.#receive(packet, bound))
+      const tcp: Socket = this.host.bind(one, TCP_PORT, (packet) => this.#receive(packet, tcp), true)
       return bound
     })
     this.address = socket!.address
@@ -138,6 +142,7 @@ export class TurnServer {
 
   #receive(packet: Packet, socket: Socket) {
     if (this.#dead) return
+    if (socket.tcp && packet.bytes.length === 0) return socket.send(packet.remote, packet.bytes.slice())
     const relay = this.relays.get(formatAddress(packet.remote))
     const bytes = packet.bytes.slice()
     if (bytes[0]! >= 0x40 && bytes[0]! <= 0x4f) return this.#relayChannelData(relay, bytes)

@@ -13,8 +13,8 @@ export interface Scenario {
   readonly b: Placement | readonly Placement[]
   /** STUN servers on the open internet. Default: one that works. */
   readonly servers?: readonly ServerPlan[]
-  /** TURN servers on the open internet, over UDP and for both families. Default: none. */
-  readonly relays?: readonly Omit<ServerPlan, 'family'>[]
+  /** TURN servers on the open internet, for both families. Default: none. */
+  readonly relays?: readonly RelayPlan[]
   /** The wire of every address of both peers, as far as its placement does not say otherwise. */
   readonly link?: LinkQuality
   readonly signaling?: SignalingPlan
@@ -31,6 +31,11 @@ export interface ServerPlan {
   /** Takes requests and never answers. */
   readonly dead?: boolean
   readonly link?: LinkQuality
+}
+
+export interface RelayPlan extends Omit<ServerPlan, 'family'> {
+  /** Peers are told of it over TCP to port 443 too (over IPv4), not over UDP alone. */
+  readonly tcp?: boolean
 }
 
 export interface SignalingPlan {
