@@ -1,7 +1,8 @@
-import { type Address, decode, encode, isIPv4, isIPv6, newTransactionId, type Packet, sameAddress } from '@floe/stun'
+import { type Address, decode, encode, isIPv4, newTransactionId, type Packet, sameAddress } from '@floe/stun'
 import type { Fault } from '../topology/fault.ts'
 import type { Scenario } from '../topology/scenario.ts'
 import { Faults } from './faults.ts'
+import { isV6 } from './link.ts'
 import { inward, outward } from './nat64.ts'
 import type { Host, Socket } from './network.ts'
 import { placementsOf } from './scenario.ts'
@@ -49,8 +50,9 @@ function meet(scenario: Scenario, faults: readonly Fault[], headStart: number): 
     [a, b],
     [b, a],
   ] as const) {
-    const delay = scenario.signaling?.latency ?? 20
-    one.onaddress = (address) => world.network.clock.after(delay, () => other.learn(address))
+    const { latency: delay = 20 } = scenario.signaling ?? {}
+    const ms = typeof delay === 'number' ? delay : delay[one === a ? 0 : 1]
+    one.onaddress = (address) => world.network.clock.after(ms, () => other.learn(address))
   }
   world.network.clock.at(Math.max(0, -headStart), () => a.begin())
   world.network.clock.at(Math.max(0, headStart), () => b.begin())
@@ -158,5 +160,5 @@ class Prober {
 }
 
 function sameFamily(a: Address, b: Address): boolean {
-  return isIPv6(a.ip) === isIPv6(b.ip)
+  return isV6(a.ip) === isV6(b.ip)
 }

@@ -1,7 +1,7 @@
 import { type Address, isIPv6 } from '@floe/stun'
 import type { NatBehavior } from '../topology/behavior.ts'
 import type { Placement } from '../topology/placement.ts'
-import type { ServerPlan, SignalingPlan } from '../topology/scenario.ts'
+import type { RelayPlan, ServerPlan, SignalingPlan } from '../topology/scenario.ts'
 import { assertQuietAfterClose, assertStatesLegal, assertUnverifiedBounded } from './invariants.ts'
 import { type Attachment, type Host, Network, Realm } from './network.ts'
 import { Peer, type PeerOptions, type ServerAddress } from './peer.ts'
@@ -10,7 +10,7 @@ import { Router } from './router.ts'
 import { Signaling } from './signaling.ts'
 import { StunServer, type StunServerOptions } from './stun-server.ts'
 import type { Trace } from './trace.ts'
-import { TurnServer } from './turn-server.ts'
+import { TCP_PORT, TurnServer } from './turn-server.ts'
 
 /** A test internet with its inhabitants, built by a few calls. Everything follows from `seed`. */
 export class World {
@@ -20,6 +20,8 @@ export class World {
   readonly servers: StunServer[] = []
   readonly relays: TurnServer[] = []
   readonly routers = new Map<string, Router>()
+  /** The relays that peers are told of over TCP too. */
+  readonly #overTcp = new Set<TurnServer>()
   /** The routers of addresses whose ports they map. */
   readonly #mapping = new Map<string, Router>()
   #places = 0
@@ -42,20 +44,25 @@ export class World {
   }
 
   /** A TURN server with addresses of both families. */
-  turnServer({ dead = false, link = {} }: Omit<ServerPlan, 'family'> = {}): TurnServer {
+  turnServer({ dead = false, link = {}, tcp = false }: RelayPlan = {}): TurnServer {
     const n = this.relays.length + 1
     const addresses = { ip: `192.0.2.${100 + n}`, ip6: `2001:db8:fffe::${n}` }
     const server = new TurnServer(this.network, `turn${n}`, { ...addresses, link })
     if (dead) server.die()
+    if (tcp) this.#overTcp.add(server)
     this.relays.push(server)
     return server
   }
 
   /** The STUN and TURN servers as they are configured. */
   get configuredServers(): readonly ServerAddress[] {
-    const relays = this.relays.flatMap(({ address, address6, url, username, credential }) =>
-      [address, address6!].map((one) => ({ address: one, url, username, credential })),
-    )
+    const relays = this.relays.flatMap((relay): ServerAddress[] => {
+      const { address, address6, url, username, credential } = relay
+      const udp = [address, address6!].map((one) => ({ address: one, url, username, credential }))
+      const { ip } = address
+      const tcp = { address: { ip, port: TCP_PORT }, url, username, credential, protocol: 'tcp' } as const
+      return this.#overTcp.has(relay) ? [...udp, tcp] : udp
+    })
     return [...this.servers, ...relays]
   }
 

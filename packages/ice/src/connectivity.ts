@@ -275,8 +275,8 @@ export class Connectivity {
 
   /** Two NATs that give each check a new port can make two agents chase each other: this slows them down. */
   #mayTrigger(now: number, { triggers, triggeredAt }: Pair): boolean {
-    const { Rc, triggerInterval } = this.#context.timing
-    return triggers < Rc || now >= triggeredAt + triggerInterval
+    const { Rc, triggerInterval, maxTriggers } = this.#context.timing
+    return triggers < Rc || (triggers < maxTriggers && now >= triggeredAt + triggerInterval)
   }
 
   /** The pair is not in the checklist any more. */

@@ -16,8 +16,10 @@ export const TIMING = {
   minRto: 100,
   /** Sends per transaction, RFC 8489 §6.2.1. */
   Rc: 7,
-  /** A pair that has had Rc triggered checks in vain is checked so seldom, for as long as the peer checks it. */
+  /** A pair that has had Rc triggered checks in vain is checked so seldom while the peer goes on checking it, … */
   triggerInterval: 1_000,
+  /** … and so often in all: until the PAC timer runs out, and not for ever. */
+  maxTriggers: 45,
   /** Last wait, in initial RTOs, RFC 8489 §6.2.1. */
   Rm: 16,
   /** RTO towards a STUN server: as the checks', and libwebrtc's. */

@@ -8,6 +8,7 @@ import type { GathererOptions } from './gatherer.ts'
 import { Gatherer } from './gatherer.ts'
 import type { Context } from './outputs.ts'
 import type { IceParameters } from './parameters.ts'
+import { isSeenThroughNat64 } from './seen-through-nat64.ts'
 
 /** A check that came and was answered before the peer's parameters were known. RFC 8445 §7.3. */
 export interface EarlyCheck {
@@ -87,6 +88,7 @@ export class Generation {
     const index = this.remoteCandidates.findIndex((known) => isSameRemote(known, candidate))
     const known = this.remoteCandidates[index]
     if (known && known.type !== 'prflx') return false
+    this.#unmask(candidate)
     if (known) this.#replaceRemote(index, candidate)
     else if (!this.isFull) this.remoteCandidates.push(candidate)
     else return false
@@ -98,15 +100,17 @@ export class Generation {
   }
 
   /**
-   * Takes out the oldest peer-reflexive candidate that nothing has been heard from since `before`: a NAT that rebinds
-   * every minute leaves one behind each time. `undefined`: none can be spared.
+   * Takes out the oldest peer-reflexive candidate that was of use once and has not been heard of since `before`: a NAT that
+   * rebinds every minute leaves one behind each time. Those that never worked stay: two NATs that give each check a new
+   * port make more and more of them, and that has to end. `undefined`: none can be spared.
    */
   staleReflexive(before: number): Candidate | undefined {
-    const lives = (candidate: Candidate) =>
-      this.checklist.pairs.some(
-        ({ remote, selected, stats }) => remote === candidate && (selected || stats.lastPacketReceived > before),
-      )
-    const index = this.remoteCandidates.findIndex((candidate) => candidate.type === 'prflx' && !lives(candidate))
+    const isStale = (candidate: Candidate) => {
+      const pairs = this.checklist.pairs.filter(({ remote }) => remote === candidate)
+      const wasOfUse = pairs.some(({ validAt }) => validAt < before)
+      return wasOfUse && pairs.every(({ selected, stats }) => !selected && stats.lastPacketReceived < before)
+    }
+    const index = this.remoteCandidates.findIndex((candidate) => candidate.type === 'prflx' && isStale(candidate))
     return index < 0 ? undefined : this.remoteCandidates.splice(index, 1)[0]
   }
 
@@ -115,8 +119,9 @@ export class Generation {
     const address = { ip: remote.ip.replace(/%.*$/, ''), port: remote.port }
     const known = this.remoteCandidates.find((it) => it.protocol === protocol && sameAddress(it.address, address))
     if (known) return { candidate: known, known: true }
+    const relay = this.remoteCandidates.find((it) => it.type === 'relay' && isSeenThroughNat64(it.address, address))
     const candidate: Candidate = {
-      type: 'prflx',
+      type: relay ? 'relay' : 'prflx',
       protocol,
       ...(protocol === 'tcp' && { tcpType: 'active' }),
       address,
@@ -126,6 +131,16 @@ export class Generation {
       ...(this.remote && { usernameFragment: this.remote.usernameFragment }),
     }
     return { candidate, known: false }
+  }
+
+  /** A relay that has checked us through a NAT64 before it was signalled: its paths are relayed ones. */
+  #unmask({ type, address }: Candidate): void {
+    if (type !== 'relay') return
+    for (const [index, known] of this.remoteCandidates.entries()) {
+      if (known.type === 'prflx' && isSeenThroughNat64(address, known.address)) {
+        this.#replaceRemote(index, { ...known, type })
+      }
+    }
   }
 
   #replaceRemote(index: number, candidate: Candidate): void {

@@ -140,10 +140,11 @@ export class Relay {
     this.#drain(now)
   }
 
-  disconnected(now: number, reason: string): void {
+  /** The connection has ended. `notify`: the driver has not said so itself, and must close it. */
+  disconnected(now: number, reason: string, notify = false): void {
     if (this.#state === 'closing') return this.#finish()
     if (this.#state === 'closed' || !this.#local) return
-    this.#disconnect(false)
+    this.#disconnect(notify)
     this.#fail(now, 701, reason)
   }
 

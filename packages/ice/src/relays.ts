@@ -44,7 +44,7 @@ export class Relays {
 
   /** No base has this IP address any more: relays that are reached from it are lost. */
   leave(now: number, ip: string): void {
-    for (const relay of this.#relays) if (relay.from === ip) relay.disconnected(now, 'its interface is gone')
+    for (const relay of this.#relays) if (relay.from === ip) relay.disconnected(now, 'its interface is gone', true)
   }
 
   /** An ICE restart asks servers again that have refused before: the caller may have mended something. */
