@@ -55,6 +55,7 @@ export class Relay {
   #actAt = Number.POSITIVE_INFINITY
   #mismatches = 0
   #failures = 0
+  #retired = false
 
   constructor(context: Context, options: RelayOptions, owner: RelayOwner) {
     this.#context = context
@@ -90,6 +91,8 @@ export class Relay {
     return (
       this.from === from &&
       this.server.url === server.url &&
+      this.server.username === server.username &&
+      this.server.credential === server.credential &&
       sameAddress(this.server.address, server.address) &&
       this.families.join() === families.join()
     )
@@ -115,6 +118,12 @@ export class Relay {
     this.#failures = 0
     this.#settled = false
     this.#deadline = now + this.#context.timing.relayDeadline
+  }
+
+  /** Its server is no longer configured: it serves the pairs that it has, and once lost is not made again. */
+  retire(now: number): void {
+    this.#retired = true
+    if (this.#state !== 'allocated') this.close(now)
   }
 
   /** Its pairs are silent: perhaps the server has been restarted, and the allocation is gone. */
@@ -288,7 +297,7 @@ export class Relay {
     this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
     this.#report(now, code, reason)
     const { timing } = this.#context
-    if (isFinal(code)) this.#state = 'failed'
+    if (this.#retired || isFinal(code)) this.#state = 'failed'
     else {
       const pause = lost.length > 0 ? 0 : Math.min(timing.maxRelayPause, timing.relayPause * 2 ** this.#failures)
       this.#failures++
@@ -303,7 +312,7 @@ export class Relay {
     const at = formatAddress(this.#target)
     this.#context.log(now, 'relay-failed', () => `${this.server.url} at ${at}`, `${errorCode} ${reason}`)
     // Once for a server that stays away: it is asked again, but nobody needs to hear of it every time.
-    if (this.#failures > 0 || this.#tacit) return
+    if (this.#failures > 0 || this.#tacit || this.#retired) return
     this.#context.emit({
       type: 'candidateerror',
       url: this.server.url,

@@ -18,7 +18,9 @@ export type RelaysOwner = Omit<RelayOwner, 'onconnection'>
 export class Relays {
   readonly #context: Context
   readonly #owner: RelaysOwner
-  readonly #relays: Relay[] = []
+  #relays: Relay[] = []
+  /** On servers that are no longer configured. */
+  #retired: Relay[] = []
   readonly #byConnection = new Map<Address, Relay>()
   readonly #byRelayed = new Map<Address, Relay>()
 
@@ -45,7 +47,24 @@ export class Relays {
 
   /** No base has this IP address any more: relays that are reached from it are lost. */
   leave(now: number, ip: string): void {
-    for (const relay of this.#relays) if (relay.from === ip) relay.disconnected(now, 'its interface is gone')
+    for (const relay of [...this.#relays, ...this.#retired])
+      if (relay.from === ip) relay.disconnected(now, 'its interface is gone')
+  }
+
+  /** These servers are no longer configured: the relays on them make no candidates, and stay until `closeRetired`. */
+  retire(now: number, isGone: (server: TurnServer) => boolean): void {
+    const gone = this.#relays.filter(({ server }) => isGone(server))
+    this.#relays = this.#relays.filter((relay) => !gone.includes(relay))
+    this.#retired = [...this.#retired.filter(({ state }) => state !== 'closed'), ...gone]
+    for (const relay of gone) relay.retire(now)
+  }
+
+  /** No pair needs them any more. */
+  closeRetired(now: number): void {
+    for (const relay of this.#retired) {
+      this.#forget(now, relay, relay.relayed)
+      relay.close(now)
+    }
   }
 
   /** An ICE restart asks servers again that have refused before: the caller may have mended something. */
@@ -107,17 +126,19 @@ export class Relays {
 
   handleTimeout(now: number): void {
     for (const relay of this.#relays) if (now >= relay.timeout()) relay.handleTimeout(now)
+    for (const relay of this.#retired) if (now >= relay.timeout()) relay.handleTimeout(now)
   }
 
   timeout(): number {
     let next = Number.POSITIVE_INFINITY
     for (const relay of this.#relays) next = Math.min(next, relay.timeout())
+    for (const relay of this.#retired) next = Math.min(next, relay.timeout())
     return next
   }
 
   close(now: number): void {
     this.#byRelayed.clear()
-    for (const relay of this.#relays) relay.close(now)
+    for (const relay of [...this.#relays, ...this.#retired]) relay.close(now)
   }
 
   #add(options: RelayOptions): void {
