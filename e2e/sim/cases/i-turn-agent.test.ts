@@ -194,3 +194,20 @@ test('a server of a family that no base has is named, and nothing waits for it',
     expect(a.outputs('candidateerror')).toMatchObject([{ url: server.url, errorCode: 701 }])
     expect(a.agent.gatheringState).toBe('complete')
   }))
+
+test('permissions of a generation that has served its time are not renewed', () =>
+  simulate(1, (world) => {
+    const server = world.turnServer()
+    const a = world.peer('a', { link: LINK }, { ...RELAY_ONLY, servers: [turn(server)] })
+    const b = world.peer('b', [{ link: LINK }, { link: LINK }], { servers: [] })
+    const signaling = world.connect(a, b)
+    world.run(5_000)
+    const [stays, goes] = b.host.attachments.map(({ ip }) => ip) as [string, string]
+    const permitted = () => [stays, goes].map((ip) => server.allocations[0]!.permits(ip))
+    expect(permitted()).toEqual([true, true])
+    b.removeAddress(goes)
+    signaling.restart(a)
+    world.run(400_000)
+    expect(a.connected).toBe(true)
+    expect(permitted()).toEqual([true, false])
+  }))

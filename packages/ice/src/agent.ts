@@ -258,7 +258,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#connectivity.handleTimeout(now)
     if (this.#generations.handleTimeout(now)) {
       this.#connectivity.closeStaleConnections()
-      this.#sources.relays.closeRetired(now)
+      this.#sources.forgetPrevious(now)
     }
     this.#state.handleTimeout(now)
     this.#progress(now)

@@ -41,7 +41,11 @@ export class Relays {
 
   gather(bases: readonly LocalBase[], servers: readonly TurnServer[]): void {
     for (const server of servers) {
-      for (const from of sourcesFor(server, bases)) this.#add({ server, from, families: [4, 6] })
+      const sources = sourcesFor(server, bases)
+      if (sources.length === 0) continue
+      // Over TCP and TLS one has to do, from whichever address leads there.
+      const each = server.protocol === 'udp' ? sources.slice(0, LIMITS.relayInterfaces).map((ip) => [ip]) : [sources]
+      for (const from of each) this.#add({ server, from, families: [4, 6] })
     }
   }
 
@@ -95,6 +99,11 @@ export class Relays {
     this.#byRelayed.get(relayed)?.permit(now, ip)
   }
 
+  /** Peers that nobody needs to reach any more: whoever has their addresses now has no business with us. */
+  forget(isNeeded: (relayed: readonly Address[], ip: string) => boolean): void {
+    for (const relay of this.#relays) relay.forbid((ip) => !isNeeded(relay.relayed, ip))
+  }
+
   verify(now: number, relayed: Address): void {
     this.#byRelayed.get(relayed)?.verify(now)
   }
@@ -142,8 +151,9 @@ export class Relays {
   }
 
   #add(options: RelayOptions): void {
-    const isKnown = this.#relays.some((relay) => relay.isFor(options))
-    if (isKnown || this.#relays.length >= LIMITS.relays) return
+    const known = this.#relays.find((relay) => relay.isFor(options))
+    if (known) return known.offer(options.from)
+    if (this.#relays.length >= LIMITS.relays) return
     this.#relays.push(
       new Relay(this.#context, options, {
         ...this.#owner,
@@ -164,7 +174,7 @@ export class Relays {
     this.#owner.onallocated(now, relay)
     // Older servers know ADDITIONAL-ADDRESS-FAMILY not at all: they get a second request, for the other family alone.
     const { server, from } = relay
-    for (const family of relay.unanswered) this.#add({ server, from, families: [family], tacit: true })
+    for (const family of relay.unanswered) this.#add({ server, from: [from], families: [family], tacit: true })
   }
 
   #forget(now: number, relay: Relay, relayed: readonly Address[]): void {
@@ -174,10 +184,10 @@ export class Relays {
 }
 
 /**
- * The local addresses to reach a server from. Over UDP each of the best interfaces gets a relay of its own, since a relay
- * should outlive an interface; over TCP and TLS one has to do, and a proxy is reached as the system likes.
+ * The local addresses to reach a server from, one per interface, the best first. Over UDP the best of them get a relay
+ * each, since a relay should outlive an interface. A proxy is reached as the system likes.
  */
-function sourcesFor({ protocol, address }: TurnServer, bases: readonly LocalBase[]): string[] {
+function sourcesFor({ address }: TurnServer, bases: readonly LocalBase[]): string[] {
   if (addressFamily(address.ip) === undefined) return ['0.0.0.0']
   const fitting = bases
     .map((base, index) => ({ base, rank: base.rank ?? index }))
@@ -186,7 +196,6 @@ function sourcesFor({ protocol, address }: TurnServer, bases: readonly LocalBase
     .filter((base) => canReach(base.address.ip, address.ip))
   return fitting
     .filter((base, index) => fitting.findIndex((other) => isSameInterface(base, other)) === index)
-    .slice(0, protocol === 'udp' ? LIMITS.relayInterfaces : 1)
     .map(({ address: { ip } }) => ip)
 }
 

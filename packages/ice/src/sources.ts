@@ -68,6 +68,15 @@ export class Sources {
     gatherer.gather(now, [], [], this.#complete)
   }
 
+  /** The generation before has served its time: what only its pairs needed is given back. */
+  forgetPrevious(now: number): void {
+    this.relays.closeRetired(now)
+    const { pairs } = this.#options.generation().checklist
+    this.relays.forget((relayed, ip) =>
+      pairs.some(({ base, destination }) => relayed.includes(base) && destination.ip === ip),
+    )
+  }
+
   removeBase(now: number, address: Address): void {
     const index = this.#bases.findIndex((base) => sameAddress(base.address, address))
     if (index < 0) return
