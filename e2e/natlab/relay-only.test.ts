@@ -60,6 +60,40 @@ test.skipIf(reason)(
   },
 )
 
+test.skipIf(reason)(
+  `a way to the TURN server that is gone for a moment costs no allocation${reason ? ` (left out: ${reason})` : ''}`,
+  async () => {
+    await using internet = await Internet.build({
+      hosts: { near: [{}], far: NAT_TYPES['eim-apdf'].placements },
+      latency: 5,
+    })
+    await using coturn = await startCoturn({
+      ips: [SERVER],
+      port: 3478,
+      within: inNamespace(internet.namespace('servers'), []),
+    })
+    const { username, credential } = coturn
+    const configuration: RTCConfiguration = {
+      iceServers: [{ urls: coturn.url(), username, credential }],
+      iceTransportPolicy: 'relay',
+    }
+    const [near, far] = await Promise.all([
+      startPeer(internet, 'near', 'node', configuration),
+      startPeer(internet, 'far', 'node', configuration),
+    ])
+    const { broken } = join(near.endpoint, far.endpoint)
+    const opened = near.endpoint.offer().then(() => Promise.all([near.endpoint.opened(), far.endpoint.opened()]))
+    await Promise.race([broken, opened])
+    await near.endpoint.beat(20)
+    const allocations = () => coturn.log.match(/ALLOCATE processed, success/g)!.length
+    const before = allocations()
+    await internet.run('near', `ip route add unreachable ${SERVER}; sleep 4; ip route del unreachable ${SERVER}`)
+    await near.endpoint.ping('hello')
+    await near.endpoint.ping('and again')
+    expect(allocations()).toBe(before)
+  },
+)
+
 /** All packets that leave the host, but the kernel's own neighbour discovery. */
 async function count(internet: Internet): Promise<void> {
   const rules = `table inet evidence {
