@@ -41,6 +41,10 @@ Relays, for peers that cannot reach each other directly
   --turn-port PORT        its UDP and TCP port, default 3478; 0 takes a free one
   --turn-ports MIN-MAX    UDP ports of the relayed addresses, default 49152-65535
   --turn-host NAME        how clients name it, default: the address where it listens
+  --turn-cert FILE, --turn-key FILE
+                          PEM: it speaks TLS too, for networks that let nothing else out. The certificate must be for
+                          what clients call it, and of an authority that they trust
+  --turn-tls-port PORT    for TLS, default 5349; 443 passes most firewalls
   --external-ip ADDRESS   the public address of this machine, when a cloud maps it to a private one
   --turn-server URL       TURN servers of yours instead; may be repeated. They know this secret (use-auth-secret):
   --turn-secret SECRET    shared with the TURN server, or FLOE_TURN_SECRET in the environment; with --turn a random one

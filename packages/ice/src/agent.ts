@@ -16,7 +16,7 @@ import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
 import { checkLocalParameters, checkParameters, generateParameters } from './parameters.ts'
 import { settledRole } from './role.ts'
-import type { ServerAddress } from './servers.ts'
+import type { ServerAddress, ServerChange } from './servers.ts'
 import { Sources } from './sources.ts'
 import { AgentState } from './state.ts'
 
@@ -205,9 +205,10 @@ export class IceAgent implements Machine<AgentOutput> {
 
   /**
    * RFC 8445 §9: new parameters, new candidates over the same bases; data flows on over the old pair until the new
-   * generation has one. Signal the result, then `start()` with the peer's new parameters. Throws ERR_ICE_CLOSED.
+   * generation has one. Signal the result, then `start()` with the peer's new parameters. `servers`: asked from now on.
+   * Throws ERR_ICE_CLOSED.
    */
-  restart(now: number): IceParameters {
+  restart(now: number, servers?: ServerChange): IceParameters {
     this.#assertOpen()
     const next = this.#newGeneration(this.generation + 1, generateParameters(this.#context.random))
     this.#generations.restart(next, this.#connectivity.path.outlived)
@@ -216,7 +217,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#context.log(now, 'restart', () => `generation ${this.generation}`)
     if (this.gatheringState !== 'new') {
       this.#beginGathering()
-      this.#sources.regather(now)
+      this.#sources.regather(now, servers)
     }
     this.#progress(now)
     return this.localParameters
@@ -257,7 +258,10 @@ export class IceAgent implements Machine<AgentOutput> {
     if (this.state === 'closed') return
     this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
     this.#connectivity.handleTimeout(now)
-    if (this.#generations.handleTimeout(now)) this.#connectivity.closeStaleConnections()
+    if (this.#generations.handleTimeout(now)) {
+      this.#connectivity.closeStaleConnections()
+      this.#sources.forgetPrevious(now)
+    }
     this.#state.handleTimeout(now)
     this.#progress(now)
   }

@@ -123,10 +123,7 @@ class Session {
     this.#reject(new ConnectError('ERR_CONNECT_FAILED', `The connection was closed: ${reason}`))
   }
 
-  /**
-   * For what is gathered later: a browser asks these servers at its next ICE restart. floe's own RTCPeerConnection keeps
-   * its relays through restarts, where they live on with what they were allocated with, and asks no new servers then.
-   */
+  /** For what is gathered later: these servers are asked at the next ICE restart. */
   #takeOffer(): void {
     const iceServers = offeredServers(this.#signaling) ?? []
     try {

@@ -14,6 +14,7 @@ import {
   type IceTransportEventMap,
   SelectedCandidatePairChangeEvent,
 } from './events.ts'
+import type { IceServer } from './ice-servers.ts'
 import { LocalGathering } from './local-gathering.ts'
 import type { IceTransportOptions } from './options.ts'
 import { random } from './random.ts'
@@ -164,9 +165,19 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   restart(): IceParameters {
     this.#assertOpen()
     this.#remote.restart()
-    this.#do((now) => this.#agent.restart(now))
+    this.#do((now) => this.#agent.restart(now, this.#gathering.takeServerChange()))
     this.#gathering.restart()
     return this.#agent.localParameters
+  }
+
+  /**
+   * Other servers, or new credentials for the same ones: for the next gathering, which is `gather()` or, when that has
+   * been, the next `restart()`. Relays on servers that are gone carry what goes over them until the restart has brought a
+   * new path. Throws ERR_ICE_ARGUMENT for malformed URLs and TURN servers without credentials, ERR_ICE_CLOSED.
+   */
+  setIceServers(servers: readonly IceServer[]): void {
+    this.#assertOpen()
+    this.#gathering.setServers(servers)
   }
 
   getLocalParameters(): IceParameters {

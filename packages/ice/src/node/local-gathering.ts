@@ -3,10 +3,18 @@ import { type Address, isIPv6, type Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import { ACTIVE_PORT } from '../defaults.ts'
 import type { LocalBase } from '../local-base.ts'
-import type { ServerAddress } from '../servers.ts'
+import type { ServerAddress, ServerChange } from '../servers.ts'
 import { Connections } from './connections.ts'
 import { clock, type Driver } from './driver.ts'
-import { type ConfiguredServer, parseIceServers, protocolOf, refusalOf, serverAddress } from './ice-servers.ts'
+import {
+  type ConfiguredServer,
+  type IceServer,
+  isSameServer,
+  parseIceServers,
+  protocolOf,
+  refusalOf,
+  serverAddress,
+} from './ice-servers.ts'
 import { hostAddresses, type InterfaceAddress } from './interfaces.ts'
 import { MulticastDns } from './mdns.ts'
 import { isGlobal, isIpv6Only, Nat64Edge } from './nat64.ts'
@@ -23,7 +31,11 @@ export class LocalGathering {
   readonly #agent: IceAgent
   readonly #driver: Driver
   readonly #options: IceTransportOptions
-  readonly #servers: readonly ConfiguredServer[]
+  #servers: readonly ConfiguredServer[]
+  /** From the next restart on. */
+  #next: readonly ConfiguredServer[] | undefined
+  /** Of the restart under way: to be resolved when the agent has begun again. */
+  #names: readonly ConfiguredServer[] = []
   readonly #external: ExternalAddresses
   /** There from `begin()` on, unless nothing but relays may be used. */
   #route: PacketRoute | undefined
@@ -58,20 +70,36 @@ export class LocalGathering {
     if (this.#begun) return
     if (!this.#relayOnly) this.#route = this.#open()
     this.#begun = true
-    const usable = this.#servers.filter((server) => refusalOf(server, this.#relayOnly) === undefined)
-    this.#refuseOthers(usable)
-    const names = usable.filter((server) => !this.#isAddressed(server))
-    this.#pending += names.length
+    const known = this.#sortOut(this.#servers)
     this.#listen()
     this.#map()
     if (this.#nat64) void this.#findNat64(this.#nat64)
-    const known = usable.filter((server) => this.#isAddressed(server))
     const bases = this.#relayOnly ? relayBases(this.#hosts()) : [...this.#udpBases(), ...this.#activeBases()]
-    this.#gather(
-      bases,
-      known.map((server) => serverAddress(server, server.uri.host)),
-    )
-    for (const server of names) void this.#resolve(server)
+    this.#gather(bases, known)
+    this.#resolveNames()
+  }
+
+  /** For the next gathering: the first one, or that of the next restart. Throws ERR_ICE_ARGUMENT. */
+  setServers(servers: readonly IceServer[]): void {
+    const next = parseIceServers(servers)
+    if (this.#begun) this.#next = next
+    else this.#servers = next
+  }
+
+  /** Just before the agent restarts: what it asks from then on, when that has changed. `restart()` does the rest. */
+  takeServerChange(): ServerChange | undefined {
+    const next = this.#next
+    if (!next) return undefined
+    this.#next = undefined
+    const before = this.#servers
+    // What stays is the same object, so that a name that is being resolved still counts.
+    this.#servers = next.map((server) => before.find((known) => isSameServer(known, server)) ?? server)
+    const adds = this.#sortOut(this.#servers.filter((server) => !before.includes(server)))
+    return {
+      keeps: (server) => this.#servers.some((one) => isSameServer(one, server)),
+      adds,
+      complete: this.#pending === 0,
+    }
   }
 
   transmit(packet: Packet): void {
@@ -86,6 +114,7 @@ export class LocalGathering {
     if (!this.#begun) return
     this.#options.mux?.rename(this.#driver, this.#agent.usernameFragments)
     this.#tcp?.rename(this.#agent.usernameFragments)
+    this.#resolveNames()
   }
 
   async close(): Promise<void> {
@@ -222,12 +251,28 @@ export class LocalGathering {
     return literal || (this.#options.proxy !== undefined && protocolOf(uri) !== 'udp')
   }
 
+  /** Of new servers: those that can be asked at once. The others' names wait for `#resolveNames`. */
+  #sortOut(servers: readonly ConfiguredServer[]): ServerAddress[] {
+    const usable = servers.filter((server) => refusalOf(server, this.#relayOnly) === undefined)
+    this.#refuseOthers(servers, usable)
+    this.#names = usable.filter((server) => !this.#isAddressed(server))
+    this.#pending += this.#names.length
+    return usable.filter((server) => this.#isAddressed(server)).map((server) => serverAddress(server, server.uri.host))
+  }
+
+  #resolveNames(): void {
+    for (const server of this.#names) void this.#resolve(server)
+    this.#names = []
+  }
+
   async #resolve(server: ConfiguredServer): Promise<void> {
     const { signal } = (this.#abort ??= new AbortController())
-    const add = (ip: string) => this.#gather([], [serverAddress(server, ip)])
+    const isGone = () => !this.#servers.includes(server)
+    const add = (ip: string) => !isGone() && this.#gather([], [serverAddress(server, ip)])
     const failure = await resolveHost(server.uri.host, { signal, onaddress: add })
     if (signal.aborted) return
-    if (failure !== undefined) this.#fail(server.url, `The name ${server.uri.host} was not resolved: ${failure}`)
+    if (failure !== undefined && !isGone())
+      this.#fail(server.url, `The name ${server.uri.host} was not resolved: ${failure}`)
     this.#pending--
     this.#gather([], [])
   }
@@ -238,8 +283,8 @@ export class LocalGathering {
     this.#driver.settle(now)
   }
 
-  #refuseOthers(usable: readonly ConfiguredServer[]): void {
-    for (const server of this.#servers) {
+  #refuseOthers(servers: readonly ConfiguredServer[], usable: readonly ConfiguredServer[]): void {
+    for (const server of servers) {
       if (!usable.includes(server)) this.#fail(server.url, refusalOf(server, this.#relayOnly) ?? '')
     }
     if (this.#relayOnly && !this.#servers.some(({ uri }) => uri.scheme.startsWith('turn'))) {
