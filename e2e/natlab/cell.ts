@@ -14,6 +14,8 @@ export interface Cell {
   readonly peers: readonly [PeerKind, PeerKind]
   /** Both are told of the TURN server. */
   readonly relay: boolean
+  /** Node peers ask their routers for mappings. */
+  readonly portMapping?: boolean
   readonly signaling?: SignalingOptions
   readonly seed?: number
 }
@@ -68,8 +70,9 @@ export async function runCell(cell: Cell, patience: Patience, captures?: string)
 
 /** The same on an internet with hosts `a` and `b`. */
 export async function runOn(internet: Internet, cell: Cell, patience: Patience): Promise<Outcome> {
+  const ice = cell.portMapping && { ice: { portMapping: true } }
   const peer = (host: string, kind: PeerKind) =>
-    startPeer(internet, host, kind, { iceServers: iceServers(internet, host, cell) })
+    startPeer(internet, host, kind, { iceServers: iceServers(internet, host, cell), ...ice })
   const [[first, second]] = await Promise.all([
     Promise.all([peer('a', cell.peers[0]), peer('b', cell.peers[1])]),
     startServers(internet),
