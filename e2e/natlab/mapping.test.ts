@@ -42,10 +42,32 @@ describe.skipIf(reason)(`a port mapping${leftOut}`, () => {
   })
 })
 
+describe.skipIf(reason)(`a router that is restarted${leftOut}`, () => {
+  test('has its mapping back by its own announcement', async () => {
+    const a: Placement = { nat: HARD, mappingProtocols: ['pcp'] }
+    await using internet = await Internet.build({ hosts: { a: [a], b: [{ nat: HARD }] } })
+    const { route, ends } = await runOn(internet, CELL, PATIENCE)
+    expect(route).toBe('direct')
+    const [router] = [...internet.mappingRouters.values()]
+    const [before] = await router!.mappings()
+    expect(before).toMatchObject({ forwards: true })
+    await pause(4_000) // A clock that has run for less is forgiven for standing at zero (RFC 6887 §8.5).
+    await router!.stop()
+    expect(await router!.mappings()).toEqual([])
+    await router!.start()
+    await expect.poll(() => router!.mappings(), { timeout: 8_000, interval: 50 }).toEqual([before])
+    expect(ends[0].pair).toMatch(/^srflx-/)
+  })
+})
+
 async function expectDirect(a: Placement, b: Placement): Promise<void> {
   await using internet = await Internet.build({ hosts: { a: [a], b: [b] } })
   const outcome = await runOn(internet, CELL, PATIENCE)
   const { decisions } = outcome.ends[0]
   expect(outcome.route, sideBySide(decisions, outcome.ends[1].decisions)).toBe('direct')
   expect(decisions.some(({ text }) => text.startsWith('mapped:'))).toBe(true)
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }

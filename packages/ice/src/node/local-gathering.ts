@@ -14,7 +14,7 @@ import { type ExternalAddresses, externalAddresses, type IceTransportOptions } f
 import { PortMappings } from './port-mappings.ts'
 import { parseProxy } from './proxy.ts'
 import { resolveHost } from './resolve.ts'
-import { checkPortRange, type PacketRoute, SocketSet, type UdpSocket } from './sockets.ts'
+import { checkPortRange, type PacketRoute, type SocketOwner, SocketSet, type UdpSocket } from './sockets.ts'
 import { TcpDoor } from './tcp-door.ts'
 
 /** What a transport gathers from: its sockets, listeners and servers. */
@@ -30,6 +30,8 @@ export class LocalGathering {
   #tcp: TcpDoor | undefined
   #mappings: PortMappings | undefined
   #nat64: Nat64Edge | undefined
+  /** Servers that answer STUN over UDP. */
+  readonly #asked: Address[] = []
   #abort: AbortController | undefined
   #begun = false
   /** Names and listeners that the end of candidates waits for. */
@@ -107,11 +109,21 @@ export class LocalGathering {
   #open(): PacketRoute {
     const { mux, portRange } = this.#options
     if (mux) return mux.join(this.#driver, this.#agent.usernameFragments)
-    if (!this.#options.nat64) return new SocketSet(this.#hosts(), this.#driver, portRange)
-    const edge = new Nat64Edge(this.#driver)
+    const owner = this.#options.portMapper ? this.#withProbes() : this.#driver
+    if (!this.#options.nat64) return new SocketSet(this.#hosts(), owner, portRange)
+    const edge = new Nat64Edge(owner)
     const route = new SocketSet(this.#hosts(), edge, portRange)
     if (isIpv6Only(route.sockets)) this.#nat64 = edge
     return route
+  }
+
+  /** Packets that are not the agent's may be answers to the port mapper's. */
+  #withProbes(): SocketOwner {
+    const driver = this.#driver
+    return {
+      handlePacket: (packet) => driver.handlePacket(packet) || this.#mappings?.handlePacket(packet),
+      handleSocketError: (local, error) => driver.handleSocketError(local, error),
+    }
   }
 
   /** What waits for IPv4 goes on when the translator is known; the end of candidates waits for that, two seconds at most. */
@@ -168,6 +180,8 @@ export class LocalGathering {
         this.#pending--
         this.#gather([], [])
       },
+      servers: () => this.#asked,
+      send: (packet) => this.#route?.send(packet),
       log: (event, detail, reason) => this.#driver.log(event, detail, reason),
     })
     for (const socket of sockets) this.#mappings.add(socket)
@@ -234,6 +248,8 @@ export class LocalGathering {
 
   #gather(bases: readonly LocalBase[], servers: readonly ServerAddress[]): void {
     const now = clock()
+    for (const server of servers)
+      if (server.scheme === 'stun' || server.protocol === 'udp') this.#asked.push(server.address)
     if (this.#agent.state !== 'closed') this.#agent.gather(now, bases, servers, this.#pending === 0)
     this.#driver.settle(now)
   }
