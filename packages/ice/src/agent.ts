@@ -14,7 +14,7 @@ import type { AgentOptions } from './options.ts'
 import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
 import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
-import { checkLocalParameters, checkParameters, generateParameters } from './parameters.ts'
+import { checkLocalParameters, checkRemoteParameters, generateParameters } from './parameters.ts'
 import { settledRole } from './role.ts'
 import type { ServerAddress } from './servers.ts'
 import { Sources } from './sources.ts'
@@ -158,17 +158,8 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   start(now: number, remote: IceParameters, role?: IceRole): void {
     this.#assertOpen()
-    checkParameters(remote)
-    if (this.lite && remote.iceLite) {
-      throw new IceError('ERR_ICE_ARGUMENT', 'Both peers are lite, so nobody would check: make this agent without lite')
-    }
     const known = this.#generation.remote
-    if (known && (known.usernameFragment !== remote.usernameFragment || known.password !== remote.password)) {
-      throw new IceError(
-        'ERR_ICE_STATE',
-        'The peer has new parameters: call restart(), signal the new local parameters, then start()',
-      )
-    }
+    checkRemoteParameters(remote, known, this.lite)
     this.#connectivity.role = settledRole(this.lite, remote.iceLite ?? false, role ?? this.role)
     if (known) return
     this.#generation.setRemote(remote)
@@ -187,9 +178,26 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#progress(now)
   }
 
-  /** A socket is gone: its candidates and pairs go with it. */
+  /** From signaling: the peer has withdrawn candidates, which are known by address. Unknown ones are ignored. ERR_ICE_CLOSED. */
+  removeRemoteCandidates(now: number, candidates: readonly Candidate[]): void {
+    this.#assertOpen()
+    this.#state.extend(now)
+    this.#connectivity.removeRemote(now, candidates)
+    this.#progress(now)
+  }
+
+  /** A socket is gone: its candidates and pairs go with it. Call `gather()` with what replaces it, before or later. */
   removeLocalBase(now: number, address: Address): void {
+    this.#state.extend(now)
     this.#sources.removeBase(now, address)
+    this.#progress(now)
+  }
+
+  /** Addresses or routes have changed, or time has passed unnoticed: paths and servers are asked anew. */
+  networkChanged(now: number): void {
+    this.#state.extend(now)
+    this.#sources.networkChanged(now)
+    this.#connectivity.networkChanged(now)
     this.#progress(now)
   }
 
@@ -320,6 +328,7 @@ export class IceAgent implements Machine<AgentOutput> {
     return new Generation(this.#context, number, parameters, {
       awaitsRelays: () => !this.#sources.relays.settled,
       onreach: (now, host) => this.#connectivity.adoptLocal(now, host, undefined),
+      onremoved: (candidates) => this.#emit({ type: 'candidatesremoved', candidates }),
       oncandidate: (now, candidate, replaced) => {
         this.#emit({ type: 'candidate', candidate })
         this.#connectivity.adoptLocal(now, candidate, replaced)
@@ -368,10 +377,7 @@ export class IceAgent implements Machine<AgentOutput> {
     if (output.type === 'packet') return void this.#transmit(output.packet)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
-    if (output.type === 'gatheringstate') {
-      if (this.#state.gathering === output.state) return
-      this.#state.gathering = output.state
-    }
+    if (output.type === 'gatheringstate' && !this.#state.enterGathering(output.state)) return
     this.#outbox.push(output)
   }
 

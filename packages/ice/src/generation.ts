@@ -90,6 +90,15 @@ export class Generation {
     return true
   }
 
+  /** The peer has none at this address any more. Those that were forgotten. */
+  removeRemote(gone: Candidate): Candidate[] {
+    const removed = this.remoteCandidates.filter((known) => isSameRemote(known, gone))
+    for (const candidate of removed) this.remoteCandidates.splice(this.remoteCandidates.indexOf(candidate), 1)
+    const isHeld = (held: Candidate | null) => held !== null && isSameRemote(held, gone)
+    for (let i = this.#held.findIndex(isHeld); i >= 0; i = this.#held.findIndex(isHeld)) this.#held.splice(i, 1)
+    return removed
+  }
+
   /** The remote candidate at an authenticated source, made peer-reflexive when unknown. RFC 8445 §7.3.1.3. */
   remoteAt({ protocol, remote, priority }: EarlyCheck): { candidate: Candidate; known: boolean } {
     const address = { ip: remote.ip.replace(/%.*$/, ''), port: remote.port }

@@ -17,7 +17,7 @@ export type RelaysOwner = Omit<RelayOwner, 'onconnection'>
 export class Relays {
   readonly #context: Context
   readonly #owner: RelaysOwner
-  readonly #relays: Relay[] = []
+  #relays: Relay[] = []
   readonly #byConnection = new Map<Address, Relay>()
   readonly #byRelayed = new Map<Address, Relay>()
 
@@ -44,7 +44,9 @@ export class Relays {
 
   /** No base has this IP address any more: relays that are reached from it are lost. */
   leave(now: number, ip: string): void {
-    for (const relay of this.#relays) if (relay.from === ip) relay.disconnected(now, 'its interface is gone')
+    const gone = this.#relays.filter(({ from }) => from === ip)
+    this.#relays = this.#relays.filter((relay) => !gone.includes(relay))
+    for (const relay of gone) relay.abandon(now)
   }
 
   /** An ICE restart asks servers again that have refused before: the caller may have mended something. */

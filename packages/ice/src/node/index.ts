@@ -7,6 +7,7 @@ export {
   IceCandidateErrorEvent,
   IceCandidateEvent,
   type IceCandidateInit,
+  IceCandidatesRemovedEvent,
   type IceTransportEventMap,
   SelectedCandidatePairChangeEvent,
 } from './events.ts'

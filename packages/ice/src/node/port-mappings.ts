@@ -48,7 +48,7 @@ export interface PortMappingsOwner {
 export class PortMappings {
   readonly #mapper: PortMapper
   readonly #owner: PortMappingsOwner
-  readonly #abort = new AbortController()
+  readonly #aborts = new Map<UdpSocket, AbortController>()
   readonly #probes = new Map<Address, PortMappingProbe>()
 
   constructor(mapper: PortMapper, owner: PortMappingsOwner) {
@@ -77,13 +77,21 @@ export class PortMappings {
     this.#probes.get(local)?.onpacket?.(bytes, remote)
   }
 
-  /** Gives all mappings back; nobody needs to wait for that. */
+  /** Gives its mapping back; nobody needs to wait for that. */
+  remove(socket: UdpSocket): void {
+    this.#aborts.get(socket)?.abort()
+    this.#aborts.delete(socket)
+    this.#probes.delete(socket.address)
+  }
+
   close(): void {
-    this.#abort.abort()
+    for (const socket of [...this.#aborts.keys()]) this.remove(socket)
   }
 
   async #map(socket: UdpSocket): Promise<void> {
-    const { signal } = this.#abort
+    const abort = new AbortController()
+    const { signal } = abort
+    this.#aborts.set(socket, abort)
     const tell = (mapping: PortMapping | undefined, reason: string) => {
       if (signal.aborted) return
       const { ip, port } = socket.address
