@@ -112,6 +112,18 @@ export class Connectivity {
     this.#select(now)
   }
 
+  /** The peer has taken candidates back: their pairs go, and come again if it checks from there nevertheless. */
+  removeRemote(now: number, candidates: readonly Candidate[]): void {
+    const removed = candidates.flatMap((candidate) => this.#generation.removeRemote(candidate))
+    if (removed.length > 0) this.drop(now, ({ remote }) => removed.includes(remote))
+  }
+
+  /** Whatever was learnt about paths may be wrong now: all are asked at once. */
+  networkChanged(now: number): void {
+    this.path.doubt(now)
+    for (const pair of this.path.takeCompany(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+  }
+
   /** Pairs that a relay refuses to serve: they fail at once instead of waiting for answers. */
   refuse(now: number, isRefused: (pair: Pair) => boolean, reason: string): void {
     for (const pair of this.#generation.checklist.pairs.filter(isRefused)) this.#fail(now, pair, reason)

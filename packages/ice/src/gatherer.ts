@@ -2,8 +2,9 @@ import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { addressFamily, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { candidatePriority, isReachable, peerReflexivePriority } from './candidate.ts'
-import { LIMITS, RELAY_PREFERENCE, SERVER_REFLEXIVE_DEMOTION, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
+import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
 import { blankAddress, isSameBase, type LocalBase, reaches, relatedAddress } from './local-base.ts'
+import { relayPreference, tcpPreference } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import type { Context } from './outputs.ts'
 import type { RelayProtocol, StunServer } from './servers.ts'
@@ -31,6 +32,8 @@ export interface GathererOptions {
   readonly oncandidate: OnCandidate
   /** A base reaches addresses that it did not reach before. */
   readonly onreach: (now: number, host: Candidate) => void
+  /** They were told, and are no longer true. */
+  readonly onremoved: (candidates: readonly Candidate[]) => void
   /** Whether relays are still being asked for: the end of candidates waits for them. */
   readonly awaitsRelays: () => boolean
 }
@@ -127,7 +130,7 @@ export class Gatherer {
 
   /** Forgets a relayed address that the server no longer holds for us. */
   removeRelayed(address: Address): void {
-    this.#candidates = this.#candidates.filter(({ base }) => base !== address)
+    this.#withdraw(({ base }) => base === address)
   }
 
   /** Forgets a base whose socket or interface is gone, with everything learnt through it. */
@@ -136,8 +139,13 @@ export class Gatherer {
     if (index < 0) return
     this.#bases.splice(index, 1)
     this.#inquiries = this.#inquiries.filter(({ local }) => !sameAddress(local.base.address, address))
-    this.#candidates = this.#candidates.filter(({ base }) => !base || !sameAddress(base, address))
+    this.#withdraw(({ base }) => base !== undefined && sameAddress(base, address))
     this.#endIfDone(now)
+  }
+
+  /** The network has changed, and NATs perhaps with it: all mappings are asked for again. */
+  remap(now: number): void {
+    for (const inquiry of this.#inquiries) if (inquiry.settled && !inquiry.transaction) this.#refresh(now, inquiry)
   }
 
   /** The candidate that the peer saw us at, RFC 8445 §7.2.5.3.1: a known one, or a new peer-reflexive one. */
@@ -252,7 +260,7 @@ export class Gatherer {
 
   #remap(now: number, local: Base, before: readonly Address[] | undefined): void {
     const { gone, fresh } = mappingChanges(before, local.base.mapped)
-    this.#candidates = this.#candidates.filter((it) => it.base !== local.base.address || !isMapped(it, gone))
+    this.#withdraw((it) => it.base === local.base.address && isMapped(it, gone))
     if (gone.length + fresh.length > 0) this.#reopen()
     for (const mapped of fresh) this.#add(now, local, 'srflx', mapped)
   }
@@ -301,7 +309,16 @@ export class Gatherer {
     }
     if (known) this.#candidates[index] = candidate
     else this.#candidates.push(candidate)
+    this.#reopen()
     this.#options.oncandidate(now, candidate, known)
+  }
+
+  #withdraw(isGone: (candidate: Candidate) => boolean): void {
+    const gone = this.#candidates.filter(isGone)
+    this.#candidates = this.#candidates.filter((candidate) => !isGone(candidate))
+    // Peer-reflexive ones are not signalled, so nobody has to be told that they are gone.
+    const told = gone.filter(({ type }) => type !== 'prflx')
+    if (told.length > 0) this.#options.onremoved(told)
   }
 
   /** RFC 8445 §5.1.1.3: equal for equal type, base address, server and transport, and for nothing else. */
@@ -376,14 +393,4 @@ export class Gatherer {
     this.#context.emit({ type: 'candidate', candidate: null })
     this.#context.emit({ type: 'gatheringstate', state: 'complete' })
   }
-}
-
-/** RFC 6544 §4.2: the direction in the upper three bits, the rest as over UDP. */
-function tcpPreference(tcpType: 'active' | 'passive', rank: number): number {
-  return TCP_DIRECTION_PREFERENCE[tcpType] * 2 ** 13 + 2 ** 13 - 1 - rank
-}
-
-/** Unique among the relayed candidates: by the way to the server, then IPv6 before IPv4, then in order of arrival. */
-function relayPreference(protocol: RelayProtocol, family: 4 | 6 | undefined, index: number): number {
-  return RELAY_PREFERENCE[protocol] * 2 ** 14 + 2 ** 14 - 1 - 2 * index - (family === 4 ? 1 : 0)
 }

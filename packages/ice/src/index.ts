@@ -15,3 +15,11 @@ export { Pacer } from './pacer.ts'
 export type { IceParameters, IceRole, Random } from './parameters.ts'
 export { generateParameters } from './parameters.ts'
 export type { RelayProtocol, ServerAddress, ServerChange, StunServer, TurnServer } from './servers.ts'
+export {
+  type CandidateEvidence,
+  type PathEvidence,
+  RELAY_REASONS,
+  type RelayEvidence,
+  type RelayReason,
+  whyRelayed,
+} from './why-relayed.ts'

@@ -227,6 +227,20 @@ export class Relay {
     this.#drain(now)
   }
 
+  /** Its interface is gone: it is reached from another, or lost; then there is no way to tell the server. `true`: lost. */
+  leave(now: number): boolean {
+    if (this.#sources.length > 1) {
+      this.disconnected(now, 'its interface is gone', true)
+      return false
+    }
+    const lost = this.#relayed
+    this.#relayed = []
+    this.#finish()
+    if (lost.length > 0) this.#owner.onlost(now, this, lost)
+    this.#settle(now)
+    return true
+  }
+
   /** Tells the server that the allocation is not needed any more, and waits a moment for its answer. */
   close(now: number): void {
     if (this.#state === 'closing' || this.#state === 'closed') return

@@ -50,8 +50,12 @@ export class Relays {
 
   /** No base has this IP address any more: relays that are reached from it are lost. */
   leave(now: number, ip: string): void {
-    for (const relay of [...this.#relays, ...this.#retired])
-      if (relay.from === ip) relay.disconnected(now, 'its interface is gone', true)
+    const gone: Relay[] = []
+    for (const relay of [...this.#relays, ...this.#retired]) {
+      if (relay.from !== ip) continue
+      if (relay.leave(now)) gone.push(relay)
+    }
+    this.#relays = this.#relays.filter((relay) => !gone.includes(relay))
   }
 
   /** These servers are no longer configured: the relays on them make no candidates, and stay until `closeRetired`. */

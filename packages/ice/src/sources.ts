@@ -92,7 +92,16 @@ export class Sources {
     this.#bases.splice(index, 1)
     this.#options.generation().gatherer.removeBase(now, address)
     this.#options.onlost(now, ({ base }) => sameAddress(base, address))
-    if (!this.#bases.some(({ address: { ip } }) => ip === address.ip)) this.relays.leave(now, address.ip)
+    if (this.#bases.some(({ address: { ip } }) => ip === address.ip)) return
+    this.relays.leave(now, address.ip)
+    // Another interface takes its place.
+    this.relays.gather(this.#bases, this.#servers.filter(isTurn))
+  }
+
+  /** Other routes, another network: servers tell what is true now. */
+  networkChanged(now: number): void {
+    this.#options.generation().gatherer.remap(now)
+    this.relays.retry(now)
   }
 
   /** Something waits for its turn in the pace of RFC 8445 §14.2. */

@@ -6,6 +6,7 @@ export type { Connect, ConnectOptions } from './connect.ts'
 export type { Connection } from './connection.ts'
 export { ConnectError, type ConnectErrorCode } from './errors.ts'
 export type { Signaling, SignalingMessage } from './signaling.ts'
+export { explainRelay, RELAY_REASONS, type RelayReason } from './why-relayed.ts'
 
 /** The browser's own; in Node floe's, by import condition. */
 export const RTCPeerConnection: {
