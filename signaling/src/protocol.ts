@@ -192,7 +192,7 @@ export function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string 
 }
 
 /** What each side may emit, and with which acknowledgement. Arguments are unknown until a schema has seen them. */
-export interface ClientEvents extends RelayClientEvents {
+export interface ClientEvents extends RelayClientEvents<ErrorBody> {
   signal: (
     number: number,
     to: string,

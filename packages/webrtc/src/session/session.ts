@@ -1,4 +1,13 @@
-import { ACK_DELAY, ACK_EVERY, MAX_MESSAGE_SIZE, RECEIVE_WINDOW, RELAY_WINDOW, RTO, SUSPECT_AFTER } from './defaults.ts'
+import {
+  ACK_DELAY,
+  ACK_EVERY,
+  MAX_MESSAGE_SIZE,
+  RECEIVE_WINDOW,
+  RELAY_WINDOW,
+  RTO,
+  STALLED_AFTER,
+  SUSPECT_AFTER,
+} from './defaults.ts'
 import { decodeFrame, encodeFrame, type Frame } from './frame.ts'
 import { type Message, ReceiveQueue } from './receive-queue.ts'
 import { SendQueue } from './send-queue.ts'
@@ -14,6 +23,8 @@ export type SessionOutput =
   | { readonly type: 'readable' }
   /** The peer has received something of ours: `bufferedAmount` is less than before. */
   | { readonly type: 'acknowledged' }
+  /** The relay has not carried anything for several attempts, though it is said to be up; or it does again. */
+  | { readonly type: 'stalled'; readonly isStalled: boolean }
   /** All of ours has arrived, and the peer has been told that it was all. */
   | { readonly type: 'finished' }
   /** The peer has said all that it had to say, and we have received it. */
@@ -54,6 +65,8 @@ export class Session {
   #unansweredSince = Number.POSITIVE_INFINITY
   #rto: number = RTO.initial
   #resendAt = Number.POSITIVE_INFINITY
+  /** Times in a row that it was sent again in vain. */
+  #resends = 0
   /** Base for which a gap has been repaired: once is enough, the rest is the timer's. */
   #repaired = -1
   #ackOn: Carrier | undefined
@@ -190,6 +203,7 @@ export class Session {
   #onProgress(took: number | undefined): void {
     if (took !== undefined) this.#rto = Math.min(Math.max(RTO.least, 2 * took + ACK_DELAY), RTO.most)
     this.#resendAt = Number.POSITIVE_INFINITY // set anew, from now on
+    this.#flows()
     this.#outputs.push({ type: 'acknowledged' })
   }
 
@@ -241,6 +255,7 @@ export class Session {
       this.#path = path
       this.#outgoing.rewind()
       this.#repaired = -1
+      this.#flows()
       this.#resendAt = Number.POSITIVE_INFINITY
       this.#answered()
       this.#outputs.push({ type: 'path', path })
@@ -259,9 +274,18 @@ export class Session {
   #resend(): void {
     this.#rto = Math.min(2 * this.#rto, RTO.most)
     this.#resendAt = Number.POSITIVE_INFINITY
-    if (this.#path === 'relay' && this.#outgoing.isOutstanding) this.#outgoing.rewind()
-    // The word that there is room again may have been lost: an answer to a ping brings it.
-    else if (this.#path !== undefined && this.#outgoing.isBlocked) this.#emit(this.#path, { type: 'ping', id: 0 })
+    if (this.#path === 'relay' && this.#outgoing.isOutstanding) {
+      this.#outgoing.rewind()
+      if (++this.#resends === STALLED_AFTER) this.#outputs.push({ type: 'stalled', isStalled: true })
+    } else if (this.#path !== undefined && this.#outgoing.isBlocked) {
+      // The word that there is room again may have been lost: an answer to a ping brings it.
+      this.#emit(this.#path, { type: 'ping', id: 0 })
+    }
+  }
+
+  #flows(): void {
+    if (this.#resends >= STALLED_AFTER) this.#outputs.push({ type: 'stalled', isStalled: false })
+    this.#resends = 0
   }
 
   #acknowledge(): void {
