@@ -134,9 +134,10 @@ const TABLE = 'floe_handover'
 function blockUdp(): void {
   unblockUdp()
   nft(`add table inet ${TABLE}`)
-  nft(`add chain inet ${TABLE} out { type filter hook output priority 0; }`)
+  // On arrival: who sends must not learn of it from the kernel.
+  nft(`add chain inet ${TABLE} arrival { type filter hook input priority 0; }`)
   // mDNS is how the two find each other's names, which is no path.
-  nft(`add rule inet ${TABLE} out udp dport != 5353 drop`)
+  nft(`add rule inet ${TABLE} arrival udp dport != 5353 drop`)
 }
 
 function unblockUdp(): void {

@@ -177,11 +177,11 @@ export class SessionConnection extends EventTarget implements Connection {
     this.dispatchEvent(new Event('statechange'))
   }
 
-  /** From the owner: the peer has closed the channel, and there is no other way to it. */
+  /** From the owner: the peer has closed the channel, and does not answer on any other way. */
   async peerClosed(): Promise<void> {
-    if (this.#closing || this.#state === 'closed') return
+    if (this.#closing || this.#state !== 'interrupted') return
     await eventOf(this, 'close', BYE_GRACE_MS)
-    if (this.driver.path === undefined) await this.finish('the peer closed the connection')
+    if (this.#state === 'interrupted') await this.finish('the peer closed the connection')
   }
 
   /** From the owner: it is over, without asking the peer. */

@@ -30,7 +30,7 @@ export const SUSPECT_AFTER = 1_000
 export const RTO = { initial: 1_000, least: 400, most: 3_000 } as const
 
 /** So many of those in a row without an answer: nothing gets through. */
-export const STALLED_AFTER = 3
+export const STALLED_AFTER = 2
 
 /** Of the reason in a close frame, in bytes: that of a WebSocket's close frame (RFC 6455 §5.5.1). */
 export const MAX_REASON_SIZE = 123

@@ -65,6 +65,8 @@ export class Session {
   #unansweredSince = Number.POSITIVE_INFINITY
   #rto: number = RTO.initial
   #resendAt = Number.POSITIVE_INFINITY
+  /** The data channel has closed: is the peer still there? A ping on the relay finds out. */
+  #isProbing = false
   /** Times in a row that it was sent again in vain. */
   #resends = 0
   /** Base for which a gap has been repaired: once is enough, the rest is the timer's. */
@@ -116,8 +118,11 @@ export class Session {
   setUp(now: number, carrier: Carrier, isUp: boolean): void {
     this.#now = now
     this.#carriers[carrier] = { isUp, isReady: true }
+    const wasDirect = this.#path === 'direct'
     if (carrier === 'direct') this.#trustDirect()
     else this.#rto = RTO.initial
+    this.#isProbing = carrier === 'direct' && !isUp && wasDirect && this.#carriers.relay.isUp
+    if (this.#isProbing) this.#emit('relay', { type: 'ping', id: 0 })
     this.#choosePath()
   }
 
@@ -214,7 +219,13 @@ export class Session {
   }
 
   #onPong(carrier: Carrier, { id }: Extract<Frame, { type: 'pong' }>): void {
-    if (carrier !== 'direct' || id !== this.#ping) return
+    if (carrier === 'relay') {
+      this.#isProbing = false
+      this.#resendAt = Number.POSITIVE_INFINITY
+      this.#flows()
+      return this.#setTimers()
+    }
+    if (id !== this.#ping) return
     this.#trustDirect()
     this.#choosePath()
   }
@@ -266,16 +277,22 @@ export class Session {
 
   /** The relay loses what it cannot carry. The data channel does not, and has timers of its own. */
   #setTimers(): void {
-    const waits = (this.#path === 'relay' && this.#outgoing.isOutstanding) || this.#outgoing.isBlocked
+    const waits = (this.#path === 'relay' && this.#isWaiting) || this.#outgoing.isBlocked
     if (this.#path === undefined || !waits) this.#resendAt = Number.POSITIVE_INFINITY
     else if (this.#resendAt === Number.POSITIVE_INFINITY) this.#resendAt = this.#now + this.#rto
+  }
+
+  /** For an answer on the relay. */
+  get #isWaiting(): boolean {
+    return this.#outgoing.isOutstanding || this.#isProbing
   }
 
   #resend(): void {
     this.#rto = Math.min(2 * this.#rto, RTO.most)
     this.#resendAt = Number.POSITIVE_INFINITY
-    if (this.#path === 'relay' && this.#outgoing.isOutstanding) {
+    if (this.#path === 'relay' && this.#isWaiting) {
       this.#outgoing.rewind()
+      if (this.#isProbing) this.#emit('relay', { type: 'ping', id: 0 })
       if (++this.#resends === STALLED_AFTER) this.#outputs.push({ type: 'stalled', isStalled: true })
     } else if (this.#path !== undefined && this.#outgoing.isBlocked) {
       // The word that there is room again may have been lost: an answer to a ping brings it.

@@ -150,6 +150,20 @@ describe('moves between carriers', () => {
     expect(world.ends[1].received).toEqual(['hello'])
   })
 
+  test('a peer that is gone with its channel is noticed, one that is there is not', () => {
+    for (const isGone of [true, false]) {
+      const world = new World(1)
+      world.setUp('relay', true)
+      world.setUp('direct', true)
+      if (isGone) world.ends[1].setUp('relay', false)
+      world.setUp('direct', false)
+      world.run(3_500)
+      const stalls = world.ends[0].outputs.filter(({ type }) => type === 'stalled')
+      expect(stalls).toEqual(isGone ? [{ type: 'stalled', isStalled: true }] : [])
+      if (!isGone) expect(world.ends[0].session.timeout()).toBe(Infinity)
+    }
+  })
+
   test('an idle session wakes nobody up', () => {
     const world = new World(1)
     world.setUp('relay', true)
