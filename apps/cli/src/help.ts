@@ -76,6 +76,8 @@ Usage
 Options
   --server URL     the signaling server, default http://127.0.0.1:3000 (what 'floe serve' prints)
   --secret SECRET  the room's secret: the first in the room sets it, the others need it
+  --key KEY        what you and the other side know and the server does not: at least 22 characters that nobody guesses.
+                   With it even the server cannot come between you
   --send FILE      send a file; may be repeated
   --receive DIR    take files and put them there; never overwrites
   --max-size SIZE  largest file to take, such as 500M or 2G; default 1G

@@ -79,8 +79,8 @@ describe('floe serve --turn', () => {
     await using giver = connect('den', ['--relay-only', '--send', file])
     expect([await giver.exit, await taker.exit]).toEqual([0, 0])
     const ends = { local: { type: 'relay' }, remote: { type: 'relay' } }
-    expect(await giver.event('connected')).toMatchObject(ends)
-    expect(await taker.event('connected')).toMatchObject(ends)
+    expect(directPath(giver)).toMatchObject(ends)
+    expect(directPath(taker)).toMatchObject(ends)
     const sha256 = createHash('sha256').update(bytes).digest('hex')
     expect(await taker.event('file')).toMatchObject({ direction: 'received', sha256 })
     expect((await readFile(join(inbox, 'film.mp4'))).equals(bytes)).toBe(true)
@@ -90,7 +90,7 @@ describe('floe serve --turn', () => {
     await using floe = connect('echo-relay', ['--relay-only'], 'hello\n')
     expect(await floe.exit).toBe(0)
     expect(await floe.event('message')).toMatchObject({ text: 'hello' })
-    expect(await floe.event('connected')).toMatchObject({ local: { type: 'relay' } })
+    expect(directPath(floe)).toMatchObject({ local: { type: 'relay' } })
   })
 
   test('ends with floe, and takes its folder along', async () => {
@@ -208,7 +208,7 @@ describe('a coturn that runs elsewhere', () => {
     const named = ['--turn-server', turnUrls[1]!, '--turn-username', username, '--turn-credential', credential]
     await using floe = connect('echo-own', ['--relay-only', ...named], 'hello\n', address)
     expect(await floe.exit).toBe(0)
-    expect(await floe.event('connected')).toMatchObject({ local: { type: 'relay', relayProtocol: 'tcp' } })
+    expect(directPath(floe)).toMatchObject({ local: { type: 'relay', relayProtocol: 'tcp' } })
   })
 
   test('that refuses the credentials is named, with its reason', async () => {
@@ -287,3 +287,8 @@ describe.skipIf(!process.env.FLOE_TEST_NETNS)('open to the network', () => {
     })
   }
 })
+
+/** Over which messages went once ICE had found it. */
+function directPath(floe: Floe) {
+  return floe.lines.find(({ event, path }) => event === 'path' && path === 'direct')
+}
