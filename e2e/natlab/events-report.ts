@@ -32,7 +32,7 @@ export interface RecordedBeginning {
 
 type Survived = Pick<Survival, 'interruption' | 'restarted'>
 
-/** In the kernel, or what is expected of the simulator where that is something else. */
+/** Of the kernel. */
 export function isAsExpected({ event, ...survived }: Survived & { readonly event: LabEvent }): boolean {
   return meets(event.expected, survived)
 }
@@ -64,14 +64,14 @@ export function recordEvents(begun: readonly Begun[], survivals: readonly Surviv
   const before = readEvents()
   const recorded: Recorded = {
     survivals: Object.fromEntries([
-      ...Object.entries(before.survivals),
+      ...known(before.survivals, EVENTS),
       ...survivals.map(({ event, interruption, restarted, paths }) => [
         event.name,
         { interruption: interruption === NEVER ? null : interruption, restarted, paths },
       ]),
     ]),
     beginnings: Object.fromEntries([
-      ...Object.entries(before.beginnings),
+      ...known(before.beginnings, BEGINNINGS),
       ...begun.map(({ beginning, route, firstByte = null, ends }) => [
         beginning.name,
         { route, pair: ends[0].pair, firstByte, sent: ends.map(({ sent }) => sent) },
@@ -81,6 +81,11 @@ export function recordEvents(begun: readonly Begun[], survivals: readonly Surviv
   mkdirSync(DOCS, { recursive: true })
   writeFileSync(DATA, `${JSON.stringify(recorded, null, 2)}\n`)
   rewriteEvents()
+}
+
+/** Those that are in the table still. */
+function known<T>(recorded: Readonly<Record<string, T>>, table: readonly { readonly name: string }[]): [string, T][] {
+  return table.flatMap(({ name }) => (name in recorded ? [[name, recorded[name]!] as [string, T]] : []))
 }
 
 export function readEvents(): Recorded {

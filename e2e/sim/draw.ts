@@ -30,7 +30,7 @@ export function drawScenario(seed: number, plain = false): Scenario {
       { a: a.length, b: b.length, servers: scenario.servers!.length, relays: scenario.relays?.length ?? 0 },
       drawPlacement,
     ),
-    ...(random.chance(0.5) && { traffic: { interval: random.pick([50, 250]), bytes: random.pick([0, 1_200]) } }),
+    ...(random.chance(0.5) && { traffic: { interval: random.pick([100, 250]), bytes: random.pick([0, 1_200]) } }),
   }
 }
 
