@@ -375,9 +375,7 @@ export class IceAgent implements Machine<AgentOutput> {
     }
   }
 
-  readonly #forgetDeadline = () => {
-    this.#deadline = undefined
-  }
+  readonly #forgetDeadline = () => void (this.#deadline = undefined)
 
   #emit(output: AgentOutput): void {
     if (output.type === 'packet') return void this.#transmit(output.packet)
