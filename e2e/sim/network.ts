@@ -42,8 +42,8 @@ export class Network {
     return new Link(this.clock, this.random.fork(name), quality)
   }
 
-  datagram(source: Address, destination: Address, bytes: Uint8Array): Datagram {
-    return { id: ++this.#datagrams, source, destination, bytes }
+  datagram(source: Address, destination: Address, bytes: Uint8Array, ttl?: number): Datagram {
+    return { id: ++this.#datagrams, source, destination, bytes, ...(ttl !== undefined && { ttl }) }
   }
 
   drop(at: string, datagram: Datagram, reason: string) {
@@ -219,9 +219,9 @@ export class Socket {
   }
 
   /** Sends; `source` is for attackers who lie about theirs. */
-  send(destination: Address, bytes: Uint8Array, source: Address = this.address) {
+  send(destination: Address, bytes: Uint8Array, source: Address = this.address, ttl?: number) {
     const { network, name } = this.host
-    const datagram = network.datagram(source, { ip: destination.ip, port: destination.port }, bytes)
+    const datagram = network.datagram(source, { ip: destination.ip, port: destination.port }, bytes, ttl)
     network.trace.packet(network.clock.now, 'send', name, datagram)
     for (const observer of network.observers) observer.sent(datagram, this.host)
     for (const rule of network.rules) {

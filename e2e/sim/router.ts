@@ -123,6 +123,7 @@ export class Router implements Gateway {
   }
 
   #toOutside(datagram: Datagram) {
+    if ((datagram.ttl ?? DISTANCE) < DISTANCE) return this.#drop(datagram, 'TTL exceeded on the way')
     const lost = this.#wan.up.carry(datagram, () => this.outside.route(datagram))
     if (lost) this.#drop(datagram, lost)
   }
@@ -134,6 +135,8 @@ export class Router implements Gateway {
   }
 }
 
+/** Hops between two routers. */
+const DISTANCE = 8
 const WELL_KNOWN_PREFIX = '64:ff9b::'
 
 /** RFC 6052 §2.2 with the well-known /96 prefix. */

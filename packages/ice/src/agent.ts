@@ -14,11 +14,12 @@ import type { AgentOptions } from './options.ts'
 import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
 import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
-import { checkLocalParameters, checkParameters, generateParameters } from './parameters.ts'
+import { checkLocalParameters, checkRemoteParameters, generateParameters } from './parameters.ts'
 import { settledRole } from './role.ts'
 import type { ServerAddress } from './servers.ts'
 import { Sources } from './sources.ts'
 import { AgentState } from './state.ts'
+import { Traversal } from './traversal.ts'
 
 /**
  * An RFC 8445 agent for one data stream of one component, without I/O: see `Machine` for how it is driven.
@@ -34,6 +35,7 @@ export class IceAgent implements Machine<AgentOutput> {
   readonly #generations: Generations
   readonly #data: DataPath
   readonly #state: AgentState
+  readonly #traversal: Traversal | undefined
   /** The time of the call under way: relays have timers that start when a packet leaves. */
   #now = 0
   /** Cached `timeout()`; data packets leave it alone, so that they cost no search. */
@@ -58,6 +60,7 @@ export class IceAgent implements Machine<AgentOutput> {
       role,
       lite: this.lite,
       policy: (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true),
+      traversal: () => this.#traversal,
       onpair: (now, pair) => this.#sources.permit(now, pair),
       onvalid: (now, pair) => this.#sources.bindChannel(now, pair),
       ondead: (now, { base }) => this.#sources.relays.verify(now, base),
@@ -75,6 +78,8 @@ export class IceAgent implements Machine<AgentOutput> {
       onrefused: (now, isRefused, reason) => this.#connectivity.refuse(now, isRefused, reason),
       onpacket: (now, packet) => void this.#handlePeerPacket(now, packet),
     })
+    const parts = { generation: () => this.#generation, connectivity: this.#connectivity, sources: this.#sources }
+    this.#traversal = options.traversal && new Traversal(this.#context, options.traversal, parts)
   }
 
   get role(): IceRole {
@@ -158,17 +163,8 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   start(now: number, remote: IceParameters, role?: IceRole): void {
     this.#assertOpen()
-    checkParameters(remote)
-    if (this.lite && remote.iceLite) {
-      throw new IceError('ERR_ICE_ARGUMENT', 'Both peers are lite, so nobody would check: make this agent without lite')
-    }
     const known = this.#generation.remote
-    if (known && (known.usernameFragment !== remote.usernameFragment || known.password !== remote.password)) {
-      throw new IceError(
-        'ERR_ICE_STATE',
-        'The peer has new parameters: call restart(), signal the new local parameters, then start()',
-      )
-    }
+    checkRemoteParameters(remote, known, this.lite)
     this.#connectivity.role = settledRole(this.lite, remote.iceLite ?? false, role ?? this.role)
     if (known) return
     this.#generation.setRemote(remote)
@@ -184,6 +180,12 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#assertOpen()
     if (this.#generation.remote) this.#connectivity.addRemote(now, candidate)
     else this.#generation.hold(candidate)
+    this.#progress(now)
+  }
+
+  /** In answer to a `sockets` output: those that were opened, perhaps none. They are closed when `release` says so. */
+  socketsOpened(now: number, near: Address, addresses: readonly Address[]): void {
+    this.#traversal?.opened(now, near, addresses)
     this.#progress(now)
   }
 
@@ -228,6 +230,7 @@ export class IceAgent implements Machine<AgentOutput> {
   close(now: number): void {
     if (this.state === 'closed') return
     this.#now = now
+    this.#traversal?.close(now)
     this.#connectivity.close()
     this.#generations.close()
     this.#context.log(now, 'close', () => '')
@@ -245,8 +248,11 @@ export class IceAgent implements Machine<AgentOutput> {
       this.#progress(now)
       return mine
     }
-    return this.#handlePeerPacket(now, packet)
+    if (!this.#traversal?.handlePacket(now, packet)) return this.#handlePeerPacket(now, packet)
+    this.#progress(now)
+    return true
   }
+
   handleTimeout(now: number): void {
     this.#now = now
     this.#sources.relays.handleTimeout(now)
@@ -254,6 +260,7 @@ export class IceAgent implements Machine<AgentOutput> {
     if (this.state === 'closed') return
     this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
     this.#connectivity.handleTimeout(now)
+    this.#traversal?.handleTimeout(now)
     if (this.#generations.handleTimeout(now)) this.#connectivity.closeStaleConnections()
     this.#state.handleTimeout(now)
     this.#progress(now)
@@ -269,6 +276,7 @@ export class IceAgent implements Machine<AgentOutput> {
       this.#connectivity.timeout(),
       this.#hasOrdinaryWork ? this.#pace.due : Number.POSITIVE_INFINITY,
       this.#generations.timeout(),
+      this.#traversal?.timeout() ?? Number.POSITIVE_INFINITY,
       this.#state.timeout(),
     )
     return this.#deadline
@@ -306,7 +314,8 @@ export class IceAgent implements Machine<AgentOutput> {
       if (!pair?.authenticated || message.unknownRequired.length > 0) return false
       pair.heard(now)
     } else if (!this.#generation.gatherer.handleResponse(now, message, packet)) {
-      if (!this.#connectivity.handleResponse(now, message, packet)) return false
+      const isAnswer = this.#connectivity.handleResponse(now, message, packet)
+      if (!isAnswer && !this.#traversal?.handleResponse(now, message, packet)) return false
     }
     this.#progress(now)
     return true
@@ -344,6 +353,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#deadline = undefined
     if (this.state === 'closed') return
     this.#connectivity.leaveDead(now)
+    this.#traversal?.update(now)
     this.#startOrdinary(now)
     if (this.#state.update(now, this.#generation, this.#connectivity.path))
       this.#emit({ type: 'state', state: this.state })
@@ -364,7 +374,7 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   #emit(output: AgentOutput): void {
-    if (output.type === 'packet') return void this.#transmit(output.packet)
+    if (output.type === 'packet') return void this.#transmit(output.packet, output.ttl)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
     if (output.type === 'gatheringstate') this.#state.gathering = output.state
@@ -372,10 +382,10 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   /** Onto the wire, or into the relay whose address it bears. */
-  #transmit(packet: Packet): boolean {
+  #transmit(packet: Packet, ttl?: number): boolean {
     const { relays } = this.#sources
     if (relays.carries(packet.local)) return relays.transmit(this.#now, packet)
-    this.#outbox.push({ type: 'packet', packet })
+    this.#outbox.push(ttl === undefined ? { type: 'packet', packet } : { type: 'packet', packet, ttl })
     return true
   }
 

@@ -5,6 +5,7 @@ import { describePair } from './candidate-pair.ts'
 import type { CheckCredentials, CheckOutcome, CheckPurpose } from './check.ts'
 import { Checks, initialRto } from './check.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
+import { Openers } from './openers.ts'
 import type { Context } from './outputs.ts'
 import type { PairingOptions } from './pairing.ts'
 import { Pairing } from './pairing.ts'
@@ -14,10 +15,12 @@ import { DIRECT, tierOf } from './preference.ts'
 import { Requests } from './requests.ts'
 import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
+import type { Traversal } from './traversal.ts'
 
 export interface ConnectivityOptions extends PairingOptions {
   readonly role: IceRole
   readonly lite: boolean
+  readonly traversal: () => Traversal | undefined
   /** A check has succeeded: the pair can carry data. */
   readonly onvalid: (now: number, pair: Pair) => void
   /** The pair in use has died or lost its consent. */
@@ -35,10 +38,9 @@ export class Connectivity {
   readonly #requests: Requests
   readonly #connections: TcpConnections
   readonly #role: Role
-  readonly #lite: boolean
   readonly #pairing: Pairing
-  readonly #onvalid: ConnectivityOptions['onvalid']
-  readonly #ondead: ConnectivityOptions['ondead']
+  readonly #options: ConnectivityOptions
+  readonly #openers = new Openers()
   #generation: Generation
   /** Those of the generation before, for consent on its pair while that is still in use. */
   #oldCredentials: CheckCredentials | undefined
@@ -46,10 +48,8 @@ export class Connectivity {
   constructor(context: Context, generation: Generation, options: ConnectivityOptions) {
     this.#context = context
     this.#generation = generation
-    this.#lite = options.lite
     this.#pairing = new Pairing(context, options)
-    this.#onvalid = options.onvalid
-    this.#ondead = options.ondead
+    this.#options = options
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
     this.#connections = new TcpConnections(context)
@@ -60,6 +60,7 @@ export class Connectivity {
       pairing: this.#pairing,
       current: () => this.#generation,
       onrole: (now, reason) => this.#switchedRole(now, reason),
+      onreport: (now, report) => this.#options.traversal()?.hear(now, report),
       onchecked: (now, pair, check, fresh) => this.#checked(now, pair, check, fresh),
     })
   }
@@ -80,11 +81,13 @@ export class Connectivity {
     if (!this.path.outlived) this.#oldCredentials = this.#generation.credentials
     this.#generation = generation
     this.#checks.clear()
+    this.#openers.clear()
     this.path.restart()
   }
 
   close(): void {
     this.#checks.clear()
+    this.#openers.clear()
     this.#connections.closeAll()
     this.path.close()
   }
@@ -107,6 +110,7 @@ export class Connectivity {
     const isOld = selected && isGone(selected) && this.path.outlived
     for (const pair of [...this.#generation.checklist.remove(isGone), ...(isOld ? [selected] : [])]) {
       this.#checks.forget(pair)
+      this.#openers.forget(pair)
       this.#connections.close(pair)
       this.path.drop(now, pair)
     }
@@ -144,18 +148,41 @@ export class Connectivity {
   }
 
   get hasOrdinary(): boolean {
-    return !this.#lite && this.#generation.credentials !== undefined && this.#generation.checklist.hasOrdinary
+    return !this.#options.lite && this.#generation.credentials !== undefined && this.#generation.checklist.hasOrdinary
   }
 
   sendOrdinary(now: number): void {
     const pair = this.#generation.checklist.nextOrdinary()
-    if (pair) this.#check(now, pair, 'check')
+    if (!pair) return
+    const opening =
+      pair.stats.requestsSent === 0 && !pair.authenticated ? this.#options.traversal()?.openingOf(now, pair) : undefined
+    if (!opening) return this.#check(now, pair, 'check')
+    pair.state = 'in-progress'
+    this.#openers.open(now, pair, opening.lead)
+    this.#check(now, pair, 'opener', opening.ttl)
+  }
+
+  /** A way to the peer was found outside the checklist: a pair is made of it, and checked at once. */
+  meet(now: number, local: Address, remote: Address): void {
+    const pair = this.#pairing.meet(now, this.#generation, local, remote, this.role)
+    if (!pair || pair.state === 'succeeded') return
+    this.#generation.checklist.trigger(pair)
+    this.sendTriggered(now)
+  }
+
+  /** Asks on the pair in use, so that the peer hears what goes with checks. */
+  tell(now: number): void {
+    if (this.path.selected) this.#check(now, this.path.selected, 'probe')
+  }
+
+  get claim(): Role['claim'] {
+    return this.#role.claim
   }
 
   /** Checks that answer the peer's own leave at once: they are bounded by what was received. RFC 8445 §6.1.4.2. */
   sendTriggered(now: number): void {
     const { checklist, credentials } = this.#generation
-    if (!credentials || this.#lite) return
+    if (!credentials || this.#options.lite) return
     for (let pair = checklist.takeUrgent(); pair; pair = checklist.takeUrgent()) this.#check(now, pair, 'check')
   }
 
@@ -185,15 +212,16 @@ export class Connectivity {
 
   handleTimeout(now: number): void {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
+    for (const pair of this.#openers.takeDue(now)) this.#check(now, pair, 'check')
     const lost = this.path.takeExpired(now)
-    if (lost) this.#ondead(now, lost)
+    if (lost) this.#options.ondead(now, lost)
     if (lost) this.#revoke(now, lost, 'consent expired')
     const isSilent = this.path.takeSilent(now)
     if (isSilent) this.path.revalidate(now, this.#generation.checklist)
     const used = this.path.selected
     const wasDead = used?.dead
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
-    if (used?.dead && !wasDead) this.#ondead(now, used)
+    if (used?.dead && !wasDead) this.#options.ondead(now, used)
     if (isSilent) this.#select(now)
     const urgent = this.path.takeConsentUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
@@ -203,7 +231,7 @@ export class Connectivity {
   }
 
   timeout(): number {
-    return Math.min(this.#checks.timeout(), this.path.timeout())
+    return Math.min(this.#checks.timeout(), this.path.timeout(), this.#openers.timeout())
   }
 
   /** The consent tick: the one wake-up of an idle agent, so all else that is asked regularly goes with it. */
@@ -213,13 +241,14 @@ export class Connectivity {
     this.#select(now)
   }
 
-  #check(now: number, pair: Pair, purpose: CheckPurpose): void {
+  #check(now: number, pair: Pair, purpose: CheckPurpose, ttl?: number): void {
     const { checklist } = this.#generation
     const outlived = this.path.outlived && pair === this.path.selected
     const credentials = outlived ? this.#oldCredentials : this.#generation.credentials
     if (!credentials) return
     if (purpose === 'check') {
       checklist.untrigger(pair)
+      this.#openers.forget(pair)
       pair.state = 'in-progress'
     }
     if (!this.#connections.isReady(pair)) return this.#connections.open(now, pair)
@@ -239,6 +268,8 @@ export class Connectivity {
       nomination,
       credentials,
       rto,
+      ttl,
+      report: this.#options.traversal()?.report,
     })
   }
 
@@ -259,7 +290,7 @@ export class Connectivity {
       pair.heard(now)
     }
     if (pair.revoked || !checklist.pairs.includes(pair)) return
-    if (this.#lite) this.#validate(now, pair, pair.local, true)
+    if (this.#options.lite) this.#validate(now, pair, pair.local, true)
     // Two NATs that give each check a new port can make two agents chase each other: this ends it.
     else if (pair.state !== 'succeeded' && pair.triggers < this.#context.timing.Rc) {
       if (pair.state === 'in-progress') this.#checks.cancel(now, pair)
@@ -308,7 +339,7 @@ export class Connectivity {
       pair.local = local
       checklist.reprioritise(this.role)
     }
-    if (this.#lite) pair.consentAt = now
+    if (this.#options.lite) pair.consentAt = now
     if (pair.state !== 'succeeded') {
       this.#checks.cancel(now, pair)
       checklist.untrigger(pair)
@@ -316,7 +347,7 @@ export class Connectivity {
       pair.validAt = now
       pair.triggers = 0
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
-      this.#onvalid(now, pair)
+      this.#options.onvalid(now, pair)
       if (unfreeze) checklist.unfreeze(pair.foundation)
       if (pair.nominateWhenValid && this.role === 'controlled') {
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)
@@ -346,6 +377,7 @@ export class Connectivity {
 
   #fail(now: number, pair: Pair, reason: string): void {
     this.#checks.forget(pair)
+    this.#openers.forget(pair)
     this.#connections.close(pair)
     this.#generation.checklist.untrigger(pair)
     pair.state = 'failed'
@@ -360,7 +392,7 @@ export class Connectivity {
     const { checklist } = this.#generation
     const best = this.path.best(now, checklist)
     const isDue = best && !this.path.nomination.holds(best) && !this.#checks.isPending(best, 'nomination')
-    if (isDue && this.role === 'controlling' && !this.#lite) this.#check(now, best, 'nomination')
+    if (isDue && this.role === 'controlling' && !this.#options.lite) this.#check(now, best, 'nomination')
     this.path.select(now, best)
     const { selected } = this.path
     checklist.restsTcp = selected !== undefined && !selected.dead && !this.path.outlived && tierOf(selected) === DIRECT

@@ -1,8 +1,10 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
-import { addressFamily, newTransactionId, sameAddress, Transaction } from '@floe/stun'
+import { addressFamily, formatAddress, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
-import { LIMITS, RELAY_PREFERENCE, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
+import { LIMITS } from './defaults.ts'
+import { blankAddress, relatedAddress, relayPreference, tcpPreference } from './local-preference.ts'
+import type { View } from './nat-evidence.ts'
 import type { Context } from './outputs.ts'
 import type { RelayProtocol, StunServer } from './servers.ts'
 
@@ -19,6 +21,8 @@ export interface LocalBase {
   readonly hostname?: string
   /** No socket of ours: relays are reached from this address, and nothing else is. */
   readonly relayOnly?: boolean
+  /** Opened in place of another: its checks do not wait for those of that one, as equal foundations would. */
+  readonly fresh?: boolean
   /** Addresses that reach this base from outside: 1:1 NAT, port mappings. Signalled as server-reflexive candidates. */
   readonly mapped?: readonly Address[]
 }
@@ -29,6 +33,9 @@ interface Inquiry {
   transaction: Transaction | undefined
   deadline: number
   settled: boolean
+  /** What the server has seen last. */
+  mapped?: Address
+  mappedAt?: number
   /** When the mapping is asked for again to keep it open. */
   refreshAt: number
 }
@@ -117,6 +124,32 @@ export class Gatherer {
     }
     this.#candidates.push(candidate)
     this.#options.oncandidate(now, candidate, undefined)
+  }
+
+  /** A base that the peer has found by itself: no candidate of it is signalled, and no server asked. */
+  adopt(base: LocalBase): void {
+    this.#bases.push({ base, localPreference: 0 })
+    const foundation = this.#foundation('host', base.address.ip, '')
+    const priority = candidatePriority('host', 0)
+    const { usernameFragment } = this.#options
+    const { address } = base
+    this.#candidates.push({
+      type: 'host',
+      protocol: 'udp',
+      address,
+      base: address,
+      foundation,
+      component: 1,
+      priority,
+      usernameFragment,
+    })
+  }
+
+  /** Where servers have seen this base. */
+  views(base: Address): View[] {
+    return this.#inquiries.flatMap(({ local, server, mapped, mappedAt = 0 }) =>
+      local.base.address === base && mapped ? [{ observer: server.address, mapped, since: mappedAt }] : [],
+    )
   }
 
   /** The relays have changed: perhaps all candidates are known now. */
@@ -271,7 +304,11 @@ export class Gatherer {
       ...(tcpType && { tcpType }),
       address,
       base: base.address,
-      foundation: this.#foundation(type, base.address.ip, tcpType ?? server?.address.ip ?? ''),
+      foundation: this.#foundation(
+        type,
+        base.fresh ? formatAddress(base.address) : base.address.ip,
+        tcpType ?? server?.address.ip ?? '',
+      ),
       component: 1,
       priority: candidatePriority(type, localPreference, 1, protocol),
       usernameFragment: this.#options.usernameFragment,
@@ -303,6 +340,8 @@ export class Gatherer {
   #answered(now: number, inquiry: Inquiry, { class: kind, attributes }: DecodedMessage): void {
     const mapped = attributes.xorMappedAddress ?? attributes.mappedAddress
     if (kind === 'success' && mapped) {
+      inquiry.mapped = mapped
+      inquiry.mappedAt ??= now
       this.#add(now, inquiry.local, 'srflx', mapped, inquiry.server)
       this.#settle(now, inquiry)
       inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
@@ -359,25 +398,4 @@ export class Gatherer {
 
 export function isSameBase(a: LocalBase, b: LocalBase): boolean {
   return sameAddress(a.address, b.address) && a.tcpType === b.tcpType
-}
-
-/** RFC 6544 §4.2: the direction in the upper three bits, the rest as over UDP. */
-function tcpPreference(tcpType: 'active' | 'passive', rank: number): number {
-  return TCP_DIRECTION_PREFERENCE[tcpType] * 2 ** 13 + 2 ** 13 - 1 - rank
-}
-
-/** Unique among the relayed candidates: by the way to the server, then IPv6 before IPv4, then in order of arrival. */
-function relayPreference(protocol: RelayProtocol, family: 4 | 6 | undefined, index: number): number {
-  return RELAY_PREFERENCE[protocol] * 2 ** 14 + 2 ** 14 - 1 - 2 * index - (family === 4 ? 1 : 0)
-}
-
-/** RFC 8839 §5.1: what stands for an address that is not to be told. */
-function blankAddress(family: 4 | 6 | undefined): Address {
-  return { ip: family === 6 ? '::' : '0.0.0.0', port: 9 }
-}
-
-/** Where the base is hidden behind an mDNS name its address must not leak through raddr. */
-function relatedAddress({ address, hostname }: LocalBase): Address {
-  if (hostname === undefined) return address
-  return blankAddress(addressFamily(address.ip))
 }

@@ -12,7 +12,19 @@ export type IceTransportState = 'new' | 'checking' | 'connected' | 'completed' |
 /** What an agent asks of its driver. A tagged union: switch over `type`. */
 export type AgentOutput =
   /** Put on the wire. `packet.local` is the very object given to `gather()`. */
-  | { readonly type: 'packet'; readonly packet: Packet }
+  | {
+      readonly type: 'packet'
+      readonly packet: Packet
+      /** Hops that this one packet may take; the system's default when left out. Only with `traversal`. */
+      readonly ttl?: number
+    }
+  /**
+   * With `traversal`: open so many more UDP sockets on the IP address of `near`, and hand their addresses to
+   * `socketsOpened()`, fewer when there are no more to be had.
+   */
+  | { readonly type: 'sockets'; readonly near: Address; readonly count: number }
+  /** Close that socket: it is not used any more. */
+  | { readonly type: 'release'; readonly local: Address }
   /**
    * Open a connection: to a TURN server, or for ICE-TCP to the peer. `local.ip` is the address to send from; the object
    * is the connection's name from now on, in packets and in the answer: `connected()` or `disconnected()`.

@@ -56,6 +56,20 @@ export function checkLocalParameters(parameters: IceParameters): IceParameters {
   return checkParameters(parameters)
 }
 
+/** The same for the peer's, given those that are known already and whether this side is lite. Also throws ERR_ICE_STATE. */
+export function checkRemoteParameters(remote: IceParameters, known: IceParameters | undefined, lite: boolean): void {
+  checkParameters(remote)
+  if (lite && remote.iceLite) {
+    throw new IceError('ERR_ICE_ARGUMENT', 'Both peers are lite, so nobody would check: make this agent without lite')
+  }
+  if (known && (known.usernameFragment !== remote.usernameFragment || known.password !== remote.password)) {
+    throw new IceError(
+      'ERR_ICE_STATE',
+      'The peer has new parameters: call restart(), signal the new local parameters, then start()',
+    )
+  }
+}
+
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
 function iceChars(random: Random, length: number): string {
