@@ -2,6 +2,7 @@
  * npm run natlab -- matrix [--peers node-node,node-chromium] [--only eim-apdf,apdm-random] [--with nat64]
  *     [--jobs 2] [--pcap]
  * npm run natlab -- events [--only words]
+ * npm run natlab -- hard-nat [--only words] [--runs 40]
  * npm run natlab -- up eim-apdf apdm-random [--pcap]
  */
 import { join } from 'node:path'
@@ -11,6 +12,7 @@ import { capture } from './capture.ts'
 import { sideBySide } from './decisions.ts'
 import { EVENTS } from './events.ts'
 import { describeSurvival, isAsExpected, recordEvents } from './events-report.ts'
+import { type Figures, titleOf as hardNatTitle, isReached, measure, summary, TABLE_HEAD, TRIALS } from './hard-nat.ts'
 import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
@@ -21,6 +23,7 @@ import { type Survival, survive } from './survival.ts'
 
 const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
 npm run natlab -- events [--only words]
+npm run natlab -- hard-nat [--only words] [--runs n]
 npm run natlab -- up place place … [--pcap]
 
 places: ${TYPE_NAMES.join(' ')}
@@ -45,6 +48,7 @@ export async function main(args: readonly string[]): Promise<number> {
       peers: { type: 'string' },
       only: { type: 'string' },
       with: { type: 'string' },
+      runs: { type: 'string', default: '40' },
       jobs: { type: 'string', default: '2' },
       pcap: { type: 'boolean', default: false },
     },
@@ -54,6 +58,7 @@ export async function main(args: readonly string[]): Promise<number> {
   if (reason) return complain(`No internet can be made here: ${reason}.`)
   if (command === 'up' && names.length > 0) return up(names.map(placeNamed), values.pcap)
   if (command === 'events') return events(values.only)
+  if (command === 'hard-nat') return hardNat(values.only, Number(values.runs))
   if (command !== 'matrix') return complain(USAGE)
   return matrix({
     peers: values.peers?.split(',').map(peersNamed) ?? ALL_PEERS,
@@ -113,6 +118,17 @@ async function events(words = ''): Promise<number> {
   }
   if (words === '') recordEvents(survivals)
   return survivals.every(isAsExpected) ? 0 : 1
+}
+
+/** Those whose titles have `words` in them; one run after the other, since time is what is measured. */
+async function hardNat(words = '', runs: number): Promise<number> {
+  const all: Figures[] = []
+  for (const trial of TRIALS.filter((one) => hardNatTitle(one).includes(words))) {
+    console.log(hardNatTitle(trial))
+    all.push(await measure(trial, runs, (text) => console.log(text)))
+  }
+  console.log([TABLE_HEAD, ...all.map(summary)].join('\n'))
+  return all.every(isReached) ? 0 : 1
 }
 
 async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number> {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Packet } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import { ACTIVE_PORT } from '../defaults.ts'
 import type { LocalBase } from '../gatherer.ts'
@@ -13,6 +13,7 @@ import { type ExternalAddresses, externalAddresses, type IceTransportOptions } f
 import { parseProxy } from './proxy.ts'
 import { resolveHost } from './resolve.ts'
 import { checkPortRange, type PacketRoute, SocketSet } from './sockets.ts'
+import { SpareSockets } from './spare-sockets.ts'
 import { TcpDoor } from './tcp-door.ts'
 
 /** What a transport gathers from: its sockets, listeners and servers. */
@@ -25,6 +26,7 @@ export class LocalGathering {
   readonly #external: ExternalAddresses
   /** There from `begin()` on, unless nothing but relays may be used. */
   #route: PacketRoute | undefined
+  readonly #spares: SpareSockets
   #tcp: TcpDoor | undefined
   #abort: AbortController | undefined
   #begun = false
@@ -42,6 +44,7 @@ export class LocalGathering {
     this.#servers = parseIceServers(iceServers)
     this.#external = externalAddresses(options.externalAddresses)
     if (options.portRange) checkPortRange(options.portRange)
+    this.#spares = new SpareSockets(driver, options.portRange)
     this.connections = new Connections(driver, { tls, proxy: proxy === undefined ? undefined : parseProxy(proxy) })
   }
 
@@ -64,8 +67,19 @@ export class LocalGathering {
     for (const server of names) void this.#resolve(server)
   }
 
-  transmit(packet: Packet): void {
-    if (!this.connections.send(packet)) this.#route?.send(packet)
+  transmit(packet: Packet, ttl?: number): void {
+    if (this.connections.send(packet) || this.#spares.send(packet, ttl)) return
+    this.#route?.send(packet, ttl)
+  }
+
+  /** For the agent, beyond those it has gathered on; fewer when the system has no more. */
+  openSockets(near: Address, count: number): readonly Address[] {
+    const host = this.#route?.sockets.find(({ address }) => address === near)?.host ?? this.#spares.hostOf(near)
+    return host ? this.#spares.open(host, count) : []
+  }
+
+  closeSocket(local: Address): void {
+    this.#spares.close(local)
   }
 
   /** The agent gathers again by itself, over the same sockets. */
@@ -78,7 +92,7 @@ export class LocalGathering {
   async close(): Promise<void> {
     this.#abort?.abort()
     for (const withdraw of this.#withdrawals ?? []) withdraw()
-    await Promise.all([this.#route?.close(), this.#tcp?.close()])
+    await Promise.all([this.#route?.close(), this.#spares.closeAll(), this.#tcp?.close()])
   }
 
   get #relayOnly(): boolean {
