@@ -26,6 +26,9 @@ export const TRIALS: readonly Trial[] = [
   { ...trial(['poisoning', 'poisoning'], ['node', 'node'], 8_000, 1), relay: false },
 ]
 
+/** Those that a single run can hold to: a whole block is tried, and an opener leaves nothing to chance. */
+export const CERTAIN = TRIALS.filter(({ places }) => !places.includes('apdm-random'))
+
 /** Milliseconds until it is given up. */
 const CONNECT = 12_000
 const UPGRADE = 25_000

@@ -85,6 +85,56 @@ test('two hard NATs, or a peer that does not want it: no search', () => {
   }
 })
 
+test('a malicious peer cannot aim a search at a third party, whatever it claims', () => {
+  for (const [place, mapping] of [
+    [EASY, 'endpoint-dependent'],
+    [HARD, 'endpoint-independent'],
+    [BLOCK, 'endpoint-independent'],
+  ] as const) {
+    const received = simulate(1, (world) => {
+      const victim = world.host('victim')
+      const { ip } = victim.attachments[0]!
+      let packets = 0
+      world.network.observers.push({
+        sent: (datagram) => void (datagram.destination.ip === ip && packets++),
+        delivered: () => {},
+      })
+      world.stunServer()
+      world.stunServer()
+      world.turnServer()
+      const node = world.peer('node', place, able())
+      const attacker = world.rawPeer('attacker')
+      attacker.remote = node.agent.localParameters
+      node.gather()
+      node.start(attacker.parameters, 'controlled')
+      // Data goes over what looks like a relay, and the victim like the other end of a NAT.
+      node.addRemoteCandidate(attacker.candidate({ type: 'relay', foundation: 'relay' }))
+      for (const port of [20_000, 20_300])
+        node.addRemoteCandidate(attacker.candidate({ type: 'srflx', address: { ip, port }, foundation: 'srflx' }))
+      const portReport = {
+        willing: true,
+        mapping,
+        sockets: 256,
+        address: { ip, port: 20_000 },
+        low: 1_024,
+        high: 65_535,
+      }
+      for (let second = 0; second < 60; second++) {
+        world.run(1_000)
+        const [seen] = attacker.requests()
+        if (!seen) continue
+        attacker.check(seen.remote, { portReport })
+        // A spoofed source proves nothing: the victim answers no check.
+        attacker.check(seen.remote, { portReport }, { source: { ip, port: 20_000 } })
+      }
+      expect(node.connected).toBe(true)
+      return packets
+    })
+    // Two candidates' checks, as for any candidate, and answers to what pretended to come from there.
+    expect(received).toBeLessThan(150)
+  }
+})
+
 interface Figures {
   /** Milliseconds until both used a direct path. */
   readonly direct: number

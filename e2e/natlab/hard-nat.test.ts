@@ -1,0 +1,16 @@
+/** One run of each kind of search, with a real NAT in between. `npm run natlab -- hard-nat` counts them. */
+import { describe, expect, test } from 'vitest'
+import { runCell } from './cell.ts'
+import { sideBySide } from './decisions.ts'
+import { CERTAIN, titleOf } from './hard-nat.ts'
+import { whyNot } from './namespaces.ts'
+
+const reason = whyNot()
+
+describe.skipIf(reason)(`hard NATs${reason ? ` (left out: ${reason})` : ''}`, () => {
+  for (const trial of CERTAIN)
+    test(titleOf(trial), { timeout: 60_000 }, async () => {
+      const { route, ends } = await runCell(trial, { connect: 20_000, upgrade: 25_000 })
+      expect(route, sideBySide(ends[0].decisions, ends[1].decisions)).toBe('direct')
+    })
+})
