@@ -12,8 +12,8 @@ export interface Cell {
   /** The first one offers. */
   readonly places: readonly [NatTypeName, NatTypeName]
   readonly peers: readonly [PeerKind, PeerKind]
-  /** Both are told of the TURN server. */
-  readonly relay: boolean
+  /** Both are told of the TURN server, or none, or those in Node alone: a browser needs no relay of its own then. */
+  readonly relay: boolean | 'node'
   readonly signaling?: SignalingOptions
   readonly seed?: number
 }
@@ -69,7 +69,11 @@ export async function runCell(cell: Cell, patience: Patience, captures?: string)
 /** The same on an internet with hosts `a` and `b`. */
 export async function runOn(internet: Internet, cell: Cell, patience: Patience): Promise<Outcome> {
   const peer = (host: string, kind: PeerKind) =>
-    startPeer(internet, host, kind, { iceServers: iceServers(internet, host, cell) })
+    startPeer(internet, host, kind, {
+      iceServers: iceServers(internet, host, {
+        relay: cell.relay === true || (cell.relay === 'node' && kind === 'node'),
+      }),
+    })
   const [[first, second]] = await Promise.all([
     Promise.all([peer('a', cell.peers[0]), peer('b', cell.peers[1])]),
     startServers(internet),

@@ -8,7 +8,7 @@ export interface Trial {
   readonly places: readonly [NatTypeName, NatTypeName]
   readonly peers: readonly [PeerKind, PeerKind]
   /** Without one the poison-safe opening is on its own. */
-  readonly relay: boolean
+  readonly relay: boolean | 'node'
   /** Milliseconds from the offer in which it is to be direct. */
   readonly within: number
   /** Of all runs. */
@@ -91,5 +91,5 @@ function middle(values: readonly number[]): number | string {
 }
 
 function trial(places: Trial['places'], peers: Trial['peers'], within: number, rate: number): Trial {
-  return { places, peers, relay: true, within, rate }
+  return { places, peers, relay: 'node', within, rate }
 }

@@ -162,10 +162,10 @@ export const SEARCH = {
   offerEvery: 1_500,
   /** Milliseconds, all in all. A sweep of 2048 takes a little longer than a search. */
   duration: 20_500,
-  /** A packet to our own server shows whether the router still copes; twice its usual time is a no, above the noise. */
+  /** A packet to our own server shows whether the router still copes; no answer is a no, or twice its usual time and the noise. */
   controlEvery: 1_000,
   controlPatience: 1_000,
-  controlNoise: 50,
+  controlNoise: 100,
   /** Between what is told to the peer during a search. */
   reportEvery: 1_000,
   /** Per peer: the second search ten minutes after the first, then one per hour. */

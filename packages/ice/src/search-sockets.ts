@@ -82,9 +82,9 @@ export class SearchSockets {
       inquiry.handleTimeout(now)
       this.#drain(now, inquiry)
     }
-    // A process that stood still does not catch up: that would be a burst.
-    if (now < this.#due) return
-    this.#nextAt = now + SEARCH.openEvery
+    const due = this.#due
+    if (now < due) return
+    this.#nextAt = nextTurn(due, now, SEARCH.openEvery)
     if (this.#range) this.#sendNext(now)
     else this.#inquireNext(now)
   }
@@ -175,4 +175,9 @@ export class SearchSockets {
 function socketsFor({ kind, low, high }: PortRange): number {
   if (kind === 'sequential') return SEARCH.samples
   return kind === 'block' && high - low < SEARCH.block ? SEARCH.blockSockets : SEARCH.sockets
+}
+
+/** The turn after the one that was due at `due`: on time on average, and without bursts after a pause. Milliseconds. */
+export function nextTurn(due: number, now: number, every: number): number {
+  return Math.max(due + every, now - 2 * every)
 }

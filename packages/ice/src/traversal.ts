@@ -84,6 +84,7 @@ export class Traversal {
   /** From an authenticated check. */
   hear(now: number, report: PortReport): void {
     this.#peer = report
+    if (report.sockets === 0 && this.#search?.side === 'ports') this.#end(now, 'the peer has given up')
     if (report.sockets > 0 && this.#since !== undefined && !this.#search)
       this.#decideAt = Math.max(now, this.#since + this.#context.timing.directPatience)
   }
@@ -223,7 +224,11 @@ export class Traversal {
         this.#tell(at)
       },
       onmet: (at, from, to) => this.#met(at, from, to),
-      onend: (at, reason) => this.#end(at, reason),
+      onend: (at, reason) => {
+        this.#end(at, reason)
+        // So that the peer does not look for sockets that are closed.
+        this.#owner.connectivity.tell(at)
+      },
     })
   }
 
