@@ -3,12 +3,14 @@ import type { NatTypeName } from '../topology/nat-types.ts'
 import { type Outcome, runCell } from './cell.ts'
 import { sideBySide } from './decisions.ts'
 import type { PeerKind } from './peer.ts'
+import type { SignalingOptions } from './signaling.ts'
 
 export interface Trial {
   readonly places: readonly [NatTypeName, NatTypeName]
   readonly peers: readonly [PeerKind, PeerKind]
   /** Without one the poison-safe opening is on its own. */
   readonly relay: boolean | 'node'
+  readonly signaling?: SignalingOptions
   /** Milliseconds from the offer in which it is to be direct. */
   readonly within: number
   /** Of all runs. */
@@ -24,10 +26,15 @@ export const TRIALS: readonly Trial[] = [
   trial(['apdm-block', 'eim-apdf'], ['node', 'chromium'], 25_000, 0),
   trial(['apdm-random', 'eim-apdf'], ['node', 'chromium'], 25_000, 0),
   { ...trial(['poisoning', 'poisoning'], ['node', 'node'], 8_000, 1), relay: false },
+  {
+    ...trial(['poisoning', 'poisoning'], ['node', 'node'], 8_000, 1),
+    relay: false,
+    signaling: { latency: [150, 20] },
+  },
 ]
 
 /** Those that a single run can hold to: a whole block is tried, and an opener leaves nothing to chance. */
-export const CERTAIN = TRIALS.filter(({ places }) => !places.includes('apdm-random'))
+export const CERTAIN = TRIALS.filter(({ places, rate }) => rate > 0 && !places.includes('apdm-random'))
 
 /** Milliseconds until it is given up. */
 const CONNECT = 12_000
@@ -60,8 +67,9 @@ export async function measure(trial: Trial, runs: number, onrun: (text: string) 
   }
 }
 
-export function titleOf({ places, peers, relay }: Trial): string {
-  return `${places[0]} ${peers[0]} × ${places[1]} ${peers[1]}${relay ? '' : ', no relay'}`
+export function titleOf({ places, peers, relay, signaling }: Trial): string {
+  const uneven = signaling?.latency ? `, signaling ${signaling.latency.join(' and ')} ms` : ''
+  return `${places[0]} ${peers[0]} × ${places[1]} ${peers[1]}${relay ? '' : ', no relay'}${uneven}`
 }
 
 export function isReached({ trial, runs, times }: Figures): boolean {
