@@ -177,7 +177,10 @@ function socketsFor({ kind, low, high }: PortRange): number {
   return kind === 'block' && high - low < SEARCH.block ? SEARCH.blockSockets : SEARCH.sockets
 }
 
+/** Turns that a busy process may take at once. */
+const CATCH_UP = 5
+
 /** The turn after the one that was due at `due`: on time on average, and without bursts after a pause. Milliseconds. */
 export function nextTurn(due: number, now: number, every: number): number {
-  return Math.max(due + every, now - 2 * every)
+  return Math.max(due + every, now - CATCH_UP * every)
 }

@@ -127,7 +127,7 @@ export class Search {
     this.#asked.clear()
   }
 
-  /** Each port is tried once. Timers are late by a little: two probes are caught up on, and no more than that. */
+  /** Each port is tried once. Timers are late by a little: a few probes are caught up on, and no more than that. */
   #probe(now: number): void {
     const { task, base } = this.#options
     if (task.side !== 'ports') return
