@@ -14,6 +14,8 @@ export interface Cell {
   readonly peers: readonly [PeerKind, PeerKind]
   /** Both are told of the TURN server, or none, or those in Node alone: a browser needs no relay of its own then. */
   readonly relay: boolean | 'node'
+  /** Node peers ask their routers for mappings. */
+  readonly portMapping?: boolean
   readonly signaling?: SignalingOptions
   readonly seed?: number
 }
@@ -68,11 +70,13 @@ export async function runCell(cell: Cell, patience: Patience, captures?: string)
 
 /** The same on an internet with hosts `a` and `b`. */
 export async function runOn(internet: Internet, cell: Cell, patience: Patience): Promise<Outcome> {
+  const ice = cell.portMapping && { ice: { portMapping: true } }
   const peer = (host: string, kind: PeerKind) =>
     startPeer(internet, host, kind, {
       iceServers: iceServers(internet, host, {
         relay: cell.relay === true || (cell.relay === 'node' && kind === 'node'),
       }),
+      ...ice,
     })
   const [[first, second]] = await Promise.all([
     Promise.all([peer('a', cell.peers[0]), peer('b', cell.peers[1])]),

@@ -303,6 +303,8 @@ function describeOutput(output: AgentOutput): string {
       return output.candidate
         ? `candidate ${output.candidate.type} ${formatAddress(output.candidate.address)}`
         : 'end of candidates'
+    case 'candidatesremoved':
+      return `candidates removed: ${output.candidates.map(({ address }) => formatAddress(address)).join(', ')}`
     case 'selectedpair':
       return `selected ${describePair(output.pair)} (${output.reason})`
     case 'state':

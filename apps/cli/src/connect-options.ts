@@ -16,6 +16,8 @@ export interface ConnectOptions extends IceServerChoice {
   readonly wait: number | undefined
   /** Milliseconds of silence after which we hang up; `undefined`: we leave that to the peer. */
   readonly linger: number | undefined
+  /** Ask the router to let peers in. */
+  readonly portMapping: boolean
 }
 
 /** @throws CliError when something is wrong with them, before anybody is bothered */
@@ -34,6 +36,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
       'turn-username': { type: 'string' },
       'turn-credential': { type: 'string' },
       'relay-only': { type: 'boolean', default: false },
+      'no-port-mapping': { type: 'boolean', default: false },
       wait: { type: 'string' },
       linger: { type: 'string' },
       json: { type: 'boolean' },
@@ -58,6 +61,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     maxSize: parseSize('connect', 'max-size', values['max-size']),
     iceServers: iceServers.length === 0 ? undefined : iceServers,
     relayOnly: values['relay-only'],
+    portMapping: !values['no-port-mapping'] && !values['relay-only'],
     wait: values.wait === undefined ? undefined : parseSeconds('connect', 'wait', values.wait),
     linger: linger === undefined ? undefined : parseSeconds('connect', 'linger', linger),
   }

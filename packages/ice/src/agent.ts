@@ -1,17 +1,14 @@
-import type { Address, Machine, Packet } from '@floe/stun'
-import { decode, isStun, Outbox } from '@floe/stun'
-import type { Candidate } from './candidate.ts'
-import { isReachable } from './candidate.ts'
+import { type Address, decode, isStun, type Machine, Outbox, type Packet } from '@floe/stun'
+import { type Candidate, isReachable } from './candidate.ts'
 import type { CandidatePair } from './candidate-pair.ts'
 import { Connectivity } from './connectivity.ts'
 import { DataPath } from './data-path.ts'
-import { TIMING } from './defaults.ts'
 import { IceError } from './error.ts'
-import type { LocalBase } from './gatherer.ts'
 import { Generation } from './generation.ts'
 import { Generations } from './generations.ts'
+import type { LocalBase } from './local-base.ts'
 import type { AgentOptions } from './options.ts'
-import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
+import { type AgentOutput, type Context, contextOf, type IceTransportState } from './outputs.ts'
 import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
 import { checkLocalParameters, checkRemoteParameters, generateParameters } from './parameters.ts'
@@ -43,14 +40,9 @@ export class IceAgent implements Machine<AgentOutput> {
 
   /** Throws ERR_ICE_ARGUMENT for malformed `parameters`. */
   constructor(options: AgentOptions) {
-    const { random, log = false } = options
+    const { random } = options
     this.lite = options.lite ?? false
-    this.#context = {
-      timing: { ...TIMING, ...options.timing },
-      random,
-      emit: (output) => this.#emit(output),
-      log: log ? (now, event, detail, reason) => this.#log(now, event, detail(), reason) : () => {},
-    }
+    this.#context = contextOf(options, (output) => this.#emit(output))
     this.#state = new AgentState(this.#context.timing.pac)
     this.#pace = new Pace(options.pacer ?? new Pacer(), this.#context.timing.Ta)
     const parameters = options.parameters ? checkLocalParameters(options.parameters) : generateParameters(random)
@@ -137,7 +129,7 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[] = [], complete = true): void {
     this.#assertOpen()
-    this.#beginGathering()
+    this.#emit({ type: 'gatheringstate', state: 'gathering' })
     this.#sources.gather(now, bases, this.lite ? [] : servers, complete)
     this.#progress(now)
   }
@@ -189,9 +181,26 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#progress(now)
   }
 
-  /** A socket is gone: its candidates and pairs go with it. */
+  /** From signaling: the peer has withdrawn candidates, which are known by address. Unknown ones are ignored. ERR_ICE_CLOSED. */
+  removeRemoteCandidates(now: number, candidates: readonly Candidate[]): void {
+    this.#assertOpen()
+    this.#state.extend(now)
+    this.#connectivity.removeRemote(now, candidates)
+    this.#progress(now)
+  }
+
+  /** A socket is gone: its candidates and pairs go with it. Call `gather()` with what replaces it, before or later. */
   removeLocalBase(now: number, address: Address): void {
+    this.#state.extend(now)
     this.#sources.removeBase(now, address)
+    this.#progress(now)
+  }
+
+  /** Addresses or routes have changed, or time has passed unnoticed: paths and servers are asked anew. */
+  networkChanged(now: number): void {
+    this.#state.extend(now)
+    this.#sources.networkChanged(now)
+    this.#connectivity.networkChanged(now)
     this.#progress(now)
   }
 
@@ -216,7 +225,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#state.restart()
     this.#context.log(now, 'restart', () => `generation ${this.generation}`)
     if (this.gatheringState !== 'new') {
-      this.#beginGathering()
+      this.#emit({ type: 'gatheringstate', state: 'gathering' })
       this.#sources.regather(now)
     }
     this.#progress(now)
@@ -243,14 +252,11 @@ export class IceAgent implements Machine<AgentOutput> {
   handlePacket(now: number, packet: Packet): boolean {
     this.#now = now
     const { relays } = this.#sources
-    if (relays.uses(packet.local)) {
-      const mine = relays.handlePacket(now, packet)
-      this.#progress(now)
-      return mine
-    }
-    if (!this.#traversal?.handlePacket(now, packet)) return this.#handlePeerPacket(now, packet)
+    const isRelays = relays.uses(packet.local)
+    if (!isRelays && !this.#traversal?.handlePacket(now, packet)) return this.#handlePeerPacket(now, packet)
+    const mine = !isRelays || relays.handlePacket(now, packet)
     this.#progress(now)
-    return true
+    return mine
   }
 
   handleTimeout(now: number): void {
@@ -328,15 +334,13 @@ export class IceAgent implements Machine<AgentOutput> {
   #newGeneration(number: number, parameters: IceParameters): Generation {
     return new Generation(this.#context, number, parameters, {
       awaitsRelays: () => !this.#sources.relays.settled,
+      onreach: (now, host) => this.#connectivity.adoptLocal(now, host, undefined),
+      onremoved: (candidates) => this.#emit({ type: 'candidatesremoved', candidates }),
       oncandidate: (now, candidate, replaced) => {
         this.#emit({ type: 'candidate', candidate })
         this.#connectivity.adoptLocal(now, candidate, replaced)
       },
     })
-  }
-
-  #beginGathering(): void {
-    if (this.gatheringState !== 'gathering') this.#emit({ type: 'gatheringstate', state: 'gathering' })
   }
 
   /** Mappings are kept open while no pair is selected: nobody else sends through them. */
@@ -377,7 +381,7 @@ export class IceAgent implements Machine<AgentOutput> {
     if (output.type === 'packet') return void this.#transmit(output.packet, output.ttl)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
-    if (output.type === 'gatheringstate') this.#state.gathering = output.state
+    if (output.type === 'gatheringstate' && !this.#state.enterGathering(output.state)) return
     this.#outbox.push(output)
   }
 
@@ -387,10 +391,6 @@ export class IceAgent implements Machine<AgentOutput> {
     if (relays.carries(packet.local)) return relays.transmit(this.#now, packet)
     this.#outbox.push(ttl === undefined ? { type: 'packet', packet } : { type: 'packet', packet, ttl })
     return true
-  }
-
-  #log(now: number, event: string, detail: string, reason: string | undefined): void {
-    this.#emit({ type: 'log', entry: { now, event, detail, ...(reason !== undefined && { reason }) } })
   }
 
   #assertOpen(): void {

@@ -21,13 +21,14 @@ export class Checklist {
     this.#idPrefix = idPrefix
   }
 
-  /** Whether two candidates may form a pair at all, RFC 8445 §6.1.2.2. */
-  static canPair(local: Candidate, remote: Candidate): boolean {
+  /** Whether two candidates may form a pair at all, RFC 8445 §6.1.2.2. `translated`: the local one reaches IPv4 as well. */
+  static canPair(local: Candidate, remote: Candidate, translated = false): boolean {
     if (local.component !== remote.component || local.protocol !== remote.protocol || remote.address.port === 0)
       return false
     // RFC 6544 §6.2: of two ends one connects; the other learns of the pair when that arrives.
     if (local.protocol === 'tcp' && (local.tcpType !== 'active' || remote.tcpType !== 'passive')) return false
     const family = addressFamily(remote.address.ip)
+    if (translated && family === 4 && local.protocol === 'udp') return true
     if (!family || addressFamily(local.address.ip) !== family) return false
     return family === 4 || isLinkLocal(local) === isLinkLocal(remote)
   }

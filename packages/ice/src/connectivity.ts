@@ -1,14 +1,12 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
-import type { Pair } from './candidate-pair.ts'
-import { describePair } from './candidate-pair.ts'
-import type { CheckCredentials, CheckOutcome, CheckPurpose } from './check.ts'
-import { Checks, initialRto } from './check.ts'
+import { describePair, type Pair } from './candidate-pair.ts'
+import { type CheckCredentials, type CheckOutcome, type CheckPurpose, Checks, initialRto } from './check.ts'
+import { LIMITS } from './defaults.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
 import { Openers } from './openers.ts'
 import type { Context } from './outputs.ts'
-import type { PairingOptions } from './pairing.ts'
-import { Pairing } from './pairing.ts'
+import { Pairing, type PairingOptions } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
 import { DIRECT, tierOf } from './preference.ts'
@@ -26,9 +24,6 @@ export interface ConnectivityOptions extends PairingOptions {
   /** The pair in use has died or lost its consent. */
   readonly ondead: (now: number, pair: Pair) => void
 }
-
-/** After this many 487 answers a pair counts as failed: two honest agents need one. */
-const MAX_CONFLICTS = 4
 
 /** Connectivity checks: sends them, answers them, learns from them. RFC 8445 §7, and §8 through `path`. */
 export class Connectivity {
@@ -117,6 +112,18 @@ export class Connectivity {
     this.#select(now)
   }
 
+  /** The peer has taken candidates back: their pairs go, and come again if it checks from there nevertheless. */
+  removeRemote(now: number, candidates: readonly Candidate[]): void {
+    const removed = candidates.flatMap((candidate) => this.#generation.removeRemote(candidate))
+    if (removed.length > 0) this.drop(now, ({ remote }) => removed.includes(remote))
+  }
+
+  /** Whatever was learnt about paths may be wrong now: all are asked at once. */
+  networkChanged(now: number): void {
+    this.path.doubt(now)
+    for (const pair of this.path.takeCompany(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
+  }
+
   /** Pairs that a relay refuses to serve: they fail at once instead of waiting for answers. */
   refuse(now: number, isRefused: (pair: Pair) => boolean, reason: string): void {
     for (const pair of this.#generation.checklist.pairs.filter(isRefused)) this.#fail(now, pair, reason)
@@ -154,19 +161,14 @@ export class Connectivity {
   sendOrdinary(now: number): void {
     const pair = this.#generation.checklist.nextOrdinary()
     if (!pair) return
-    const opening =
-      pair.stats.requestsSent === 0 && !pair.authenticated ? this.#options.traversal()?.openingOf(now, pair) : undefined
-    if (!opening) return this.#check(now, pair, 'check')
-    pair.state = 'in-progress'
-    this.#openers.open(now, pair, opening.lead)
-    this.#check(now, pair, 'opener', opening.ttl)
+    const ttl = this.#openers.begin(now, pair, this.#options.traversal())
+    this.#check(now, pair, ttl === undefined ? 'check' : 'opener', ttl)
   }
 
   /** A way to the peer was found outside the checklist: a pair is made of it, and checked at once. */
   meet(now: number, local: Address, remote: Address): void {
     const pair = this.#pairing.meet(now, this.#generation, local, remote, this.role)
-    if (!pair || pair.state === 'succeeded') return
-    this.#generation.checklist.trigger(pair)
+    if (pair && pair.state !== 'succeeded') this.#generation.checklist.trigger(pair)
     this.sendTriggered(now)
   }
 
@@ -257,15 +259,13 @@ export class Connectivity {
     if (purpose === 'nomination') pair.nomination = this.path.nomination.next()
     const rto = initialRto(pair, this.#context.timing, checklist.active)
     this.#context.log(now, purpose, () => `${pair.id} ${describePair(pair)}`)
-    const { tieBreaker } = this.#role
-    const { nomination } = pair
     this.#checks.send(now, {
       pair,
       purpose,
       role: this.role,
-      tieBreaker,
+      tieBreaker: this.#role.tieBreaker,
       useCandidate: nominates,
-      nomination,
+      nomination: pair.nomination,
       credentials,
       rto,
       ttl,
@@ -358,7 +358,7 @@ export class Connectivity {
 
   #refused(now: number, { pair, purpose, role }: CheckOutcome['request'], message: DecodedMessage): void {
     const code = message.attributes.errorCode?.code ?? 0
-    if (code === 487 && pair.conflicts++ < MAX_CONFLICTS) {
+    if (code === 487 && pair.conflicts++ < LIMITS.conflicts) {
       if (this.#role.rejected(role) === 'switch') this.#switchedRole(now, 'the peer answered 487')
       if (pair.state !== 'succeeded') this.#generation.checklist.trigger(pair)
       else if (purpose === 'nomination') this.#select(now)

@@ -108,6 +108,8 @@ export const LIMITS = {
   localCandidates: 50,
   /** Relays of one agent: server addresses times interfaces. Each is an allocation on somebody's server. */
   relays: 16,
+  /** After this many 487 answers a pair counts as failed: two honest agents need one. */
+  conflicts: 4,
   /** Valid pairs kept warm beside the selected one. */
   backups: 3,
   /** Failed pairs that are tried again at a time while data takes a worse path. */
@@ -177,6 +179,12 @@ export const UNPRIVILEGED_PORTS = { low: 1_024, high: 65_535 } as const
 
 /** RFC 8445 §5.1.2.2. */
 export const TYPE_PREFERENCE = { host: 126, prflx: 110, srflx: 100, relay: 0 } as const
+
+/**
+ * What servers see is preferred less than what a router has mapped, or a 1:1 NAT maps: that lets peers in who have not
+ * been sent to. In units of RFC 8445 §5.1.2.1's local preference; more than there are ranks of interfaces.
+ */
+export const SERVER_REFLEXIVE_DEMOTION = 2 ** 13
 
 /**
  * RFC 6544 §4.2: the same over TCP, where one lost segment holds back all that follow. Below every direct UDP candidate

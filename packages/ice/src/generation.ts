@@ -36,6 +36,8 @@ export class Generation {
   remoteEnded = false
   /** Candidates that were signalled before the parameters they belong to, RFC 8838 §14. */
   readonly #held: (Candidate | null)[] = []
+  /** Peer-reflexive candidates on the address of a relay of the peer's. */
+  readonly #presumedRelays = new WeakSet<Candidate>()
   #reflexive = 0
 
   constructor(
@@ -81,11 +83,20 @@ export class Generation {
   addRemote(candidate: Candidate): boolean {
     const index = this.remoteCandidates.findIndex((known) => isSameRemote(known, candidate))
     const known = this.remoteCandidates[index]
-    if (known && known.type !== 'prflx') return false
+    if (known && known.type !== 'prflx' && !this.#presumedRelays.has(known)) return false
     if (known) this.#replaceRemote(index, candidate)
     else if (this.remoteCandidates.length < LIMITS.remoteCandidates) this.remoteCandidates.push(candidate)
     else return false
     return true
+  }
+
+  /** The peer has none at this address any more. Those that were forgotten. */
+  removeRemote(gone: Candidate): Candidate[] {
+    const removed = this.remoteCandidates.filter((known) => isSameRemote(known, gone))
+    for (const candidate of removed) this.remoteCandidates.splice(this.remoteCandidates.indexOf(candidate), 1)
+    const isHeld = (held: Candidate | null) => held !== null && isSameRemote(held, gone)
+    for (let i = this.#held.findIndex(isHeld); i >= 0; i = this.#held.findIndex(isHeld)) this.#held.splice(i, 1)
+    return removed
   }
 
   /** The remote candidate at an authenticated source, made peer-reflexive when unknown. RFC 8445 §7.3.1.3. */
@@ -93,17 +104,26 @@ export class Generation {
     const address = { ip: remote.ip.replace(/%.*$/, ''), port: remote.port }
     const known = this.remoteCandidates.find((it) => it.protocol === protocol && sameAddress(it.address, address))
     if (known) return { candidate: known, known: true }
+    // A NAT before our mapped port may change the port that a relay's packet comes from; that makes it no direct path.
+    const relay = protocol === 'udp' ? this.#relayAlone(address.ip) : undefined
     const candidate: Candidate = {
-      type: 'prflx',
+      type: relay ? 'relay' : 'prflx',
       protocol,
       ...(protocol === 'tcp' && { tcpType: 'active' }),
       address,
       foundation: `r${this.#reflexive++}`,
       component: 1,
-      priority,
+      priority: relay?.priority ?? priority,
       ...(this.remote && { usernameFragment: this.remote.usernameFragment }),
     }
+    if (relay) this.#presumedRelays.add(candidate)
     return { candidate, known: false }
+  }
+
+  /** The peer's relay on this IP address, when no other candidate of the peer's has it. */
+  #relayAlone(ip: string): Candidate | undefined {
+    const there = this.remoteCandidates.filter(({ address }) => address.ip === ip)
+    return there.every(({ type }) => type === 'relay') ? there[0] : undefined
   }
 
   #replaceRemote(index: number, candidate: Candidate): void {

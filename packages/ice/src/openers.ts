@@ -1,6 +1,7 @@
 import { addressFamily } from '@floe/stun'
 import { addressScope } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
+import type { Traversal } from './traversal.ts'
 
 /**
  * Poison-safe opening. A router that takes unsolicited packets for its own keeps their port busy: a check of ours that
@@ -17,9 +18,14 @@ export class Openers {
     return isSocket && remote.type === 'srflx' && addressFamily(base.ip) === 4 && isTranslated(base.ip)
   }
 
-  /** The pair's opener is sent, its check leaves `lead` ms later. */
-  open(now: number, pair: Pair, lead: number): void {
-    this.#waiting.set(pair, now + lead)
+  /** The TTL of the opener, if the pair has to begin with one: its check leaves later. */
+  begin(now: number, pair: Pair, traversal: Traversal | undefined): number | undefined {
+    const isNew = pair.stats.requestsSent === 0 && !pair.authenticated
+    const opening = isNew ? traversal?.openingOf(now, pair) : undefined
+    if (!opening) return undefined
+    pair.state = 'in-progress'
+    this.#waiting.set(pair, now + opening.lead)
+    return opening.ttl
   }
 
   forget(pair: Pair): void {

@@ -1,8 +1,9 @@
 import type { Address, Packet } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { CandidatePair } from './candidate-pair.ts'
-import type { Timing } from './defaults.ts'
+import { TIMING, type Timing } from './defaults.ts'
 import type { LogEntry } from './log.ts'
+import type { AgentOptions } from './options.ts'
 import type { IceRole, Random } from './parameters.ts'
 import type { RelayProtocol, TurnServer } from './servers.ts'
 
@@ -44,6 +45,8 @@ export type AgentOutput =
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   /** For signaling; `null` ends the candidates of this generation (RFC 8838 §8.2). */
   | { readonly type: 'candidate'; readonly candidate: Candidate | null }
+  /** Signalled before and no longer true: their interface or relay is gone. libwebrtc's `OnIceCandidatesRemoved`. */
+  | { readonly type: 'candidatesremoved'; readonly candidates: readonly Candidate[] }
   /** W3C RTCPeerConnectionIceErrorEvent: 701 when a server did not answer. */
   | {
       readonly type: 'candidateerror'
@@ -67,4 +70,11 @@ export interface Context {
   emit(output: AgentOutput): void
   /** `detail` is a thunk: a log that is off costs nothing. */
   log(now: number, event: string, detail: () => string, reason?: string): void
+}
+
+/** Of an agent with these options. */
+export function contextOf({ timing, random, log = false }: AgentOptions, emit: Context['emit']): Context {
+  const note: Context['log'] = (now, event, detail, reason) =>
+    emit({ type: 'log', entry: { now, event, detail: detail(), ...(reason !== undefined && { reason }) } })
+  return { timing: { ...TIMING, ...timing }, random, emit, log: log ? note : () => {} }
 }

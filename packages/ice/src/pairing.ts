@@ -83,7 +83,8 @@ export class Pairing {
   }
 
   #pair(now: number, generation: Generation, local: Candidate, remote: Candidate, role: IceRole): Pair | undefined {
-    return Checklist.canPair(local, remote) ? this.#add(now, generation, local, remote, role) : undefined
+    const translated = generation.gatherer.translates(local.base ?? local.address)
+    return Checklist.canPair(local, remote, translated) ? this.#add(now, generation, local, remote, role) : undefined
   }
 
   #add(

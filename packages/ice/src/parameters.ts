@@ -56,7 +56,7 @@ export function checkLocalParameters(parameters: IceParameters): IceParameters {
   return checkParameters(parameters)
 }
 
-/** The same for the peer's, given those that are known already and whether this side is lite. Also throws ERR_ICE_STATE. */
+/** As `checkParameters`, for parameters that the peer has signalled. `known`: those it signalled before, in this generation. */
 export function checkRemoteParameters(remote: IceParameters, known: IceParameters | undefined, lite: boolean): void {
   checkParameters(remote)
   if (lite && remote.iceLite) {

@@ -23,6 +23,7 @@ export class Path {
   #twin: Pair | undefined
   #twinUntil = Number.NEGATIVE_INFINITY
   #why = ''
+  #hasLost = false
 
   constructor(context: Context, lite: boolean) {
     this.#context = context
@@ -125,6 +126,12 @@ export class Path {
     if (this.#selected === pair) this.#clear(now)
   }
 
+  /** The network has changed: the selected pair is asked at once, and what has failed before is tried again. */
+  doubt(now: number): void {
+    if (this.#selected) this.#selected.doubtedAt ??= now
+    this.backups.encourage()
+  }
+
   restart(): void {
     this.#outlived = this.#selected !== undefined
     this.nomination.nominee = undefined
@@ -212,7 +219,7 @@ export class Path {
 
   #whyMove(): string {
     const selected = this.#selected
-    if (!selected) return 'first valid pair'
+    if (!selected) return this.#hasLost ? 'the pair before is gone' : 'first valid pair'
     return selected.dead ? 'the pair before is dead' : 'better than the pair before'
   }
 
@@ -233,6 +240,7 @@ export class Path {
   }
 
   #clear(now: number): void {
+    this.#hasLost = true
     if (this.#selected) this.#selected.selected = false
     this.#selected = undefined
     this.#outlived = false

@@ -187,6 +187,15 @@ export class Relay {
     this.#drain(now)
   }
 
+  /** Its interface is gone: there is no way to tell the server anything. */
+  abandon(now: number): void {
+    const lost = this.#relayed
+    this.#relayed = []
+    this.#finish()
+    if (lost.length > 0) this.#owner.onlost(now, this, lost)
+    this.#settle(now)
+  }
+
   /** Tells the server that the allocation is not needed any more, and waits a moment for its answer. */
   close(now: number): void {
     if (this.#state === 'closing' || this.#state === 'closed') return

@@ -1,8 +1,7 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily } from '@floe/stun'
-import { canReach } from './candidate.ts'
 import { LIMITS } from './defaults.ts'
-import type { LocalBase } from './gatherer.ts'
+import { type LocalBase, reaches } from './local-base.ts'
 import type { Context } from './outputs.ts'
 import type { RelayOptions, RelayOwner } from './relay.ts'
 import { Relay } from './relay.ts'
@@ -18,7 +17,7 @@ export type RelaysOwner = Omit<RelayOwner, 'onconnection'>
 export class Relays {
   readonly #context: Context
   readonly #owner: RelaysOwner
-  readonly #relays: Relay[] = []
+  #relays: Relay[] = []
   readonly #byConnection = new Map<Address, Relay>()
   readonly #byRelayed = new Map<Address, Relay>()
 
@@ -45,7 +44,9 @@ export class Relays {
 
   /** No base has this IP address any more: relays that are reached from it are lost. */
   leave(now: number, ip: string): void {
-    for (const relay of this.#relays) if (relay.from === ip) relay.disconnected(now, 'its interface is gone')
+    const gone = this.#relays.filter(({ from }) => from === ip)
+    this.#relays = this.#relays.filter((relay) => !gone.includes(relay))
+    for (const relay of gone) relay.abandon(now)
   }
 
   /** An ICE restart asks servers again that have refused before: the caller may have mended something. */
@@ -162,7 +163,7 @@ function sourcesFor({ protocol, address }: TurnServer, bases: readonly LocalBase
     .map((base, index) => ({ base, rank: base.rank ?? index }))
     .sort((a, b) => a.rank - b.rank)
     .map(({ base }) => base)
-    .filter((base) => canReach(base.address.ip, address.ip))
+    .filter((base) => reaches(base, address.ip))
   return fitting
     .filter((base, index) => fitting.findIndex((other) => isSameInterface(base, other)) === index)
     .slice(0, protocol === 'udp' ? LIMITS.relayInterfaces : 1)

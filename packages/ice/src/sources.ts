@@ -1,8 +1,8 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily, sameAddress } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
-import { isSameBase, type LocalBase } from './gatherer.ts'
 import type { Generation } from './generation.ts'
+import { isSameBase, type LocalBase } from './local-base.ts'
 import type { Context } from './outputs.ts'
 import type { Relay } from './relay.ts'
 import { Relays } from './relays.ts'
@@ -44,12 +44,21 @@ export class Sources {
 
   /** `complete`: nothing is to be added later, so the end of these is the end of candidates. */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[], complete: boolean): void {
-    this.#bases.push(...bases.filter((base) => !this.#bases.some((known) => isSameBase(known, base))))
+    for (const base of bases) this.#takeBase(now, base)
     for (const server of servers) if (!this.#servers.includes(server)) this.#servers.push(server)
     this.#complete = complete
     // First: the end of candidates waits for them.
     this.relays.gather(this.#bases, this.#servers.filter(isTurn))
     this.#options.generation().gatherer.gather(now, bases, servers.flatMap(asStun), complete)
+  }
+
+  #takeBase(now: number, base: LocalBase): void {
+    const index = this.#bases.findIndex((known) => isSameBase(known, base))
+    const known = this.#bases[index]
+    if (!known) return void this.#bases.push(base)
+    if (!base.mapped && !base.translated) return
+    this.#bases[index] = { ...known, ...base, address: known.address }
+    this.#options.generation().gatherer.update(now, base)
   }
 
   /** Makes candidates of everything once more, for a new generation. */
@@ -81,7 +90,16 @@ export class Sources {
     this.#bases.splice(index, 1)
     this.#options.generation().gatherer.removeBase(now, address)
     this.#options.onlost(now, ({ base }) => sameAddress(base, address))
-    if (!this.#bases.some(({ address: { ip } }) => ip === address.ip)) this.relays.leave(now, address.ip)
+    if (this.#bases.some(({ address: { ip } }) => ip === address.ip)) return
+    this.relays.leave(now, address.ip)
+    // Another interface takes its place.
+    this.relays.gather(this.#bases, this.#servers.filter(isTurn))
+  }
+
+  /** Other routes, another network: servers tell what is true now. */
+  networkChanged(now: number): void {
+    this.#options.generation().gatherer.remap(now)
+    this.relays.retry(now)
   }
 
   /** Something waits for its turn in the pace of RFC 8445 §14.2. */

@@ -1,11 +1,12 @@
 import type { PeerConnectionConfiguration } from './configuration.ts'
 import { type Connect, createConnect } from './connect.ts'
 
-export type { PeerConnectionConfiguration } from './configuration.ts'
+export type { NodeIceOptions, PeerConnectionConfiguration } from './configuration.ts'
 export type { Connect, ConnectOptions } from './connect.ts'
 export type { Connection } from './connection.ts'
 export { ConnectError, type ConnectErrorCode } from './errors.ts'
 export type { Signaling, SignalingMessage } from './signaling.ts'
+export { explainRelay, RELAY_REASONS, type RelayReason } from './why-relayed.ts'
 
 /** The browser's own; in Node floe's, by import condition. */
 export const RTCPeerConnection: {

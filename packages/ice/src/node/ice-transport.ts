@@ -12,6 +12,7 @@ import {
   IceCandidateErrorEvent,
   IceCandidateEvent,
   type IceCandidateInit,
+  IceCandidatesRemovedEvent,
   type IceTransportEventMap,
   SelectedCandidatePairChangeEvent,
 } from './events.ts'
@@ -67,6 +68,8 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     this.#remote = new RemoteCandidates(
       {
         addRemoteCandidate: (candidate) => this.#do((now) => this.#agent.addRemoteCandidate(now, candidate)),
+        removeRemoteCandidates: (gone) => this.#do((now) => this.#agent.removeRemoteCandidates(now, gone)),
+        remoteCandidates: () => this.#agent.remoteCandidates,
         log: (event, detail, reason) => this.#driver.log(event, detail, reason),
       },
       whyNotResolve(options),
@@ -131,6 +134,12 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   addRemoteCandidate(candidate: IceCandidateInit | null): void {
     this.#assertOpen()
     this.#remote.add(candidate)
+  }
+
+  /** The peer's `icecandidatesremoved`: its pairs are left at once. Throws ERR_ICE_ARGUMENT, ERR_ICE_CLOSED. */
+  removeRemoteCandidates(candidates: readonly IceCandidateInit[]): void {
+    this.#assertOpen()
+    this.#remote.remove(candidates)
   }
 
   /**
@@ -269,6 +278,9 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     switch (event.type) {
       case 'candidate':
         this.dispatchEvent(new IceCandidateEvent(event.candidate && candidateInit(event.candidate)))
+        break
+      case 'candidatesremoved':
+        this.dispatchEvent(new IceCandidatesRemovedEvent(event.candidates.map(candidateInit)))
         break
       case 'candidateerror':
         this.dispatchEvent(new IceCandidateErrorEvent(event))

@@ -6,6 +6,8 @@ import { MulticastDns } from './mdns.ts'
 /** What the candidates go to, and who hears why one did not. */
 export interface CandidateSink {
   addRemoteCandidate(candidate: Candidate | null): void
+  removeRemoteCandidates(candidates: readonly Candidate[]): void
+  remoteCandidates(): readonly Candidate[]
   log(event: string, detail: string, reason: string): void
 }
 
@@ -34,6 +36,15 @@ export class RemoteCandidates {
     if (/^[\d.]+$|:/.test(candidate.address.ip)) this.#sink.addRemoteCandidate(candidate)
     else if (candidate.protocol === 'tcp') this.#skip(line, 'ICE-TCP is not spoken')
     else void this.#resolve(candidate)
+  }
+
+  /** Withdrawn by the peer. A `.local` name is known by what it was resolved to. Throws ERR_ICE_ARGUMENT. */
+  remove(inits: readonly IceCandidateInit[]): void {
+    const gone = inits.flatMap((init) => parseCandidate(lineOf(init)) ?? [])
+    const isGone = ({ hostname, address: { port } }: Candidate) =>
+      gone.some(({ address }) => address.ip.toLowerCase() === hostname && address.port === port)
+    const resolved = this.#sink.remoteCandidates().filter(isGone)
+    this.#sink.removeRemoteCandidates([...gone, ...resolved])
   }
 
   /** The end was the old generation's. Candidates are told apart by their ufrag: names go on being resolved. */

@@ -2,6 +2,7 @@ import { type Connect, createConnect } from '../connect.ts'
 import { RTCPeerConnection } from './peer-connection.ts'
 
 export { ConnectError } from '../errors.ts'
+export { explainRelay, RELAY_REASONS, type RelayReason } from '../why-relayed.ts'
 export { RTCCertificate } from './certificate.ts'
 export { RTCDataChannel } from './data-channel.ts'
 export { RTCDataChannelEvent } from './data-channel-event.ts'
