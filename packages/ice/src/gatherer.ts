@@ -14,10 +14,10 @@ import {
 } from './local-base.ts'
 import { relayPreference, tcpPreference } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
-import type { View } from './nat-evidence.ts'
 import type { Context } from './outputs.ts'
 import { reportFailure } from './server-failure.ts'
 import type { StunServer } from './servers.ts'
+import type { View } from './view.ts'
 
 interface Inquiry {
   readonly local: Base

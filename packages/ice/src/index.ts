@@ -16,7 +16,7 @@ export type { IceParameters, IceRole, Random } from './parameters.ts'
 export { generateParameters } from './parameters.ts'
 export { SearchGate } from './search-gate.ts'
 export type { RelayProtocol, ServerAddress, StunServer, TurnServer } from './servers.ts'
-export type { TraversalOptions } from './traversal.ts'
+export type { TraversalOptions } from './traversal-options.ts'
 export {
   type CandidateEvidence,
   type PathEvidence,

@@ -4,6 +4,7 @@ import type { Candidate } from './candidate.ts'
 import { addressScope } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Generation } from './generation.ts'
+import type { View } from './view.ts'
 
 /** What ICE has shown of a side's NAT, without asking anybody more. */
 export interface NatEvidence {
@@ -49,14 +50,6 @@ export function isPeersOwn({ checklist, remoteCandidates }: Generation, ip: stri
   return checklist.pairs.some(({ remote, destination, stats }) => {
     return destination.ip === ip && remote.protocol === 'udp' && remote.type !== 'relay' && stats.responsesReceived > 0
   })
-}
-
-/** Where somebody has seen a socket: who, and what. */
-export interface View {
-  readonly observer: Address
-  readonly mapped: Address
-  /** When that became known. */
-  readonly since: number
 }
 
 function viewOf({ destination, local, validAt }: Pair): View {

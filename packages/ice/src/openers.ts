@@ -1,7 +1,12 @@
 import { addressFamily } from '@floe/stun'
 import { addressScope } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
-import type { Traversal } from './traversal.ts'
+
+/** How a new pair is to be opened; `undefined`: like any other. */
+export interface OpeningRule {
+  /** `ttl` in hops, `lead` in milliseconds. */
+  openingOf(now: number, pair: Pair): { readonly ttl: number; readonly lead: number } | undefined
+}
 
 /**
  * Poison-safe opening. A router that takes unsolicited packets for its own keeps their port busy: a check of ours that
@@ -19,9 +24,9 @@ export class Openers {
   }
 
   /** The TTL of the opener, if the pair has to begin with one: its check leaves later. */
-  begin(now: number, pair: Pair, traversal: Traversal | undefined): number | undefined {
+  begin(now: number, pair: Pair, rule: OpeningRule | undefined): number | undefined {
     const isNew = pair.stats.requestsSent === 0 && !pair.authenticated
-    const opening = isNew ? traversal?.openingOf(now, pair) : undefined
+    const opening = isNew ? rule?.openingOf(now, pair) : undefined
     if (!opening) return undefined
     pair.state = 'in-progress'
     this.#waiting.set(pair, now + opening.lead)

@@ -2,7 +2,7 @@ import type { Candidate } from './candidate.ts'
 import type { Timing } from './defaults.ts'
 import type { Pacer } from './pacer.ts'
 import type { IceParameters, IceRole, Random } from './parameters.ts'
-import type { TraversalOptions } from './traversal.ts'
+import type { TraversalOptions } from './traversal-options.ts'
 
 export interface AgentOptions {
   /** Cryptographically strong in production; a seeded one makes a whole run replayable. */

@@ -3,7 +3,6 @@ import type { Candidate } from './candidate.ts'
 import type { CandidatePair } from './candidate-pair.ts'
 import { TIMING, type Timing } from './defaults.ts'
 import type { LogEntry } from './log.ts'
-import type { AgentOptions } from './options.ts'
 import type { IceRole, Random } from './parameters.ts'
 import type { RelayProtocol, TurnServer } from './servers.ts'
 
@@ -72,8 +71,14 @@ export interface Context {
   log(now: number, event: string, detail: () => string, reason?: string): void
 }
 
+interface ContextOptions {
+  readonly timing?: Partial<Timing>
+  readonly random: Random
+  readonly log?: boolean
+}
+
 /** Of an agent with these options. */
-export function contextOf({ timing, random, log = false }: AgentOptions, emit: Context['emit']): Context {
+export function contextOf({ timing, random, log = false }: ContextOptions, emit: Context['emit']): Context {
   const note: Context['log'] = (now, event, detail, reason) =>
     emit({ type: 'log', entry: { now, event, detail: detail(), ...(reason !== undefined && { reason }) } })
   return { timing: { ...TIMING, ...timing }, random, emit, log: log ? note : () => {} }

@@ -1,7 +1,6 @@
-import type { Address, DecodedMessage, Packet, PortReport } from '@floe/stun'
+import type { Address, Attributes, DecodedMessage, Packet, PortReport } from '@floe/stun'
 import { decode, isStun, verifyIntegrity } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
-import type { Connectivity } from './connectivity.ts'
 import { FRESH_SOCKETS, SEARCH, UNPRIVILEGED_PORTS } from './defaults.ts'
 import type { Generation } from './generation.ts'
 import { isPeersOwn, type NatEvidence, ownNat, peersNat } from './nat-evidence.ts'
@@ -11,20 +10,20 @@ import { shuffledPorts, sweepPorts } from './port-range.ts'
 import { DIRECT, tierOf } from './preference.ts'
 import { randomFraction } from './random-fraction.ts'
 import { Search, type SearchTask } from './search.ts'
-import type { SearchGate } from './search-gate.ts'
 import type { Sources } from './sources.ts'
-
-/** Means of a driver that can set the TTL of a packet and open sockets when it is asked to. */
-export interface TraversalOptions {
-  /** `auto`: where one NAT gives each flow another port, its ports are searched while a relay carries the data. */
-  readonly hardNat: 'auto' | 'off'
-  /** Share one between all agents of a process. */
-  readonly gate: SearchGate
-}
+import type { TraversalOptions } from './traversal-options.ts'
 
 export interface TraversalOwner {
   readonly generation: () => Generation
-  readonly connectivity: Connectivity
+  readonly connectivity: {
+    readonly path: { readonly selected: Pair | undefined }
+    /** What our requests say of our role. */
+    readonly claim: Attributes
+    /** There is a way to the peer that is no pair yet. */
+    meet(now: number, local: Address, remote: Address): void
+    /** Sends a check on the pair in use, so that the peer hears our report. */
+    tell(now: number): void
+  }
   readonly sources: Sources
 }
 
