@@ -6,7 +6,7 @@ import type { Cell } from './cell.ts'
 import type { Route } from './encounter.ts'
 
 export interface Expectation {
-  /** More than one where it depends on whose packet comes first. */
+  /** The usual one first; more than one where it depends on whose packet comes first, or on how long one looks. */
   readonly routes: readonly Route[]
   readonly reason: string
 }
@@ -95,8 +95,10 @@ const RULES: readonly Rule[] = [
     holds: (a, b) => a.v4 === 'unpredictable' && b.v4 === 'unpredictable',
   },
   {
-    routes: ['relay'],
-    reason: 'the side that filters by port cannot know the port that the other NAT picks for it',
+    routes: ['relay', 'direct'],
+    reason:
+      'the side that filters by port cannot know the port that the other NAT picks for it; it is searched for after ' +
+      'three seconds, see docs/hard-nat.md',
     holds: (a, b) => a.v4 === 'unpredictable' && b.v4 === 'address-and-port-dependent',
   },
   {

@@ -130,8 +130,15 @@ function coreScript({ legs }: Plan): string {
     `route add default dev ${LINE_DEVICE} table 7`,
     ...legs.map((leg) => `rule add iif ${leg.device} lookup 7`),
   ]
-  return [here('ip -batch -', [...device, ...detour]), here('ip -6 -batch -', detour)].join('\n')
+  return [
+    here('ip -batch -', [...device, ...detour]),
+    here('ip -6 -batch -', detour),
+    here('nft -f -', [DISTANCE]),
+  ].join('\n')
 }
+
+/** The core is one machine, the internet between two homes is many: a packet of few hops does not get through. */
+const DISTANCE = 'table ip distance { chain forward { type filter hook forward priority 0; ip ttl < 10 drop; }; }'
 
 function here(command: string, lines: readonly string[]): string {
   return lines.length > 0 ? `${command} <<'end'\n${lines.join('\n')}\nend` : ''

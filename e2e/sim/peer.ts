@@ -63,6 +63,8 @@ export class Peer {
   /** Packets sent to an address that nothing has come from yet; RFC 8445 §19.5.1 is about this number. */
   readonly unverified = new Map<string, number>()
   packetsSent = 0
+  /** Open at a time. */
+  mostSockets = 0
   wakes = 0
   readonly #options: PeerOptions
   readonly #random: Random
@@ -185,7 +187,10 @@ export class Peer {
   }
 
   #bind(ip: string): Socket {
-    const socket = this.host.bind(ip, this.#options.port, (packet) => this.#receive(packet))
+    return this.#keep(this.host.bind(ip, this.#options.port, (packet) => this.#receive(packet)))
+  }
+
+  #keep(socket: Socket): Socket {
     this.#sockets.set(socket.address, socket)
     return socket
   }
@@ -204,13 +209,29 @@ export class Peer {
   }
 
   #perform(output: AgentOutput) {
-    if (output.type === 'packet') return this.#send(output.packet)
+    if (output.type === 'packet') return this.#send(output.packet, output.ttl)
     if (output.type === 'connect') return this.#connect(output)
     if (output.type === 'disconnect') return this.#disconnect(output.local)
+    if (output.type === 'sockets') return this.#open(output)
+    if (output.type === 'release') return this.#release(output.local)
     if (output.type === 'data') return this.#take(output.bytes)
     this.events.push({ time: this.now, output })
     this.host.network.trace.note(this.now, this.name, () => describeOutput(output))
     if (output.type === 'candidate') this.oncandidate?.(output.candidate)
+  }
+
+  #open({ near, count }: Extract<AgentOutput, { type: 'sockets' }>) {
+    const addresses = Array.from(
+      { length: count },
+      () => this.#keep(this.host.bind(near.ip, undefined, (packet) => this.#receive(packet))).address,
+    )
+    this.mostSockets = Math.max(this.mostSockets, this.#sockets.size)
+    this.host.network.clock.after(0, () => this.call((agent) => agent.socketsOpened(this.now, near, addresses)))
+  }
+
+  #release(local: Address) {
+    this.#sockets.get(local)?.close()
+    this.#sockets.delete(local)
   }
 
   /** The driver's answer comes later, never from inside. There is no TLS and no TCP between peers: who asks hears so. */
@@ -236,7 +257,7 @@ export class Peer {
     this.#connections.delete(local)
   }
 
-  #send({ local, remote, bytes }: Packet) {
+  #send({ local, remote, bytes }: Packet, ttl?: number) {
     const socket = this.#sockets.get(local) ?? this.#connections.get(local)
     if (socket === undefined) {
       throw new Error(`${this.name} sends from ${formatAddress(local)}, which is no base and no connection of its`)
@@ -245,7 +266,7 @@ export class Peer {
     if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
     const to = formatAddress(remote)
     if (!this.#heardFrom.has(to)) this.unverified.set(to, (this.unverified.get(to) ?? 0) + 1)
-    socket.send(outward(socket.address, remote), bytes)
+    socket.send(outward(socket.address, remote), bytes, socket.address, ttl)
   }
 
   #countRequest() {
@@ -317,6 +338,8 @@ function describeOutput(output: AgentOutput): string {
     case 'data':
     case 'connect':
     case 'disconnect':
+    case 'sockets':
+    case 'release':
       return `${output.type}`
   }
 }

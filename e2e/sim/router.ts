@@ -125,6 +125,7 @@ export class Router implements Gateway {
   }
 
   #toOutside(datagram: Datagram) {
+    if ((datagram.ttl ?? DISTANCE) < DISTANCE) return this.#drop(datagram, 'TTL exceeded on the way')
     const lost = this.#wan.up.carry(datagram, () => this.outside.route(datagram))
     if (lost) this.#drop(datagram, lost)
   }
@@ -135,3 +136,6 @@ export class Router implements Gateway {
     return translated
   }
 }
+
+/** Hops between two routers. */
+const DISTANCE = 8

@@ -131,9 +131,10 @@ export class Checklist {
     return count
   }
 
-  /** No check is under way or to come. */
+  /** No check is under way or to come that anybody waits for. */
   get finished(): boolean {
-    return this.pairs.every((pair) => pair.state === 'succeeded' || pair.state === 'failed' || this.#rests(pair))
+    const isDone = ({ state, forlorn }: Pair) => state === 'succeeded' || state === 'failed' || forlorn
+    return this.pairs.every((pair) => isDone(pair) || this.#rests(pair))
   }
 
   #rests({ local, state }: Pair): boolean {

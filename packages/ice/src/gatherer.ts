@@ -1,13 +1,24 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
-import { addressFamily, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
+import { addressFamily, formatAddress, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { candidatePriority, isReachable, peerReflexivePriority } from './candidate.ts'
 import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
-import { blankAddress, isSameBase, type LocalBase, reaches, relatedAddress } from './local-base.ts'
+import {
+  blankAddress,
+  isSameBase,
+  type LocalBase,
+  type RelayedAddress,
+  reaches,
+  relatedAddress,
+  unsignalled,
+} from './local-base.ts'
+import { forgetOldReflexive, isFull } from './local-limits.ts'
 import { relayPreference, tcpPreference } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import type { Context } from './outputs.ts'
-import type { RelayProtocol, StunServer } from './servers.ts'
+import { reportFailure } from './server-failure.ts'
+import type { StunServer } from './servers.ts'
+import type { View } from './view.ts'
 
 interface Inquiry {
   readonly local: Base
@@ -15,6 +26,9 @@ interface Inquiry {
   transaction: Transaction | undefined
   deadline: number
   settled: boolean
+  /** What the server has seen last. */
+  mapped?: Address
+  mappedAt?: number
   /** When the mapping is asked for again to keep it open. */
   refreshAt: number
 }
@@ -36,17 +50,6 @@ export interface GathererOptions {
   readonly onremoved: (candidates: readonly Candidate[]) => void
   /** Whether relays are still being asked for: the end of candidates waits for them. */
   readonly awaitsRelays: () => boolean
-}
-
-/** An address on a TURN server. */
-export interface RelayedAddress {
-  /** Kept by identity: it is the candidate's base. */
-  readonly address: Address
-  readonly protocol: RelayProtocol
-  readonly server: Address
-  readonly url: string
-  /** Where the server sees us; left out where that must not be told. */
-  readonly mapped?: Address
 }
 
 /** Local candidates of one generation: host at once, server-reflexive from all servers in parallel. RFC 8445 §5.1.1. */
@@ -103,7 +106,7 @@ export class Gatherer {
 
   /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
   addRelayed(now: number, { address, protocol, server, url, mapped }: RelayedAddress): void {
-    if (this.#isFull) return
+    if (isFull(this.#candidates)) return
     this.#reopen()
     const family = addressFamily(address.ip)
     const candidate: Candidate = {
@@ -121,6 +124,20 @@ export class Gatherer {
     }
     this.#candidates.push(candidate)
     this.#options.oncandidate(now, candidate, undefined)
+  }
+
+  /** A base that the peer has found by itself: no candidate of it is signalled, and no server asked. */
+  adopt(base: LocalBase): void {
+    this.#bases.push({ base, localPreference: 0 })
+    const foundation = this.#foundation('host', base.address.ip, '')
+    this.#candidates.push(unsignalled(base, foundation, this.#options.usernameFragment))
+  }
+
+  /** Where servers have seen this base. */
+  views(base: Address): View[] {
+    return this.#inquiries.flatMap(({ local, server, mapped, mappedAt = 0 }) =>
+      local.base.address === base && mapped ? [{ observer: server.address, mapped, since: mappedAt }] : [],
+    )
   }
 
   /** The relays have changed: perhaps all candidates are known now. */
@@ -160,7 +177,7 @@ export class Gatherer {
         it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),
     )
     if (known) return known
-    this.#makeRoomForReflexive()
+    forgetOldReflexive(this.#candidates)
     const candidate: Candidate = {
       type: 'prflx',
       protocol: host.protocol,
@@ -247,17 +264,6 @@ export class Gatherer {
     for (const server of this.#servers) this.#inquire(local, server)
   }
 
-  /** Pairs keep theirs: this is the list of what is told. */
-  #makeRoomForReflexive(): void {
-    const isReflexive = ({ type }: Candidate) => type === 'prflx'
-    if (this.#candidates.filter(isReflexive).length < LIMITS.localReflexive) return
-    this.#candidates.splice(this.#candidates.findIndex(isReflexive), 1)
-  }
-
-  get #isFull(): boolean {
-    return this.#candidates.filter(({ type }) => type !== 'prflx').length >= LIMITS.localCandidates
-  }
-
   #remap(now: number, local: Base, before: readonly Address[] | undefined): void {
     const { gone, fresh } = mappingChanges(before, local.base.mapped)
     this.#withdraw((it) => it.base === local.base.address && isMapped(it, gone))
@@ -292,14 +298,18 @@ export class Gatherer {
     const index = this.#candidates.findIndex((it) => sameAddress(it.address, address) && it.base === base.address)
     const known = this.#candidates[index]
     // A check's answer may have been faster than the server's: the address is gathered all the same, RFC 8445 §5.1.3.
-    if (known ? known.type !== 'prflx' : this.#isFull) return
+    if (known ? known.type !== 'prflx' : isFull(this.#candidates)) return
     const candidate: Candidate = {
       type,
       protocol,
       ...(tcpType && { tcpType }),
       address,
       base: base.address,
-      foundation: this.#foundation(type, base.address.ip, tcpType ?? server?.address.ip ?? ''),
+      foundation: this.#foundation(
+        type,
+        base.fresh ? formatAddress(base.address) : base.address.ip,
+        tcpType ?? server?.address.ip ?? '',
+      ),
       component: 1,
       priority: candidatePriority(type, localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0), 1, protocol),
       usernameFragment: this.#options.usernameFragment,
@@ -340,6 +350,8 @@ export class Gatherer {
   #answered(now: number, inquiry: Inquiry, { class: kind, attributes }: DecodedMessage): void {
     const mapped = attributes.xorMappedAddress ?? attributes.mappedAddress
     if (kind === 'success' && mapped && isReachable(mapped)) {
+      inquiry.mapped = mapped
+      inquiry.mappedAt ??= now
       this.#add(now, inquiry.local, 'srflx', mapped, inquiry.server)
       this.#settle(now, inquiry)
       inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
@@ -355,17 +367,7 @@ export class Gatherer {
     inquiry.settled = true
     inquiry.deadline = Number.POSITIVE_INFINITY
     if (errorCode === undefined || inquiry.server.tacit) return
-    const { address, url } = { address: inquiry.local.base.address, url: inquiry.server.url }
-    const server = `${inquiry.server.address.ip}:${inquiry.server.address.port}`
-    this.#context.log(now, 'server-failed', () => `${url} (${server}) from ${address.ip}`, errorText)
-    this.#context.emit({
-      type: 'candidateerror',
-      url,
-      address: inquiry.local.base.hostname ? null : address.ip,
-      port: inquiry.local.base.hostname ? null : address.port,
-      errorCode,
-      errorText: `STUN server ${server}: ${errorText}`,
-    })
+    reportFailure(now, this.#context, inquiry.local.base, inquiry.server, { errorCode, errorText })
   }
 
   #refresh(now: number, inquiry: Inquiry): void {

@@ -1,5 +1,6 @@
 import { type Address, addressFamily, isIPv4, sameAddress } from '@floe/stun'
-import { canReach } from './candidate.ts'
+import { type Candidate, candidatePriority, canReach } from './candidate.ts'
+import type { RelayProtocol } from './servers.ts'
 
 /** A socket of the driver's that this agent may use. */
 export interface LocalBase {
@@ -14,6 +15,8 @@ export interface LocalBase {
   readonly hostname?: string
   /** No socket of ours: relays are reached from this address, and nothing else is. */
   readonly relayOnly?: boolean
+  /** Opened in place of another: its checks do not wait for those of that one, as equal foundations would. */
+  readonly fresh?: boolean
   /**
    * Addresses that reach this base from outside: 1:1 NAT, port mappings. Signalled as server-reflexive candidates. A base
    * that is given again has these from now on, and those before no more.
@@ -21,6 +24,17 @@ export interface LocalBase {
   readonly mapped?: readonly Address[]
   /** An IPv6 base that reaches IPv4 addresses as well: the driver sends what is for those through a NAT64 (RFC 6146). */
   readonly translated?: boolean
+}
+
+/** An address on a TURN server. */
+export interface RelayedAddress {
+  /** Kept by identity: it is the candidate's base. */
+  readonly address: Address
+  readonly protocol: RelayProtocol
+  readonly server: Address
+  readonly url: string
+  /** Where the server sees us; left out where that must not be told. */
+  readonly mapped?: Address
 }
 
 export function isSameBase(a: LocalBase, b: LocalBase): boolean {
@@ -41,4 +55,10 @@ export function blankAddress(family: 4 | 6 | undefined): Address {
 export function relatedAddress({ address, hostname }: LocalBase): Address {
   if (hostname === undefined) return address
   return blankAddress(addressFamily(address.ip))
+}
+
+/** The host candidate of a base that the peer has found by itself. */
+export function unsignalled({ address }: LocalBase, foundation: string, usernameFragment: string): Candidate {
+  const priority = candidatePriority('host', 0)
+  return { type: 'host', protocol: 'udp', address, base: address, foundation, component: 1, priority, usernameFragment }
 }

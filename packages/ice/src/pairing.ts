@@ -1,5 +1,6 @@
 import type { Address } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
+import { candidatePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import { describePair } from './candidate-pair.ts'
 import { Checklist } from './checklist.ts'
@@ -75,6 +76,14 @@ export class Pairing {
     if (!source.known && !this.#addRemote(now, generation, source.candidate)) return undefined
     if (protocol === 'udp') return this.#pair(now, generation, base, source.candidate, role)
     return this.#add(now, generation, base, source.candidate, role, local)
+  }
+
+  /** A pair of a path on which the peer has answered without one. */
+  meet(now: number, generation: Generation, local: Address, remote: Address, role: IceRole): Pair | undefined {
+    const priority = candidatePriority('prflx', 0)
+    const path = { protocol: 'udp', local, remote, priority } as const
+    const unsaid = { remoteUsernameFragment: '', useCandidate: false, nomination: undefined }
+    return this.pairOf(now, generation, { ...path, ...unsaid }, role)
   }
 
   #addRemote(now: number, generation: Generation, remote: Candidate): boolean {

@@ -86,6 +86,20 @@ export class Sources {
     )
   }
 
+  /** STUN servers by address. */
+  get stunServers(): Address[] {
+    return this.#servers.flatMap(asStun).map(({ address }) => address)
+  }
+
+  /** One more base, like `near`. `met`: the peer has found it, so that it needs no candidates. */
+  adopt(now: number, near: Address, address: Address, met: boolean): void {
+    const { mapped: _, ...like } = this.#bases.find((base) => base.address === near) ?? { address }
+    const base = { ...like, address, fresh: true }
+    if (!met) return this.gather(now, [base], [], this.#complete)
+    this.#bases.push(base)
+    this.#options.generation().gatherer.adopt(base)
+  }
+
   removeBase(now: number, address: Address): void {
     const index = this.#bases.findIndex((base) => sameAddress(base.address, address))
     if (index < 0) return

@@ -6,16 +6,20 @@ import { interfaceWatch } from './interface-watch.ts'
 import type { SocketOwner } from './sockets.ts'
 
 /** What goes to the network at once. */
-type NetworkOutput = Extract<AgentOutput, { type: 'packet' | 'connect' | 'disconnect' }>
+type NetworkOutput = Extract<AgentOutput, { type: 'packet' | 'connect' | 'disconnect' | 'sockets' | 'release' }>
 
 /** What the layer above hears of; data goes to `ondata`. */
 export type AgentEvent = Exclude<AgentOutput, NetworkOutput | { type: 'data' }>
 
 /** Where a driver's outputs go. */
 export interface DriverOwner {
-  transmit(packet: Packet): void
+  /** `ttl`: in hops, for this packet alone. */
+  transmit(packet: Packet, ttl?: number): void
   connect(request: ConnectRequest): void
   disconnect(local: Address): void
+  /** The addresses of up to so many new sockets beside this one. */
+  openSockets(near: Address, count: number): readonly Address[]
+  closeSocket(local: Address): void
   handleEvent(event: AgentEvent): void
 }
 
@@ -104,11 +108,17 @@ export class Driver implements SocketOwner, ConnectionsOwner {
 
   #drain(): void {
     for (let output = this.#agent.poll(); output; output = this.#agent.poll()) {
-      if (output.type === 'packet') this.#owner.transmit(output.packet)
+      if (output.type === 'packet') this.#owner.transmit(output.packet, output.ttl)
       else if (output.type === 'connect') this.#owner.connect(output)
       else if (output.type === 'disconnect') this.#owner.disconnect(output.local)
+      else if (output.type === 'sockets') this.#open(output.near, output.count)
+      else if (output.type === 'release') this.#owner.closeSocket(output.local)
       else this.#deliveries.push(output)
     }
+  }
+
+  #open(near: Address, count: number): void {
+    this.#agent.socketsOpened(clock(), near, this.#owner.openSockets(near, count))
   }
 
   #deliver(now: number): void {

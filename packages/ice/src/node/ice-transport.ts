@@ -6,6 +6,7 @@ import type { LogEntry } from '../log.ts'
 import type { IceTransportState } from '../outputs.ts'
 import { Pacer } from '../pacer.ts'
 import type { IceParameters, IceRole } from '../parameters.ts'
+import { SearchGate } from '../search-gate.ts'
 import { type AgentEvent, clock, Driver } from './driver.ts'
 import {
   IceCandidateErrorEvent,
@@ -43,7 +44,7 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   /** Throws ERR_ICE_ARGUMENT for what no transport can be made of: a malformed URL, address, range or parameter. */
   constructor(options: IceTransportOptions = {}) {
     super()
-    const { role, lite, parameters, timing, candidatePolicy: policy, signal } = options
+    const { role, lite, parameters, timing, candidatePolicy: policy, signal, mux, hardNat = 'auto' } = options
     this.#agent = new IceAgent({
       random,
       pacer,
@@ -53,11 +54,15 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       ...(parameters && { parameters }),
       ...(timing && { timing }),
       ...(policy && { policy }),
+      // A shared port is shared on purpose: no sockets beside it.
+      ...(!mux && !lite && { traversal: { hardNat, gate } }),
     })
     this.#driver = new Driver(this.#agent, {
-      transmit: (packet) => this.#gathering.transmit(packet),
+      transmit: (packet, ttl) => this.#gathering.transmit(packet, ttl),
       connect: (request) => this.#gathering.connections.open(request),
       disconnect: (local) => this.#gathering.connections.close(local),
+      openSockets: (near, count) => this.#gathering.openSockets(near, count),
+      closeSocket: (local) => this.#gathering.closeSocket(local),
       handleEvent: (event) => this.#handleEvent(event),
     })
     this.#gathering = new LocalGathering(this.#agent, this.#driver, options)
@@ -338,6 +343,8 @@ interface Waiting {
 
 /** RFC 8445 §14.2 paces all agents of this process together. */
 const pacer = new Pacer()
+/** One search at a time in the process. */
+const gate = new SearchGate()
 
 /** Entries kept for diagnosis: a connection takes about thirty. */
 const LOG_LENGTH = 100

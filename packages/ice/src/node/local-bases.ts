@@ -8,6 +8,7 @@ import { hostAddresses, type InterfaceAddress, type InterfaceOptions, readSystem
 import { MulticastDns } from './mdns.ts'
 import { type ExternalAddresses, externalAddresses, type IceTransportOptions } from './options.ts'
 import { checkPortRange, type PacketRoute, type SocketOwner, SocketSet, type UdpSocket } from './sockets.ts'
+import { SpareSockets } from './spare-sockets.ts'
 import { TcpDoor } from './tcp-door.ts'
 
 export interface LocalBasesOptions {
@@ -36,6 +37,7 @@ export class LocalBases {
   readonly #external: ExternalAddresses
   /** There from `open()` on, unless nothing but relays may be used. */
   #route: PacketRoute | undefined
+  readonly #spares: SpareSockets
   #tcp: TcpDoor | undefined
   /** Addresses that relays alone are reached from. */
   #relayBases: readonly LocalBase[] = []
@@ -50,6 +52,7 @@ export class LocalBases {
     this.#owner = owner
     this.#external = externalAddresses(options.externalAddresses)
     if (options.portRange) checkPortRange(options.portRange)
+    this.#spares = new SpareSockets(owner.receiver, options.portRange)
   }
 
   get relayOnly(): boolean {
@@ -98,8 +101,18 @@ export class LocalBases {
     return { ...this.#base(host), address, ...mapped }
   }
 
-  send(packet: Packet): void {
-    this.#route?.send(packet)
+  send(packet: Packet, ttl?: number): void {
+    if (!this.#spares.send(packet, ttl)) this.#route?.send(packet, ttl)
+  }
+
+  /** More sockets beside this one; fewer when the system has no more. */
+  openSpares(near: Address, count: number): readonly Address[] {
+    const host = this.sockets.find(({ address }) => address === near)?.host ?? this.#spares.hostOf(near)
+    return host ? this.#spares.open(host, count) : []
+  }
+
+  closeSpare(local: Address): void {
+    this.#spares.close(local)
   }
 
   rename(): void {
@@ -110,7 +123,7 @@ export class LocalBases {
 
   async close(): Promise<void> {
     for (const withdraw of this.#withdrawals?.values() ?? []) withdraw()
-    await Promise.all([this.#route?.close(), this.#tcp?.close()])
+    await Promise.all([this.#route?.close(), this.#spares.closeAll(), this.#tcp?.close()])
   }
 
   get #interfaces(): InterfaceOptions {

@@ -1,4 +1,4 @@
-import type { Packet } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import type { LocalBase } from '../local-base.ts'
 import type { ServerAddress, ServerChange } from '../servers.ts'
@@ -104,11 +104,20 @@ export class LocalGathering {
     }
   }
 
-  transmit(packet: Packet): void {
+  transmit(packet: Packet, ttl?: number): void {
     if (this.connections.send(packet)) return
     const { local, remote } = packet
     const wire = this.#reach.outward(remote, local)
-    this.#bases.send(wire === remote ? packet : { ...packet, remote: wire })
+    this.#bases.send(wire === remote ? packet : { ...packet, remote: wire }, ttl)
+  }
+
+  /** For the agent, beyond those it has gathered on; fewer when the system has no more. */
+  openSockets(near: Address, count: number): readonly Address[] {
+    return this.#bases.openSpares(near, count)
+  }
+
+  closeSocket(local: Address): void {
+    this.#bases.closeSpare(local)
   }
 
   /** The agent gathers again by itself, over the same sockets. */

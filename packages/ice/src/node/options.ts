@@ -68,6 +68,12 @@ export interface IceTransportOptions {
   readonly proxy?: string
   /** Gather on loopback too. Without it that happens only when there is no other interface. Default: false. */
   readonly includeLoopback?: boolean
+  /**
+   * `auto`: when one side's NAT gives every flow another port and the other side's does not, ports are searched for a
+   * direct path while a relay carries the data: up to 256 sockets or 1024 packets, for 20 s, once in ten minutes. `off`
+   * at either end prevents it. Not with `mux` or `lite`. Default: `auto`.
+   */
+  readonly hardNat?: 'auto' | 'off'
   /** Sockets shared with other transports, instead of own ones: many agents on one port. */
   readonly mux?: UdpMux
   /** `false` refuses a remote candidate, for instance one inside the own network. */

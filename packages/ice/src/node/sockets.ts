@@ -38,11 +38,14 @@ export class UdpSocket {
     this.#socket.on('error', (error) => this.#report(error))
   }
 
-  /** Hands the datagram to the system at once. A refusal (ENETUNREACH, EPERM, …) goes to the owner, or is a lost packet. */
-  send(bytes: Uint8Array, { ip, port }: Address): void {
+  /** `ttl`: in hops, for this datagram alone. Hands the datagram to the system at once. A refusal (ENETUNREACH, EPERM, …) goes to the owner, or is a lost packet. */
+  send(bytes: Uint8Array, { ip, port }: Address, ttl?: number): void {
+    // A packet with hops of its own: with our lookup `send` hands it over before it returns, so only this one has them.
+    if (ttl !== undefined) this.#socket.setTTL(ttl)
     // Only STUN packets ask for their fate: they are few, they say why checks fail, and a callback costs data a tick.
     const isData = (bytes[0] ?? 0) > 3
     this.#socket.send(bytes, port, ip, isData ? undefined : (this.#onsent ??= (error) => error && this.#report(error)))
+    if (ttl !== undefined) this.#socket.setTTL(DEFAULT_TTL)
   }
 
   /** Resolves once the system has it back. Call it once. */
@@ -65,10 +68,13 @@ export class UdpSocket {
   }
 }
 
+/** RFC 1700. */
+const DEFAULT_TTL = 64
+
 /** How a transport's packets leave: through sockets of its own, or through its share of a mux. */
 export interface PacketRoute {
   readonly sockets: readonly UdpSocket[]
-  send(packet: Packet): void
+  send(packet: Packet, ttl?: number): void
   /** Follows this machine's addresses: tells which sockets are new, and which are gone. */
   update(system: System): SocketChanges
   /** Resolves once the system has everything back. Idempotent. */
@@ -100,9 +106,9 @@ export class SocketSet implements PacketRoute {
     return this.#sockets
   }
 
-  send({ local, remote, bytes }: Packet): void {
+  send({ local, remote, bytes }: Packet, ttl?: number): void {
     if (this.#closed) return
-    for (const socket of this.#sockets) if (socket.address === local) return socket.send(bytes, remote)
+    for (const socket of this.#sockets) if (socket.address === local) return socket.send(bytes, remote, ttl)
   }
 
   update(system: System): SocketChanges {

@@ -93,7 +93,14 @@ function wiredDrivers() {
       const packet: Packet = { protocol: 'udp', local: bases[1 - i]!.address, remote: bases[i]!.address, bytes }
       setTimeout(() => drivers[1 - i]?.handlePacket(packet), 10)
     }
-    return new Driver(agent, { transmit, connect: () => {}, disconnect: () => {}, handleEvent: () => {} })
+    return new Driver(agent, {
+      transmit,
+      connect: () => {},
+      disconnect: () => {},
+      openSockets: () => [],
+      closeSocket: () => {},
+      handleEvent: () => {},
+    })
   })
   const connect = () => {
     for (const [i, agent] of agents.entries()) agent.gather(clock(), [bases[i]!])
