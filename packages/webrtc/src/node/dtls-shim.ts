@@ -43,6 +43,13 @@ export interface DtlsShimOptions {
   roundTripTime?(): number | undefined
 }
 
+/** Takes records of application data past the stack above. */
+export interface ApplicationRecords {
+  /** What is in a record; `undefined` unless the peer has sealed it. */
+  open(record: Buffer): Buffer | undefined
+  deliver(data: Buffer): void
+}
+
 /**
  * Sits below a DTLS 1.2 stack that takes a path without loss, reordering and duplication for granted, and makes the
  * path look like one. The stack itself stays untouched, and so do the bytes of every message.
@@ -72,6 +79,7 @@ export class DtlsShim {
   #hasKeys = true
   #encryptedHandshakes = 0
   #established = false
+  #application: ApplicationRecords | undefined
   #closed = false
   #heardApplicationData = false
   #applicationRecords = 0
@@ -122,8 +130,9 @@ export class DtlsShim {
   }
 
   /** The handshake is over and the peer is authenticated. */
-  establish(): void {
+  establish(application?: ApplicationRecords): void {
     this.#established = true
+    this.#application = application
     this.#earlyEncrypted = []
     this.#inbox.clear()
     if (this.#role === 'client') clearTimeout(this.#flightTimer)
@@ -250,8 +259,16 @@ export class DtlsShim {
     const number = sequenceNumber(record)
     if (!this.#replayWindow.isFresh(number)) return
     this.#decrypting = number
-    this.#options.deliver(record)
+    if (this.#application) this.#openApplicationData(record, this.#application)
+    else this.#options.deliver(record)
     this.#decrypting = -1
+  }
+
+  #openApplicationData(record: Buffer, application: ApplicationRecords): void {
+    const data = application.open(record)
+    if (!data) return
+    this.accept()
+    application.deliver(data)
   }
 
   #receiveEncrypted(type: number, record: Buffer, fragment: Buffer): void {
