@@ -11,7 +11,7 @@
  * @property {() => Promise<unknown>} close
  */
 
-/** @type {Record<string, () => Promise<{ open(): Promise<OpenPair>, end?(): void }>>} */
+/** @type {Record<string, () => Promise<{ open(): Promise<OpenPair> }>>} */
 export const PEER_CONNECTIONS = {
   floe: connectFloe,
   /** As between two machines: what an Ethernet would not carry in one piece is lost. */
@@ -34,8 +34,7 @@ export const PEER_CONNECTIONS = {
   },
   'node-datachannel': async () => {
     const { RTCPeerConnection } = await import('node-datachannel/polyfill')
-    const { cleanup } = await import('node-datachannel')
-    return { open: () => openPair(() => new RTCPeerConnection({ iceServers: [] })), end: cleanup }
+    return { open: () => openPair(() => new RTCPeerConnection({ iceServers: [] })) }
   },
 }
 
@@ -61,11 +60,13 @@ async function openPair(create) {
   const received = new Promise((resolve) => {
     b.ondatachannel = ({ channel }) => resolve(channel)
   })
-  await a.setLocalDescription(await a.createOffer())
-  await b.setRemoteDescription(a.localDescription)
+  const offer = await a.createOffer()
+  await a.setLocalDescription(offer)
+  await b.setRemoteDescription(offer)
   described(b).resolve()
-  await b.setLocalDescription(await b.createAnswer())
-  await a.setRemoteDescription(b.localDescription)
+  const answer = await b.createAnswer()
+  await b.setLocalDescription(answer)
+  await a.setRemoteDescription(answer)
   described(a).resolve()
   const receiver = await received
   await Promise.all([sender, receiver].map(isOpen))

@@ -17,13 +17,16 @@ import { median } from './rounds.mjs'
 
 const MESSAGE = 65_536
 const WINDOW = 1_048_576
-const OPENINGS = 30
-const WARM_UP_OPENINGS = 5
+const OPENINGS = 15
+const WARM_UP_OPENINGS = 3
 const WARM_UP_MS = 1500
 const TRANSFER_MS = 3000
-const PAIRS = 50
+const PAIRS = 20
 const RUNS = 3
 const GIVE_UP_MS = 60_000
+
+/** Nothing may collect what is being measured. */
+const kept = []
 
 const [competitor] = process.argv.slice(2)
 if (competitor) await measure(competitor)
@@ -83,8 +86,8 @@ function inProcessOf(name) {
 
 async function measure(name) {
   const result = await resultOf(name).catch(({ code, message }) => ({ error: code ?? message }))
-  // With what is not closed yet: a native library may take its time, or crash.
-  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit())
+  // Not by process.exit(): a native library may take half a minute over it, or crash.
+  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.kill(process.pid, 'SIGKILL'))
 }
 
 async function resultOf(name) {
@@ -96,20 +99,19 @@ async function resultOf(name) {
     if (i >= 0) openings.push(performance.now() - start)
     await pair.close()
   }
-  const memory = await memoryPerEnd(open)
   const pair = await open()
   await transfer(pair, WARM_UP_MS)
   const { rate, cpu } = await transfer(pair, TRANSFER_MS)
   await pair.close()
+  const memory = await memoryPerEnd(open)
   return { open: median(openings), rate, cpu, memory }
 }
 
+/** They stay open: some take a quarter of a second to close, which is not measured here. */
 async function memoryPerEnd(open) {
   const before = await settledMemory()
-  const pairs = []
-  for (let i = 0; i < PAIRS; i++) pairs.push(await open())
+  for (let i = 0; i < PAIRS; i++) kept.push(await open())
   const after = await settledMemory()
-  for (const pair of pairs) await pair.close()
   return (after - before) / 1024 / (2 * PAIRS)
 }
 
