@@ -6,8 +6,7 @@ const { module } = await runnerImport(join(import.meta.dirname, '..', 'e2e', 'na
   configFile: false,
   logLevel: 'error',
   oxc: { target: 'node20' },
-  resolve: { conditions: ['floe:source'] },
-  ssr: { resolve: { conditions: ['floe:source', 'node'] } },
+  environments: { inline: { resolve: { conditions: ['floe:source', 'import', 'default'] } } },
 })
 try {
   process.exitCode = await module.main(process.argv.slice(2))

@@ -63,8 +63,8 @@ test('an open connection takes the credentials that come later: an ICE restart f
     const sdp = await onPeerConnection(page, (pc) => pc.localDescription!.sdp)
     return / typ relay /.test(sdp) ? /a=ice-ufrag:(\S+)/.exec(sdp)![1] : undefined
   }
+  await expect.poll(relayed).toBeDefined()
   const [first, before] = [await username(), await relayed()]
-  expect(before).toBeDefined()
   const expired = () => Date.now() / 1000 > Number(first.split(':')[0])
   await expect.poll(expired, { timeout: 10_000 }).toBe(true)
   expect(await username()).not.toBe(first)

@@ -14,6 +14,8 @@ export interface Encounter {
   readonly signaling?: SignalingOptions
   /** The servers take requests and never answer. */
   readonly serversDead?: boolean
+  /** Node peers ask their routers for mappings. */
+  readonly portMapping?: boolean
   /** Beside the servers, for both. */
   readonly configuration?: object
 }
@@ -55,9 +57,10 @@ const SETTLE = 300
 const LOOK_EVERY = 50
 
 export async function meet(internet: Internet, encounter: Encounter, patience: Patience): Promise<Meeting> {
-  const { peers, configuration } = encounter
+  const { peers, configuration, portMapping } = encounter
+  const ice = portMapping && { ice: { portMapping } }
   const peer = (host: string, kind: PeerKind) =>
-    startPeer(internet, host, kind, { ...configuration, iceServers: iceServers(internet, host, encounter) })
+    startPeer(internet, host, kind, { ...configuration, ...ice, iceServers: iceServers(internet, host, encounter) })
   const [[a, b], servers] = await Promise.all([
     Promise.all([peer('a', peers[0]), peer('b', peers[1])]),
     startServers(internet),

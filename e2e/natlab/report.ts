@@ -2,7 +2,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
+import { comparison } from './comparison.ts'
 import { expectedOf } from './expected.ts'
+import { MARKS } from './marks.ts'
 import { type Result, TYPE_NAMES } from './matrix.ts'
 import { PEER_KINDS } from './peer.ts'
 import { picture } from './picture.ts'
@@ -21,7 +23,13 @@ export function record(results: readonly Result[]): void {
   for (const [kind, some] of byPeers(all)) writeFileSync(join(DOCS, pictureName(kind)), picture(kind, some))
 }
 
-function read(): Result[] {
+/** Writes the documentation anew from the results that are there, and from the simulator as it is now. */
+export function rewrite(): void {
+  record([])
+}
+
+/** The results of earlier runs. */
+export function read(): Result[] {
   try {
     return JSON.parse(readFileSync(DATA, 'utf8'))
   } catch {
@@ -40,6 +48,7 @@ export function markdown(results: readonly Result[]): string {
     '# Every NAT against every NAT',
     INTRODUCTION,
     summary(kinds),
+    `## Kernel and simulator\n\n${comparison(kinds.get('node–node') ?? [])}`,
     ...[...kinds].map(([kind, some]) => `## ${kind}\n\n![${kind}](${pictureName(kind)})\n\n${grid(some)}`),
     `## Places\n\n${legend()}`,
     `## Why\n\n${reasons(results)}`,
@@ -65,7 +74,7 @@ function grid(results: readonly Result[]): string {
   const cell = (a: NatTypeName, b: NatTypeName) => {
     const result = results.find(({ places }) => places[0] === a && places[1] === b)
     if (!result) return ''
-    const mark = { direct: '●', relay: '◐', none: '○' }[result.route]
+    const mark = MARKS[result.route]
     const time = result.firstByte === null ? '' : ` ${(result.firstByte / 1_000).toFixed(2)}`
     return `${mark}${time}${isExpected(result) ? '' : ' **!**'}`
   }

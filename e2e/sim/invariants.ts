@@ -47,7 +47,7 @@ export function assertUnverifiedBounded(peers: readonly Peer[]) {
   }
 }
 
-/** A closed agent has state `closed` at once, soon wants no time, and stays silent whatever still arrives. */
+/** A closed agent has state `closed` at once, soon wants no time and no connection, and stays silent whatever arrives. */
 export function assertQuietAfterClose(world: Stage) {
   for (const peer of world.peers) peer.close()
   if (world.peers.some(({ servers }) => servers.some(({ username }) => username !== undefined))) world.run(RELEASE)
@@ -58,6 +58,7 @@ export function assertQuietAfterClose(world: Stage) {
     if (peer.agent.timeout() !== Number.POSITIVE_INFINITY)
       throw new Violation('quiet', `${peer.name} keeps a timer after close()`)
     if (peer.agent.poll() !== undefined) throw new Violation('quiet', `${peer.name} has outputs left after close()`)
+    if (peer.connections > 0) throw new Violation('quiet', `${peer.name} keeps a connection after close()`)
     if (peer.packetsSent !== sent[index]) throw new Violation('quiet', `${peer.name} sends after close()`)
   }
 }

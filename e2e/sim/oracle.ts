@@ -45,7 +45,9 @@ const WIRES_OF_A_ROUND_TRIP = 4
 
 export function expectationOf(scenario: Scenario): Expectation {
   const { faults = [] } = scenario
-  const direct = verdict(scenario)
+  // A mapping that has died leaves its port to the next one, which may be the one that the peer knows.
+  const known = verdict(scenario)
+  const direct = known === 'cannot' && agesMappings(scenario) ? 'perhaps' : known
   const meet = either(direct, relayed(scenario, []))
   const lasting = faults.filter(({ kind }) => kind === 'interface-gone' || kind === 'interface-new' || kind === 'link')
   const chancy = invalidatesMapping(scenario) || starves(scenario) || faults.some(losesMost)
@@ -57,7 +59,11 @@ export function expectationOf(scenario: Scenario): Expectation {
     direct: uncertain ? 'perhaps' : direct,
     meetAgain,
     patience: patienceFor(scenario),
-    unharmed: isCalm(scenario) && isUnharmed(faults) && !(direct !== 'must' && faults.some(isRelayDeath)),
+    unharmed:
+      isCalm(scenario) &&
+      !agesMappings(scenario) &&
+      isUnharmed(faults) &&
+      !(direct !== 'must' && faults.some(isRelayDeath)),
   }
 }
 
@@ -76,12 +82,14 @@ function verdict(scenario: Scenario): Verdict {
 function relayed({ a, b, relays = [] }: Scenario, faults: readonly Fault[]): Verdict {
   const dead = (index: number) =>
     faults.some((fault) => fault.kind === 'relay-down' && fault.for === undefined && fault.relay === index)
-  if (!relays.some((relay, index) => !relay.dead && !dead(index))) return 'cannot'
+  const alive = relays.filter((relay, index) => !relay.dead && !dead(index))
+  if (alive.length === 0) return 'cannot'
   const blocked = [
     [...[a].flat(), ...added(faults, 'a')],
     [...[b].flat(), ...added(faults, 'b')],
   ].map((side) => side.map(({ firewall }: Placement) => firewall?.outgoingPorts !== undefined))
-  if (blocked.some((side) => side.every(Boolean))) return 'cannot'
+  const overTcp = alive.some(({ tcp }) => tcp)
+  if (!overTcp && blocked.some((side) => side.every(Boolean))) return 'cannot'
   // Not every address of a host gets a relay, and one that goes away may have had the only one.
   const touched = faults.some(({ kind }) => kind === 'link' || kind === 'interface-gone' || kind === 'interface-new')
   return touched || blocked.some((side) => side.some(Boolean)) ? 'perhaps' : 'must'
@@ -160,9 +168,15 @@ function isDependent(side: Placement | readonly Placement[]): boolean {
   return [side].flat().some(({ nat, carrier, nat64 }) => dependent(nat) || dependent(carrier?.nat) || dependent(nat64))
 }
 
-function starves({ a, b }: Scenario): boolean {
-  const quota = (nat: NatBehavior | undefined) => nat?.portQuota ?? Number.POSITIVE_INFINITY
-  return [a, b].flat().some(({ nat, carrier, nat64 }: Placement) => {
-    return Math.min(quota(nat), quota(carrier?.nat), quota(nat64)) < AMPLE_QUOTA
-  })
+function starves(scenario: Scenario): boolean {
+  return natsOf(scenario).some(({ portQuota = Number.POSITIVE_INFINITY }) => portQuota < AMPLE_QUOTA)
+}
+
+/** A NAT that ends busy mappings reboots again and again, as far as its mappings are concerned. */
+function agesMappings(scenario: Scenario): boolean {
+  return natsOf(scenario).some(({ maximumLifetime }) => maximumLifetime !== undefined)
+}
+
+function natsOf({ a, b }: Scenario): NatBehavior[] {
+  return [a, b].flat().flatMap(({ nat, carrier, nat64 }: Placement) => [nat, carrier?.nat, nat64].filter((it) => !!it))
 }

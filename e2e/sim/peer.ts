@@ -11,13 +11,15 @@ import {
 } from '@floe/ice'
 import { type Address, formatAddress, type Packet } from '@floe/stun'
 import type { Appointment } from './clock.ts'
+import { inward, outward } from './nat64.ts'
 import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import type { StunServer } from './stun-server.ts'
 import type { TurnServer } from './turn-server.ts'
 
-/** A STUN server as the host's resolver names it, or with credentials a TURN server over UDP. */
-export type ServerAddress = Pick<StunServer, 'address' | 'url'> & Partial<Pick<TurnServer, 'username' | 'credential'>>
+/** A STUN server as the host's resolver names it, or with credentials a TURN server, over UDP unless it says otherwise. */
+export type ServerAddress = Pick<StunServer, 'address' | 'url'> &
+  Partial<Pick<TurnServer, 'username' | 'credential'>> & { readonly protocol?: 'udp' | 'tcp' }
 
 export type PeerOptions = Partial<AgentOptions> & {
   readonly servers?: readonly ServerAddress[]
@@ -43,6 +45,9 @@ const REQUESTS_PER_SECOND = 250
 
 /** Wake-ups at one instant after which a timer that does not advance is an error. */
 const WAKES_PER_INSTANT = 50
+
+const ENCODER = new TextEncoder()
+const DECODER = new TextDecoder()
 
 /** A host with an IceAgent: the same loop as the Node driver, on virtual time, and watchful about the machine contract. */
 export class Peer {
@@ -96,6 +101,11 @@ export class Peer {
     return [...this.#sockets.values()]
   }
 
+  /** Connections to TURN servers that the agent has asked for and not given back. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
   get state(): IceTransportState {
     return this.agent.state
   }
@@ -123,10 +133,10 @@ export class Peer {
 
   gather() {
     const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
-    const servers = this.servers.map(({ address, url, username, credential = '' }) =>
+    const servers = this.servers.map(({ address, url, protocol = 'udp', username, credential = '' }) =>
       username === undefined
         ? ({ scheme: 'stun', address, url } as const)
-        : ({ scheme: 'turn', protocol: 'udp', address, url, username, credential } as const),
+        : ({ scheme: 'turn', protocol, address, url, username, credential } as const),
     )
     this.call((agent) => agent.gather(this.now, bases, servers))
   }
@@ -148,7 +158,7 @@ export class Peer {
   }
 
   sendText(text: string): boolean {
-    return this.call((agent) => agent.send(this.now, new TextEncoder().encode(text)))
+    return this.call((agent) => agent.send(this.now, ENCODER.encode(text)))
   }
 
   /** One mutation of the agent, then what the Machine contract asks: poll until undefined, sleep until timeout(). */
@@ -180,7 +190,9 @@ export class Peer {
     return socket
   }
 
-  #receive(packet: Packet) {
+  /** As the driver does: behind NAT64 the agent knows IPv4 addresses, and the wire those that stand for them. */
+  #receive(arrived: Packet) {
+    const packet = { ...arrived, remote: inward(arrived.remote) }
     this.#heardFrom.add(formatAddress(packet.remote))
     this.#handling = packet
     this.call((agent) => agent.handlePacket(this.now, packet))
@@ -201,16 +213,22 @@ export class Peer {
     if (output.type === 'candidate') this.oncandidate?.(output.candidate)
   }
 
-  /** The driver's answer comes later, never from inside. There is no TCP here: what asks for it hears so. */
-  #connect({ local, protocol }: Extract<AgentOutput, { type: 'connect' }>) {
+  /** The driver's answer comes later, never from inside. There is no TLS and no TCP between peers: who asks hears so. */
+  #connect({ local, remote, protocol, server }: Extract<AgentOutput, { type: 'connect' }>) {
     const { clock } = this.host.network
+    const refuse = () => this.call((agent) => agent.disconnected(this.now, local, 'not to be had here'))
+    const connected = () => this.call((agent) => agent.connected(this.now, local))
     const ip = this.host.attachments.find((attachment) => attachment.ip === local.ip)?.ip
-    if (protocol !== 'udp' || ip === undefined) {
-      return void clock.after(0, () => this.call((agent) => agent.disconnected(this.now, local, 'not to be had here')))
+    const tcp = protocol === 'tcp'
+    if (protocol === 'tls' || (tcp && !server) || ip === undefined) return void clock.after(0, refuse)
+    const onpacket = (packet: Packet) => {
+      if (tcp && packet.bytes.length === 0) connected()
+      else this.#receive({ ...packet, local })
     }
-    const socket = this.host.bind(ip, undefined, (packet) => this.#receive({ ...packet, local }))
+    const socket = this.host.bind(ip, undefined, onpacket, tcp)
     this.#connections.set(local, socket)
-    clock.after(0, () => this.call((agent) => agent.connected(this.now, local)))
+    if (tcp) socket.send(remote, new Uint8Array())
+    else clock.after(0, connected)
   }
 
   #disconnect(local: Address) {
@@ -227,7 +245,7 @@ export class Peer {
     if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
     const to = formatAddress(remote)
     if (!this.#heardFrom.has(to)) this.unverified.set(to, (this.unverified.get(to) ?? 0) + 1)
-    socket.send(remote, bytes)
+    socket.send(outward(socket.address, remote), bytes)
   }
 
   #countRequest() {
@@ -239,7 +257,7 @@ export class Peer {
   #take(bytes: Uint8Array) {
     if (this.#handling === undefined) throw new Error(`${this.name} puts out data without having received any`)
     const { local, remote } = this.#handling
-    this.received.push({ time: this.now, text: new TextDecoder().decode(bytes), local, remote })
+    this.received.push({ time: this.now, text: DECODER.decode(bytes), local, remote })
   }
 
   /** `handleTimeout` must be harmless when early: nothing comes out, nothing gets more urgent. */
@@ -282,6 +300,8 @@ function describeOutput(output: AgentOutput): string {
       return output.candidate
         ? `candidate ${output.candidate.type} ${formatAddress(output.candidate.address)}`
         : 'end of candidates'
+    case 'candidatesremoved':
+      return `candidates removed: ${output.candidates.map(({ address }) => formatAddress(address)).join(', ')}`
     case 'selectedpair':
       return `selected ${describePair(output.pair)} (${output.reason})`
     case 'state':

@@ -14,6 +14,8 @@ export type TraceEntry =
 /** A UDP datagram on its way. Boxes make new ones with the same `id`. */
 export interface Datagram {
   readonly id: number
+  /** A message of a TCP stream instead, the empty one is its handshake. Nothing is lost of it, as long as wires carry anything. */
+  readonly tcp: boolean
   readonly source: Address
   readonly destination: Address
   readonly bytes: Uint8Array

@@ -8,6 +8,8 @@ export interface ConnectOptions extends IceServerChoice {
   readonly room: string
   readonly server: string
   readonly secret: string | undefined
+  /** What we and the peer know, and the server does not. */
+  readonly key: string | undefined
   readonly send: readonly FileSource[]
   readonly receive: string | undefined
   /** Bytes. */
@@ -28,6 +30,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     options: {
       server: { type: 'string', default: 'http://127.0.0.1:3000' },
       secret: { type: 'string' },
+      key: { type: 'string' },
       send: { type: 'string', multiple: true, default: [] },
       receive: { type: 'string' },
       'max-size': { type: 'string', default: '1G' },
@@ -56,6 +59,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     room,
     server: values.server,
     secret: values.secret,
+    key: values.key,
     send: await Promise.all(values.send.map(openSource)),
     receive: values.receive === undefined ? undefined : await openFolder(values.receive),
     maxSize: parseSize('connect', 'max-size', values['max-size']),

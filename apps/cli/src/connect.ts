@@ -68,20 +68,34 @@ async function connectToFirst(
     try {
       const connection = await connect(peer, {
         ...connectionOptions(peer, options, portMapper),
+        ...(options.key !== undefined && { secret: options.key }),
         signal: AbortSignal.any([interrupted, gone.signal]),
         onpeerconnection: (peerConnection) => reportServers(peerConnection, output),
       })
       room.onpeer = (other) => {
         if (other !== peer) other.send({ bye: 'busy with somebody else' })
       }
-      const path = await describePath(connection.peerConnection)
-      output.event('connected', { peer: peer.id, ...path }, `Connected${path === undefined ? '' : `: ${path.summary}`}`)
+      output.event('connected', { peer: peer.id }, 'Connected.')
+      reportPaths(connection, output)
       return connection
     } catch (error) {
       if (!gone.signal.aborted || interrupted.aborted) throw error
       output.event('peer-left', { id: peer.id }, 'The peer has left again, waiting for another …')
     }
   }
+}
+
+/** Where messages go, from now on. */
+function reportPaths(connection: Connection, output: Output): void {
+  const tell = async () => {
+    const { path } = connection
+    const ends = path === 'direct' ? await describePath(connection.peerConnection) : undefined
+    if (connection.path !== path) return
+    if (path === 'direct') output.event('path', { path, ...ends }, `The path is ${ends?.summary ?? 'direct'}`)
+    else if (path === 'relay') output.event('path', { path }, 'The path is the signaling server, encrypted end to end')
+  }
+  connection.addEventListener('pathchange', () => void tell())
+  void tell()
 }
 
 /** With --relay-only and no relay there is nothing to wait for. */

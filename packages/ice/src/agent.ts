@@ -10,13 +10,14 @@ import { IceError } from './error.ts'
 import { Generation } from './generation.ts'
 import { Generations } from './generations.ts'
 import type { LocalBase } from './local-base.ts'
+import { entryOf } from './log.ts'
 import type { AgentOptions } from './options.ts'
 import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
 import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
-import { checkLocalParameters, checkParameters, generateParameters } from './parameters.ts'
+import { checkLocalParameters, checkRemoteParameters, generateParameters } from './parameters.ts'
 import { settledRole } from './role.ts'
-import type { ServerAddress } from './servers.ts'
+import type { ServerAddress, ServerChange } from './servers.ts'
 import { Sources } from './sources.ts'
 import { AgentState } from './state.ts'
 
@@ -47,7 +48,9 @@ export class IceAgent implements Machine<AgentOutput> {
       timing: { ...TIMING, ...options.timing },
       random,
       emit: (output) => this.#emit(output),
-      log: log ? (now, event, detail, reason) => this.#log(now, event, detail(), reason) : () => {},
+      log: log
+        ? (now, event, detail, reason) => this.#emit({ type: 'log', entry: entryOf(now, event, detail(), reason) })
+        : () => {},
     }
     this.#state = new AgentState(this.#context.timing.pac)
     this.#pace = new Pace(options.pacer ?? new Pacer(), this.#context.timing.Ta)
@@ -132,7 +135,7 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[] = [], complete = true): void {
     this.#assertOpen()
-    this.#beginGathering()
+    this.#emit({ type: 'gatheringstate', state: 'gathering' })
     this.#sources.gather(now, bases, this.lite ? [] : servers, complete)
     this.#progress(now)
   }
@@ -158,17 +161,8 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   start(now: number, remote: IceParameters, role?: IceRole): void {
     this.#assertOpen()
-    checkParameters(remote)
-    if (this.lite && remote.iceLite) {
-      throw new IceError('ERR_ICE_ARGUMENT', 'Both peers are lite, so nobody would check: make this agent without lite')
-    }
     const known = this.#generation.remote
-    if (known && (known.usernameFragment !== remote.usernameFragment || known.password !== remote.password)) {
-      throw new IceError(
-        'ERR_ICE_STATE',
-        'The peer has new parameters: call restart(), signal the new local parameters, then start()',
-      )
-    }
+    checkRemoteParameters(remote, known, this.lite)
     this.#connectivity.role = settledRole(this.lite, remote.iceLite ?? false, role ?? this.role)
     if (known) return
     this.#generation.setRemote(remote)
@@ -187,9 +181,26 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#progress(now)
   }
 
-  /** A socket is gone: its candidates and pairs go with it. */
+  /** From signaling: the peer has withdrawn candidates, which are known by address. Unknown ones are ignored. ERR_ICE_CLOSED. */
+  removeRemoteCandidates(now: number, candidates: readonly Candidate[]): void {
+    this.#assertOpen()
+    this.#state.extend(now)
+    this.#connectivity.removeRemote(now, candidates)
+    this.#progress(now)
+  }
+
+  /** A socket is gone: its candidates and pairs go with it. Call `gather()` with what replaces it, before or later. */
   removeLocalBase(now: number, address: Address): void {
+    this.#state.extend(now)
     this.#sources.removeBase(now, address)
+    this.#progress(now)
+  }
+
+  /** Addresses or routes have changed, or time has passed unnoticed: paths and servers are asked anew. */
+  networkChanged(now: number): void {
+    this.#state.extend(now)
+    this.#sources.networkChanged(now)
+    this.#connectivity.networkChanged(now)
     this.#progress(now)
   }
 
@@ -205,17 +216,19 @@ export class IceAgent implements Machine<AgentOutput> {
 
   /**
    * RFC 8445 §9: new parameters, new candidates over the same bases; data flows on over the old pair until the new
-   * generation has one. Signal the result, then `start()` with the peer's new parameters. Throws ERR_ICE_CLOSED.
+   * generation has one. Signal the result, then `start()` with the peer's new parameters. `servers`: asked from now on.
+   * Throws ERR_ICE_CLOSED.
    */
-  restart(now: number): IceParameters {
+  restart(now: number, servers?: ServerChange): IceParameters {
     this.#assertOpen()
-    this.#generations.restart(this.#newGeneration(this.generation + 1, generateParameters(this.#context.random)))
+    const next = this.#newGeneration(this.generation + 1, generateParameters(this.#context.random))
+    this.#generations.restart(next, this.#connectivity.path.outlived)
     this.#connectivity.restart(this.#generation)
     this.#state.restart()
     this.#context.log(now, 'restart', () => `generation ${this.generation}`)
     if (this.gatheringState !== 'new') {
-      this.#beginGathering()
-      this.#sources.regather(now)
+      this.#emit({ type: 'gatheringstate', state: 'gathering' })
+      this.#sources.regather(now, servers)
     }
     this.#progress(now)
     return this.localParameters
@@ -256,7 +269,10 @@ export class IceAgent implements Machine<AgentOutput> {
     if (this.state === 'closed') return
     this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
     this.#connectivity.handleTimeout(now)
-    if (this.#generations.handleTimeout(now)) this.#connectivity.closeStaleConnections()
+    if (this.#generations.handleTimeout(now)) {
+      this.#connectivity.closeStaleConnections()
+      this.#sources.forgetPrevious(now)
+    }
     this.#state.handleTimeout(now)
     this.#progress(now)
   }
@@ -322,15 +338,12 @@ export class IceAgent implements Machine<AgentOutput> {
     return new Generation(this.#context, number, parameters, {
       awaitsRelays: () => !this.#sources.relays.settled,
       onreach: (now, host) => this.#connectivity.adoptLocal(now, host, undefined),
+      onremoved: (candidates) => this.#emit({ type: 'candidatesremoved', candidates }),
       oncandidate: (now, candidate, replaced) => {
         this.#emit({ type: 'candidate', candidate })
         this.#connectivity.adoptLocal(now, candidate, replaced)
       },
     })
-  }
-
-  #beginGathering(): void {
-    if (this.gatheringState !== 'gathering') this.#emit({ type: 'gatheringstate', state: 'gathering' })
   }
 
   /** Mappings are kept open while no pair is selected: nobody else sends through them. */
@@ -370,10 +383,7 @@ export class IceAgent implements Machine<AgentOutput> {
     if (output.type === 'packet') return void this.#transmit(output.packet)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
-    if (output.type === 'gatheringstate') {
-      if (this.#state.gathering === output.state) return
-      this.#state.gathering = output.state
-    }
+    if (output.type === 'gatheringstate' && !this.#state.enterGathering(output.state)) return
     this.#outbox.push(output)
   }
 
@@ -383,10 +393,6 @@ export class IceAgent implements Machine<AgentOutput> {
     if (relays.carries(packet.local)) return relays.transmit(this.#now, packet)
     this.#outbox.push({ type: 'packet', packet })
     return true
-  }
-
-  #log(now: number, event: string, detail: string, reason: string | undefined): void {
-    this.#emit({ type: 'log', entry: { now, event, detail, ...(reason !== undefined && { reason }) } })
   }
 
   #assertOpen(): void {

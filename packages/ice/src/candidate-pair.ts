@@ -86,6 +86,8 @@ export class Pair implements CandidatePair {
   nominateWhenValid = false
   /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
   triggers = 0
+  /** When the latest one was caused. */
+  triggeredAt = Number.NEGATIVE_INFINITY
   /** A connection of it that breaks is opened again, so often. RFC 6544 §7.2. */
   reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */

@@ -45,9 +45,13 @@ interface Outstanding {
   abandonAt: number
 }
 
-/** RFC 8445 §14.3: twice the round trip where it is known; else the more checks share the pace, the later one is repeated. */
+/**
+ * RFC 8445 §14.3: twice the round trip where it is known; else the more checks share the pace, the later one is repeated.
+ * Never above `maxRto`: a peer that has stood still for 5 s looks like a round trip of 5 s, and a check with twice that
+ * would take a quarter of an hour to fail. An answer counts for 79 RTOs, which is longer than any path.
+ */
 export function initialRto({ roundTripTime }: Pair, timing: Timing, activePairs: number): number {
-  if (roundTripTime !== undefined) return Math.max(timing.minRto, 2 * roundTripTime)
+  if (roundTripTime !== undefined) return Math.min(timing.maxRto, Math.max(timing.minRto, 2 * roundTripTime))
   return Math.min(timing.maxRto, Math.max(timing.rto, timing.Ta * activePairs))
 }
 

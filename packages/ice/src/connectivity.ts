@@ -15,7 +15,7 @@ import { Requests } from './requests.ts'
 import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
 
-export interface ConnectivityOptions extends PairingOptions {
+export interface ConnectivityOptions extends Omit<PairingOptions, 'onforgotten'> {
   readonly role: IceRole
   readonly lite: boolean
   /** A check has succeeded: the pair can carry data. */
@@ -47,7 +47,7 @@ export class Connectivity {
     this.#context = context
     this.#generation = generation
     this.#lite = options.lite
-    this.#pairing = new Pairing(context, options)
+    this.#pairing = new Pairing(context, { ...options, onforgotten: (now, pair) => this.#forget(now, pair) })
     this.#onvalid = options.onvalid
     this.#ondead = options.ondead
     this.#role = new Role(context.random, options.role)
@@ -91,7 +91,9 @@ export class Connectivity {
 
   /** From signaling, once the peer's parameters are known; `null` is the end of candidates. */
   addRemote(now: number, candidate: Candidate | null): void {
-    if (candidate === null) this.#generation.remoteEnded = true
+    // Behind candidates of a restart that has not been signalled yet, the end is theirs.
+    if (candidate === null && this.#generation.holds) this.#generation.hold(null)
+    else if (candidate === null) this.#generation.remoteEnded = true
     else this.#pairing.addRemote(now, this.#generation, candidate, this.role)
   }
 
@@ -105,12 +107,21 @@ export class Connectivity {
     const { selected } = this.path
     // The selected one may be of the generation before an ICE restart.
     const isOld = selected && isGone(selected) && this.path.outlived
-    for (const pair of [...this.#generation.checklist.remove(isGone), ...(isOld ? [selected] : [])]) {
-      this.#checks.forget(pair)
-      this.#connections.close(pair)
-      this.path.drop(now, pair)
-    }
+    for (const pair of [...this.#generation.checklist.remove(isGone), ...(isOld ? [selected] : [])])
+      this.#forget(now, pair)
     this.#select(now)
+  }
+
+  /** The peer has taken candidates back: their pairs go, and come again if it checks from there nevertheless. */
+  removeRemote(now: number, candidates: readonly Candidate[]): void {
+    const removed = candidates.flatMap((candidate) => this.#generation.removeRemote(candidate))
+    if (removed.length > 0) this.drop(now, ({ remote }) => removed.includes(remote))
+  }
+
+  /** Whatever was learnt about paths may be wrong now: all are asked at once. */
+  networkChanged(now: number): void {
+    this.path.doubt(now)
+    for (const pair of this.path.takeCompany(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
   }
 
   /** Pairs that a relay refuses to serve: they fail at once instead of waiting for answers. */
@@ -262,9 +273,9 @@ export class Connectivity {
     }
     if (pair.revoked || !checklist.pairs.includes(pair)) return
     if (this.#lite) this.#validate(now, pair, pair.local, true)
-    // Two NATs that give each check a new port can make two agents chase each other: this ends it.
-    else if (pair.state !== 'succeeded' && pair.triggers < this.#context.timing.Rc) {
+    else if (pair.state !== 'succeeded' && this.#mayTrigger(now, pair)) {
       if (pair.state === 'in-progress') this.#checks.cancel(now, pair)
+      pair.triggeredAt = now
       checklist.trigger(pair)
     }
     if (this.role === 'controlled') {
@@ -272,6 +283,19 @@ export class Connectivity {
       else if (pair.state === 'succeeded') pair.checkedPlain = true
     }
     if (fresh) this.sendTriggered(now)
+  }
+
+  /** Two NATs that give each check a new port can make two agents chase each other: this slows them down. */
+  #mayTrigger(now: number, { triggers, triggeredAt }: Pair): boolean {
+    const { Rc, triggerInterval, maxTriggers } = this.#context.timing
+    return triggers < Rc || (triggers < maxTriggers && now >= triggeredAt + triggerInterval)
+  }
+
+  /** The pair is not in the checklist any more. */
+  #forget(now: number, pair: Pair): void {
+    this.#checks.forget(pair)
+    this.#connections.close(pair)
+    this.path.drop(now, pair)
   }
 
   #nominatedByPeer(now: number, pair: Pair, value: number | undefined): void {

@@ -16,6 +16,10 @@ export const TIMING = {
   minRto: 100,
   /** Sends per transaction, RFC 8489 §6.2.1. */
   Rc: 7,
+  /** A pair that has had Rc triggered checks in vain is checked so seldom while the peer goes on checking it, … */
+  triggerInterval: 1_000,
+  /** … and so often in all: until the PAC timer runs out, and not for ever. */
+  maxTriggers: 45,
   /** Last wait, in initial RTOs, RFC 8489 §6.2.1. */
   Rm: 16,
   /** RTO towards a STUN server: as the checks', and libwebrtc's. */
@@ -89,6 +93,8 @@ export const LIMITS = {
   pairs: 100,
   /** Remote candidates kept per generation: more is a mistake or an attempt to aim our checks at third parties. */
   remoteCandidates: 100,
+  /** Peer-reflexive local candidates kept; a NAT that rebinds makes another each time, and so can a hostile peer's answers. */
+  localReflexive: 50,
   /** Authenticated checks kept that arrive before the peer's parameters (RFC 8445 §7.3 last paragraph). */
   earlyChecks: 100,
   /** Local candidates trickled by one agent; a host with more interfaces than this has its worst ones left out. */

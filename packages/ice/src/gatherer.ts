@@ -1,9 +1,10 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { addressFamily, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
-import { candidatePriority, peerReflexivePriority } from './candidate.ts'
-import { LIMITS, RELAY_PREFERENCE, SERVER_REFLEXIVE_DEMOTION, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
+import { candidatePriority, isReachable, peerReflexivePriority } from './candidate.ts'
+import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
 import { blankAddress, isSameBase, type LocalBase, reaches, relatedAddress } from './local-base.ts'
+import { relayPreference, tcpPreference } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import type { Context } from './outputs.ts'
 import type { RelayProtocol, StunServer } from './servers.ts'
@@ -31,6 +32,8 @@ export interface GathererOptions {
   readonly oncandidate: OnCandidate
   /** A base reaches addresses that it did not reach before. */
   readonly onreach: (now: number, host: Candidate) => void
+  /** They were told, and are no longer true. */
+  readonly onremoved: (candidates: readonly Candidate[]) => void
   /** Whether relays are still being asked for: the end of candidates waits for them. */
   readonly awaitsRelays: () => boolean
 }
@@ -100,7 +103,7 @@ export class Gatherer {
 
   /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
   addRelayed(now: number, { address, protocol, server, url, mapped }: RelayedAddress): void {
-    if (this.#candidates.length >= LIMITS.localCandidates) return
+    if (this.#isFull) return
     this.#reopen()
     const family = addressFamily(address.ip)
     const candidate: Candidate = {
@@ -127,7 +130,7 @@ export class Gatherer {
 
   /** Forgets a relayed address that the server no longer holds for us. */
   removeRelayed(address: Address): void {
-    this.#candidates = this.#candidates.filter(({ base }) => base !== address)
+    this.#withdraw(({ base }) => base === address)
   }
 
   /** Forgets a base whose socket or interface is gone, with everything learnt through it. */
@@ -136,8 +139,13 @@ export class Gatherer {
     if (index < 0) return
     this.#bases.splice(index, 1)
     this.#inquiries = this.#inquiries.filter(({ local }) => !sameAddress(local.base.address, address))
-    this.#candidates = this.#candidates.filter(({ base }) => !base || !sameAddress(base, address))
+    this.#withdraw(({ base }) => base !== undefined && sameAddress(base, address))
     this.#endIfDone(now)
+  }
+
+  /** The network has changed, and NATs perhaps with it: all mappings are asked for again. */
+  remap(now: number): void {
+    for (const inquiry of this.#inquiries) if (inquiry.settled && !inquiry.transaction) this.#refresh(now, inquiry)
   }
 
   /** The candidate that the peer saw us at, RFC 8445 §7.2.5.3.1: a known one, or a new peer-reflexive one. */
@@ -152,6 +160,7 @@ export class Gatherer {
         it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),
     )
     if (known) return known
+    this.#makeRoomForReflexive()
     const candidate: Candidate = {
       type: 'prflx',
       protocol: host.protocol,
@@ -238,9 +247,20 @@ export class Gatherer {
     for (const server of this.#servers) this.#inquire(local, server)
   }
 
+  /** Pairs keep theirs: this is the list of what is told. */
+  #makeRoomForReflexive(): void {
+    const isReflexive = ({ type }: Candidate) => type === 'prflx'
+    if (this.#candidates.filter(isReflexive).length < LIMITS.localReflexive) return
+    this.#candidates.splice(this.#candidates.findIndex(isReflexive), 1)
+  }
+
+  get #isFull(): boolean {
+    return this.#candidates.filter(({ type }) => type !== 'prflx').length >= LIMITS.localCandidates
+  }
+
   #remap(now: number, local: Base, before: readonly Address[] | undefined): void {
     const { gone, fresh } = mappingChanges(before, local.base.mapped)
-    this.#candidates = this.#candidates.filter((it) => it.base !== local.base.address || !isMapped(it, gone))
+    this.#withdraw((it) => it.base === local.base.address && isMapped(it, gone))
     if (gone.length + fresh.length > 0) this.#reopen()
     for (const mapped of fresh) this.#add(now, local, 'srflx', mapped)
   }
@@ -272,7 +292,7 @@ export class Gatherer {
     const index = this.#candidates.findIndex((it) => sameAddress(it.address, address) && it.base === base.address)
     const known = this.#candidates[index]
     // A check's answer may have been faster than the server's: the address is gathered all the same, RFC 8445 §5.1.3.
-    if (known ? known.type !== 'prflx' : this.#candidates.length >= LIMITS.localCandidates) return
+    if (known ? known.type !== 'prflx' : this.#isFull) return
     const candidate: Candidate = {
       type,
       protocol,
@@ -289,7 +309,16 @@ export class Gatherer {
     }
     if (known) this.#candidates[index] = candidate
     else this.#candidates.push(candidate)
+    this.#reopen()
     this.#options.oncandidate(now, candidate, known)
+  }
+
+  #withdraw(isGone: (candidate: Candidate) => boolean): void {
+    const gone = this.#candidates.filter(isGone)
+    this.#candidates = this.#candidates.filter((candidate) => !isGone(candidate))
+    // Peer-reflexive ones are not signalled, so nobody has to be told that they are gone.
+    const told = gone.filter(({ type }) => type !== 'prflx')
+    if (told.length > 0) this.#options.onremoved(told)
   }
 
   /** RFC 8445 §5.1.1.3: equal for equal type, base address, server and transport, and for nothing else. */
@@ -310,12 +339,12 @@ export class Gatherer {
 
   #answered(now: number, inquiry: Inquiry, { class: kind, attributes }: DecodedMessage): void {
     const mapped = attributes.xorMappedAddress ?? attributes.mappedAddress
-    if (kind === 'success' && mapped) {
+    if (kind === 'success' && mapped && isReachable(mapped)) {
       this.#add(now, inquiry.local, 'srflx', mapped, inquiry.server)
       this.#settle(now, inquiry)
       inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
     } else {
-      const { code, reason } = attributes.errorCode ?? { code: 701, reason: 'answer without an address' }
+      const { code, reason } = attributes.errorCode ?? { code: 701, reason: 'answer without an address of use' }
       this.#settle(now, inquiry, code, reason)
     }
   }
@@ -340,7 +369,8 @@ export class Gatherer {
   }
 
   #refresh(now: number, inquiry: Inquiry): void {
-    inquiry.refreshAt = Number.POSITIVE_INFINITY
+    // Whether it is answered or not: one lost exchange is no reason to let the mapping go.
+    inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
     this.#ask(now, inquiry)
   }
 
@@ -363,14 +393,4 @@ export class Gatherer {
     this.#context.emit({ type: 'candidate', candidate: null })
     this.#context.emit({ type: 'gatheringstate', state: 'complete' })
   }
-}
-
-/** RFC 6544 §4.2: the direction in the upper three bits, the rest as over UDP. */
-function tcpPreference(tcpType: 'active' | 'passive', rank: number): number {
-  return TCP_DIRECTION_PREFERENCE[tcpType] * 2 ** 13 + 2 ** 13 - 1 - rank
-}
-
-/** Unique among the relayed candidates: by the way to the server, then IPv6 before IPv4, then in order of arrival. */
-function relayPreference(protocol: RelayProtocol, family: 4 | 6 | undefined, index: number): number {
-  return RELAY_PREFERENCE[protocol] * 2 ** 14 + 2 ** 14 - 1 - 2 * index - (family === 4 ? 1 : 0)
 }

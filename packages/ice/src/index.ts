@@ -14,4 +14,12 @@ export type { AgentOutput, IceTransportState } from './outputs.ts'
 export { Pacer } from './pacer.ts'
 export type { IceParameters, IceRole, Random } from './parameters.ts'
 export { generateParameters } from './parameters.ts'
-export type { RelayProtocol, ServerAddress, StunServer, TurnServer } from './servers.ts'
+export type { RelayProtocol, ServerAddress, ServerChange, StunServer, TurnServer } from './servers.ts'
+export {
+  type CandidateEvidence,
+  type PathEvidence,
+  RELAY_REASONS,
+  type RelayEvidence,
+  type RelayReason,
+  whyRelayed,
+} from './why-relayed.ts'

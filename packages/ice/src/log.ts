@@ -5,3 +5,7 @@ export interface LogEntry {
   readonly detail: string
   readonly reason?: string
 }
+
+export function entryOf(now: number, event: string, detail: string, reason: string | undefined): LogEntry {
+  return { now, event, detail, ...(reason !== undefined && { reason }) }
+}

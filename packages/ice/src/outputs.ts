@@ -32,6 +32,8 @@ export type AgentOutput =
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   /** For signaling; `null` ends the candidates of this generation (RFC 8838 §8.2). */
   | { readonly type: 'candidate'; readonly candidate: Candidate | null }
+  /** Signalled before and no longer true: their interface or relay is gone. libwebrtc's `OnIceCandidatesRemoved`. */
+  | { readonly type: 'candidatesremoved'; readonly candidates: readonly Candidate[] }
   /** W3C RTCPeerConnectionIceErrorEvent: 701 when a server did not answer. */
   | {
       readonly type: 'candidateerror'

@@ -23,6 +23,7 @@ export class Path {
   #twin: Pair | undefined
   #twinUntil = Number.NEGATIVE_INFINITY
   #why = ''
+  #hasLost = false
 
   constructor(context: Context, lite: boolean) {
     this.#context = context
@@ -109,6 +110,11 @@ export class Path {
     this.#set(now, pair, 'the peer’s data has moved here')
   }
 
+  /** RFC 7675 §5.1: the peer has agreed to be sent to, and not too long ago. */
+  hasConsent(pair: Pair, now: number): boolean {
+    return this.#consent.isFresh(pair, now)
+  }
+
   /** It has not been found dead, and something has come over it within `disconnectedTimeout`. */
   isAlive(pair: Pair, now: number): boolean {
     return !pair.dead && !this.isSilent(pair, now)
@@ -125,9 +131,15 @@ export class Path {
     if (this.#selected === pair) this.#clear(now)
   }
 
+  /** The network has changed: the selected pair is asked at once, and what has failed before is tried again. */
+  doubt(now: number): void {
+    if (this.#selected) this.#selected.doubtedAt ??= now
+    this.backups.encourage()
+  }
+
   restart(): void {
     this.#outlived = this.#selected !== undefined
-    this.nomination.nominee = undefined
+    this.nomination.restart()
     this.backups.encourage()
   }
 
@@ -214,7 +226,7 @@ export class Path {
 
   #whyMove(): string {
     const selected = this.#selected
-    if (!selected) return 'first valid pair'
+    if (!selected) return this.#hasLost ? 'the pair before is gone' : 'first valid pair'
     return selected.dead ? 'the pair before is dead' : 'better than the pair before'
   }
 
@@ -235,6 +247,7 @@ export class Path {
   }
 
   #clear(now: number): void {
+    this.#hasLost = true
     if (this.#selected) this.#selected.selected = false
     this.#selected = undefined
     this.#outlived = false

@@ -1,6 +1,6 @@
 import { decode, encode } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
-import { formatCandidate, type LocalBase } from '../src/index.ts'
+import { formatCandidate, type LocalBase, parseCandidate } from '../src/index.ts'
 import { Side, Wire } from './wire.ts'
 
 const MAPPED = { ip: '203.0.113.1', port: 40_000 }
@@ -80,6 +80,42 @@ describe('mapped addresses', () => {
     b.agent.addRemoteCandidate(wire.now, a.candidates().at(-1)!)
     wire.run(1_000)
     expect(b.all('packet').map(({ packet }) => packet.remote)).toContainEqual(MAPPED)
+  })
+})
+
+describe('a check from the address of a relay of the peer’s, but from another port', () => {
+  // A NAT that maps our port and has a flow of ours to that relay already gives the relay's packets another source port.
+  function receive(...lines: string[]) {
+    const [a, b] = [new Side(1, ['192.168.1.2']), new Side(2, ['198.51.100.9'])]
+    const wire = new Wire(a, b)
+    wire.drop = () => true
+    wire.connect()
+    wire.run(100)
+    const { usernameFragment } = b.agent.localParameters
+    for (const line of lines) a.agent.addRemoteCandidate(wire.now, { ...parseCandidate(line)!, usernameFragment })
+    const check = b.all('packet').find(({ packet }) => packet.remote.ip === '192.168.1.2')!
+    const remote = { ip: '192.0.2.1', port: 2000 }
+    wire.deliver(a, { ...check.packet, local: a.bases[0]!.address, remote })
+    const found = () => a.agent.remoteCandidates.find(({ address }) => address.port === 2000)
+    const add = (line: string) => a.agent.addRemoteCandidate(wire.now, { ...parseCandidate(line)!, usernameFragment })
+    return { found, add }
+  }
+  const RELAY = 'candidate:1 1 udp 1000 192.0.2.1 1000 typ relay raddr 0.0.0.0 rport 9'
+  const HOST = 'candidate:2 1 udp 2130706431 192.0.2.1 2001 typ host'
+
+  test('is a relay’s, and no better than one', () => {
+    expect(receive(RELAY).found()).toMatchObject({ type: 'relay', priority: 1000 })
+  })
+
+  test('is the peer’s own where it has other candidates on that address', () => {
+    expect(receive(RELAY, HOST).found()).toMatchObject({ type: 'prflx' })
+    expect(receive().found()).toMatchObject({ type: 'prflx' })
+  })
+
+  test('is what the peer says when it does', () => {
+    const { found, add } = receive(RELAY)
+    add(HOST.replace('2001', '2000'))
+    expect(found()).toMatchObject({ type: 'host' })
   })
 })
 

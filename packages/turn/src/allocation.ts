@@ -104,7 +104,7 @@ export class Allocation implements Machine<AllocationOutput> {
     this.#allocate(now)
   }
 
-  /** Lets us and the peer at `ip` exchange data, until `removePermission`. Idempotent, also after a refusal. */
+  /** Lets us and the peer at `ip` exchange data, until `removePermission`. Idempotent, but for refusals that time may mend. */
   createPermission(now: number, ip: string): void {
     this.#now = now
     if (this.#isOver) return

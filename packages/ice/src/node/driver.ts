@@ -2,6 +2,7 @@ import { type Address, Outbox, type Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import type { AgentOutput } from '../outputs.ts'
 import type { ConnectionsOwner, ConnectRequest } from './connections.ts'
+import { interfaceWatch } from './interface-watch.ts'
 import type { SocketOwner } from './sockets.ts'
 
 /** What goes to the network at once. */
@@ -73,6 +74,7 @@ export class Driver implements SocketOwner, ConnectionsOwner {
 
   handleSocketError(local: string, error: NodeJS.ErrnoException): void {
     this.log('socket-error', local, error.message)
+    interfaceWatch.suspect()
   }
 
   log(event: string, detail: string, reason: string): void {

@@ -11,9 +11,11 @@ import {
   IceCandidateErrorEvent,
   IceCandidateEvent,
   type IceCandidateInit,
+  IceCandidatesRemovedEvent,
   type IceTransportEventMap,
   SelectedCandidatePairChangeEvent,
 } from './events.ts'
+import type { IceServer } from './ice-servers.ts'
 import { LocalGathering } from './local-gathering.ts'
 import type { IceTransportOptions } from './options.ts'
 import { random } from './random.ts'
@@ -62,6 +64,8 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     this.#remote = new RemoteCandidates(
       {
         addRemoteCandidate: (candidate) => this.#do((now) => this.#agent.addRemoteCandidate(now, candidate)),
+        removeRemoteCandidates: (gone) => this.#do((now) => this.#agent.removeRemoteCandidates(now, gone)),
+        remoteCandidates: () => this.#agent.remoteCandidates,
         log: (event, detail, reason) => this.#driver.log(event, detail, reason),
       },
       whyNotResolve(options),
@@ -128,6 +132,12 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     this.#remote.add(candidate)
   }
 
+  /** The peer's `icecandidatesremoved`: its pairs are left at once. Throws ERR_ICE_ARGUMENT, ERR_ICE_CLOSED. */
+  removeRemoteCandidates(candidates: readonly IceCandidateInit[]): void {
+    this.#assertOpen()
+    this.#remote.remove(candidates)
+  }
+
   /**
    * Resolves with the selected pair: at once when connected, else when that comes true. Rejects with ERR_ICE_FAILED,
    * ERR_ICE_CLOSED, or the reason of `signal`.
@@ -164,9 +174,19 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   restart(): IceParameters {
     this.#assertOpen()
     this.#remote.restart()
-    this.#do((now) => this.#agent.restart(now))
+    this.#do((now) => this.#agent.restart(now, this.#gathering.takeServerChange()))
     this.#gathering.restart()
     return this.#agent.localParameters
+  }
+
+  /**
+   * Other servers, or new credentials for the same ones: for the next gathering, which is `gather()` or, when that has
+   * been, the next `restart()`. Relays on servers that are gone carry what goes over them until the restart has brought a
+   * new path. Throws ERR_ICE_ARGUMENT for malformed URLs and TURN servers without credentials, ERR_ICE_CLOSED.
+   */
+  setIceServers(servers: readonly IceServer[]): void {
+    this.#assertOpen()
+    this.#gathering.setServers(servers)
   }
 
   getLocalParameters(): IceParameters {
@@ -264,6 +284,9 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     switch (event.type) {
       case 'candidate':
         this.dispatchEvent(new IceCandidateEvent(event.candidate && candidateInit(event.candidate)))
+        break
+      case 'candidatesremoved':
+        this.dispatchEvent(new IceCandidatesRemovedEvent(event.candidates.map(candidateInit)))
         break
       case 'candidateerror':
         this.dispatchEvent(new IceCandidateErrorEvent(event))

@@ -24,6 +24,11 @@ export interface IceTransportOptions {
   readonly gatherPolicy?: 'all' | 'relay'
   /** `false` leaves an address of this machine alone. What passes is ranked, capped and bound. */
   readonly interfaceFilter?: (address: InterfaceAddress) => boolean
+  /**
+   * Follow this machine's networks from `gather()` on: new addresses become candidates, those of lost ones are withdrawn
+   * (`icecandidatesremoved`). One look per second for all transports of the process. Default: true.
+   */
+  readonly watchInterfaces?: boolean
   /** UDP ports to bind, both ends included. Default: the system's choice. */
   readonly portRange?: PortRange
   /**

@@ -1,4 +1,4 @@
-import type { Address } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import { addressScope } from '../candidate.ts'
 import type { UdpSocket } from './sockets.ts'
 
@@ -13,6 +13,8 @@ export interface PortMapper {
     options: {
       readonly signal: AbortSignal
       readonly onchange: (mapping: PortMapping | undefined, reason: string) => void
+      /** For a mapper that looks whether its mappings forward: STUN over the mapped socket. */
+      readonly probe: PortMappingProbe
     },
   ): Promise<PortMapping | undefined>
 }
@@ -24,7 +26,17 @@ export interface PortMapping {
   readonly protocol?: string
 }
 
+export interface PortMappingProbe {
+  /** STUN servers that are known by now. */
+  servers(): readonly Address[]
+  send(bytes: Uint8Array, remote: Address): void
+  /** The mapper sets it, to hear of packets that are not ICE's. */
+  onpacket: ((bytes: Uint8Array, remote: Address) => void) | undefined
+}
+
 export interface PortMappingsOwner {
+  servers(): readonly Address[]
+  send(packet: Packet): void
   /** The socket's external address has changed; `undefined`: it has none. */
   onmapping(socket: UdpSocket, external: Address | undefined): void
   /** The router has been asked for this socket, whatever came of it. */
@@ -32,11 +44,12 @@ export interface PortMappingsOwner {
   log(event: string, detail: string, reason: string): void
 }
 
-/** The mappings of one transport's sockets, until it closes. */
+/** The mappings of one transport's sockets, until it closes. Packets that the agent does not want are for their probes. */
 export class PortMappings {
   readonly #mapper: PortMapper
   readonly #owner: PortMappingsOwner
-  readonly #abort = new AbortController()
+  readonly #aborts = new Map<UdpSocket, AbortController>()
+  readonly #probes = new Map<Address, PortMappingProbe>()
 
   constructor(mapper: PortMapper, owner: PortMappingsOwner) {
     this.#mapper = mapper
@@ -59,13 +72,26 @@ export class PortMappings {
     void this.#map(socket)
   }
 
-  /** Gives all mappings back; nobody needs to wait for that. */
+  /** What nobody else has taken. */
+  handlePacket({ local, remote, bytes }: Packet): void {
+    this.#probes.get(local)?.onpacket?.(bytes, remote)
+  }
+
+  /** Gives its mapping back; nobody needs to wait for that. */
+  remove(socket: UdpSocket): void {
+    this.#aborts.get(socket)?.abort()
+    this.#aborts.delete(socket)
+    this.#probes.delete(socket.address)
+  }
+
   close(): void {
-    this.#abort.abort()
+    for (const socket of [...this.#aborts.keys()]) this.remove(socket)
   }
 
   async #map(socket: UdpSocket): Promise<void> {
-    const { signal } = this.#abort
+    const abort = new AbortController()
+    const { signal } = abort
+    this.#aborts.set(socket, abort)
     const tell = (mapping: PortMapping | undefined, reason: string) => {
       if (signal.aborted) return
       const { ip, port } = socket.address
@@ -73,8 +99,14 @@ export class PortMappings {
       this.#owner.log(mapping ? 'mapped' : 'not-mapped', `${ip}:${port}${external ? ` at ${external}` : ''}`, reason)
       this.#owner.onmapping(socket, mapping?.external)
     }
+    const probe: PortMappingProbe = {
+      servers: () => this.#owner.servers(),
+      send: (bytes, remote) => this.#owner.send({ protocol: 'udp', local: socket.address, remote, bytes }),
+      onpacket: undefined,
+    }
+    this.#probes.set(socket.address, probe)
     try {
-      const mapping = await this.#mapper.map(socket.address, { signal, onchange: tell })
+      const mapping = await this.#mapper.map(socket.address, { signal, onchange: tell, probe })
       if (mapping) tell(mapping, mapping.protocol ?? '')
     } catch (error) {
       tell(undefined, (error as Error).message) // A mapper that is closed, for instance: no reason to do without ICE.

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import type { Address, Packet } from '@floe/stun'
 import { IceError } from '../error.ts'
-import type { InterfaceAddress } from './interfaces.ts'
+import { hostAddresses, type InterfaceAddress, type InterfaceOptions, isPresent, type System } from './interfaces.ts'
 
 /** Lowest and highest UDP port to bind, both included. */
 export type PortRange = readonly [min: number, max: number]
@@ -69,27 +69,83 @@ export class UdpSocket {
 export interface PacketRoute {
   readonly sockets: readonly UdpSocket[]
   send(packet: Packet): void
+  /** Follows this machine's addresses: tells which sockets are new, and which are gone. */
+  update(system: System): SocketChanges
   /** Resolves once the system has everything back. Idempotent. */
   close(): Promise<void>
 }
 
+export interface SocketChanges {
+  readonly opened: readonly UdpSocket[]
+  readonly closed: readonly UdpSocket[]
+}
+
 /** The sockets of one transport. */
 export class SocketSet implements PacketRoute {
-  readonly sockets: readonly UdpSocket[]
+  readonly #owner: SocketOwner
+  readonly #options: InterfaceOptions
+  readonly #portRange: PortRange | undefined
+  #sockets: readonly UdpSocket[]
   #closed: Promise<unknown> | undefined
 
   /** Throws as `openSockets()`. */
-  constructor(addresses: readonly InterfaceAddress[], owner: SocketOwner, portRange?: PortRange) {
-    this.sockets = openSockets(addresses, owner, portRange)
+  constructor(owner: SocketOwner, options: InterfaceOptions, portRange?: PortRange) {
+    this.#owner = owner
+    this.#options = options
+    this.#portRange = portRange
+    this.#sockets = openSockets(hostAddresses(options), owner, portRange)
+  }
+
+  get sockets(): readonly UdpSocket[] {
+    return this.#sockets
   }
 
   send({ local, remote, bytes }: Packet): void {
     if (this.#closed) return
-    for (const socket of this.sockets) if (socket.address === local) return socket.send(bytes, remote)
+    for (const socket of this.#sockets) if (socket.address === local) return socket.send(bytes, remote)
+  }
+
+  update(system: System): SocketChanges {
+    if (this.#closed) return { opened: [], closed: [] }
+    const open = (addresses: readonly InterfaceAddress[]) => reopenSockets(addresses, this.#owner, this.#portRange)
+    const changes = followAddresses(this.#sockets, system, this.#options, open)
+    this.#sockets = [...this.#sockets.filter((socket) => !changes.closed.includes(socket)), ...changes.opened]
+    return changes
   }
 
   async close(): Promise<void> {
-    await (this.#closed ??= Promise.all(this.sockets.map((socket) => socket.close())))
+    await (this.#closed ??= Promise.all(this.#sockets.map((socket) => socket.close())))
+  }
+}
+
+/**
+ * Closes sockets whose address is gone, and opens those of new addresses. What is there stays, whatever its rank is now:
+ * a path may be in use over it. Loopback stands in for nothing here: whoever has lost all else waits for it.
+ */
+export function followAddresses(
+  sockets: readonly UdpSocket[],
+  system: System,
+  options: InterfaceOptions,
+  open: (addresses: readonly InterfaceAddress[]) => UdpSocket[],
+): SocketChanges {
+  const closed = sockets.filter(({ host }) => !isPresent(host, system))
+  for (const socket of closed) void socket.close()
+  const isOpen = ({ ip }: InterfaceAddress) => sockets.some(({ host }) => host.ip === ip && isPresent(host, system))
+  const isWanted = ({ kind }: InterfaceAddress) => kind !== 'loopback' || options.includeLoopback === true
+  const wanted = hostAddresses(options, system).filter((address) => isWanted(address) && !isOpen(address))
+  return { opened: open(wanted), closed }
+}
+
+/** Like `openSockets()`, but that none can be bound is no error: an address that has just come is often not ready. */
+function reopenSockets(
+  addresses: readonly InterfaceAddress[],
+  owner: SocketOwner,
+  portRange: PortRange | undefined,
+): UdpSocket[] {
+  try {
+    return openSockets(addresses, owner, portRange)
+  } catch {
+    return [] // Each has been reported to the owner.
   }
 }
 

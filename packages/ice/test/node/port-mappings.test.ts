@@ -1,3 +1,6 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { decode, encode } from '@floe/stun'
 import { afterEach, describe, expect, test } from 'vitest'
 import { addressScope } from '../../src/index.ts'
 import { IceTransport, type IceTransportOptions, type PortMapper, type PortMapping } from '../../src/node/index.ts'
@@ -99,6 +102,30 @@ describe.runIf(own)('mapped candidates', () => {
     expect(external(transport)).toHaveLength(2)
     router.asked[0]!.options.onchange(undefined, 'lost')
     expect(external(transport)).toHaveLength(1)
+  })
+
+  test('a mapper may look whether its mapping forwards: STUN over the very socket, and what is not ICE’s comes back', async () => {
+    const router = new Router()
+    router.answer = async () => ({ external: EXTERNAL })
+    const server = createSocket('udp4').bind(0, own!.ip)
+    await once(server, 'listening')
+    const { port } = server.address()
+    const [transport] = gather({ portMapper: router, iceServers: [{ urls: `stun:${own!.ip}:${port}` }] })
+    await settled()
+    const { probe } = router.asked[0]!.options
+    expect(probe.servers()).toEqual([{ ip: own!.ip, port }])
+    server.on('message', (bytes, from) => server.send(bytes, from.port, from.address))
+    const answered = new Promise<[Uint8Array, { ip: string; port: number }]>((resolve) => {
+      probe.onpacket = (bytes, remote) => resolve([bytes, remote])
+    })
+    const attributes = { changeRequest: { changeIp: true, changePort: true } }
+    const sent = encode({ method: 'binding', class: 'success', transactionId: 'of the probe', attributes })
+    probe.send(sent, { ip: own!.ip, port })
+    const [bytes, remote] = await answered
+    expect(decode(bytes)?.transactionId).toBe('of the probe')
+    expect(remote).toEqual({ ip: own!.ip, port })
+    expect(transport.state).toBe('new')
+    server.close()
   })
 
   test('a relay-only transport asks no router', async () => {

@@ -119,10 +119,16 @@ export class IceConnection implements Contract {
     return this.localCandidates[0]
   }
 
-  /** Other servers and another policy. They count when nothing has been gathered yet: webrtc-pc §4.4.1.6. */
+  /**
+   * Other servers and another policy, webrtc-pc §4.4.1.6. Both count when nothing has been gathered yet; afterwards the
+   * servers do from the next ICE restart on, and the policy stays.
+   */
   reconfigure(options: IceTransportOptions): void {
     const { gatheringState, state } = this.#transport
-    if (this.#gathering || this.generation > 0 || gatheringState !== 'new' || state === 'closed') return
+    if (state === 'closed') return
+    if (this.#gathering || this.generation > 0 || gatheringState !== 'new') {
+      return this.#transport.setIceServers(options.iceServers ?? [])
+    }
     const previous = this.#transport
     this.#transport = this.#createTransport({ ...options, parameters: previous.getLocalParameters() })
     for (const candidate of this.#remoteCandidates) this.#transport.addRemoteCandidate(candidate)
