@@ -14,7 +14,7 @@ import {
   type IceConnection as WeriftIceConnection,
 } from 'werift'
 import { isDtls } from './dtls-record.ts'
-import { DtlsShim } from './dtls-shim.ts'
+import { type ApplicationRecords, DtlsShim } from './dtls-shim.ts'
 import { viewCandidate, viewPair } from './ice-views.ts'
 
 /** What the peer's DTLS sends before ours listens: a ClientHello, a few times over. */
@@ -201,8 +201,9 @@ export class IceConnection implements Contract {
     this.#shim.accept()
   }
 
-  dtlsEstablished(): void {
-    this.#shim.establish()
+  /** From here on the records of application data are for `application`. */
+  dtlsEstablished(application: ApplicationRecords): void {
+    this.#shim.establish(application)
   }
 
   dtlsEnded(): void {
