@@ -21,6 +21,7 @@ export function createConnect(
   return async (signaling, options = {}) => {
     const { configuration, signal, secret } = options
     checkSecret(secret, subtle)
+    checkTimeout(options.timeout)
     if (signal?.aborted) throw aborted(signal)
     const polite = options.polite ?? signaling.polite
     if (polite === undefined) {
@@ -30,12 +31,26 @@ export function createConnect(
     const named = options.iceServers ?? configuration?.iceServers
     const iceServers = named ?? offeredServers(signaling)
     const peerConnection = new Peer({ ...configuration, ...(iceServers ? { iceServers } : {}) })
-    options.onpeerconnection?.(peerConnection)
-    const attempt = new Attempt(peerConnection, signaling, polite, subtle, options)
-    if (named === undefined) followOffers(peerConnection, signaling, attempt)
-    return attempt.opened
+    try {
+      options.onpeerconnection?.(peerConnection)
+      const attempt = new Attempt(peerConnection, signaling, polite, subtle, options)
+      if (named === undefined) followOffers(peerConnection, signaling, attempt)
+      return attempt.opened
+    } catch (error) {
+      // The caller's own: nobody else would close it.
+      peerConnection.close()
+      throw error
+    }
   }
 }
+
+function checkTimeout(timeout: number | undefined): void {
+  if (timeout === undefined || (timeout > 0 && timeout <= LONGEST_TIMEOUT)) return
+  throw new ConnectError('ERR_CONNECT_ARGUMENT', `timeout is ${timeout}: give 1 to ${LONGEST_TIMEOUT} ms, or none`)
+}
+
+/** More is at once for setTimeout, in ms. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1
 
 function offeredServers({ iceServers }: Signaling): RTCIceServer[] | undefined {
   return iceServers && [...iceServers]

@@ -212,6 +212,24 @@ describe('who is at the other end', () => {
     await expect(attempt).rejects.toMatchObject({ code: 'ERR_CONNECT_ARGUMENT' })
   })
 
+  test.each([0, -1, Number.NaN, 2 ** 31])('a timeout of %s ms is a mistake of the caller', async (timeout) => {
+    const attempt = connect(relayedPair()[0], { ...OPTIONS, timeout })
+    await expect(attempt).rejects.toMatchObject({ code: 'ERR_CONNECT_ARGUMENT' })
+  })
+
+  test('an onpeerconnection that throws leaves nothing open', async () => {
+    let made: RTCPeerConnection | undefined
+    const attempt = connect(relayedPair()[0], {
+      ...OPTIONS,
+      onpeerconnection: (peerConnection) => {
+        made = peerConnection
+        throw new Error('from the caller')
+      },
+    })
+    await expect(attempt).rejects.toThrow('from the caller')
+    expect(made?.connectionState).toBe('closed')
+  })
+
   test('a server that puts its own key in the hello of an end with a secret is found out', async () => {
     const [impolite, polite] = relayedPair()
     const secret = createSecret()
