@@ -47,7 +47,7 @@ export function expectationOf(scenario: Scenario): Expectation {
   const { faults = [] } = scenario
   const direct = withLuck(scenario, verdict(scenario))
   const meet = either(direct, relayed(scenario, []))
-  const lasting = faults.filter(({ kind }) => kind === 'interface-gone' || kind === 'interface-new' || kind === 'link')
+  const lasting = faults.filter(changesNetwork)
   const chancy = invalidatesMapping(scenario) || starves(scenario) || faults.some(losesMost)
   const directAgain = lasting.length === 0 ? direct : withLuck(scenario, tryToMeet(scenario, faults))
   const meetAgain = chancy ? 'perhaps' : either(directAgain, relayed(scenario, faults))
@@ -63,6 +63,11 @@ export function expectationOf(scenario: Scenario): Expectation {
       isUnharmed(faults) &&
       !(direct !== 'must' && faults.some(isRelayDeath)),
   }
+}
+
+function changesNetwork(fault: Fault): boolean {
+  if (fault.kind === 'server-down') return fault.for === undefined
+  return fault.kind === 'interface-gone' || fault.kind === 'interface-new' || fault.kind === 'link'
 }
 
 /** What theory and network say, unless luck decides. */

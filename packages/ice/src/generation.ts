@@ -85,9 +85,15 @@ export class Generation {
     if (known && known.type !== 'prflx') return false
     this.#unmask(candidate)
     if (known) this.#replaceRemote(index, candidate)
-    else if (this.remoteCandidates.length < LIMITS.remoteCandidates) this.remoteCandidates.push(candidate)
+    else if (this.#hasRoomFor(candidate)) this.remoteCandidates.push(candidate)
     else return false
     return true
+  }
+
+  #hasRoomFor({ type, address }: Candidate): boolean {
+    if (this.remoteCandidates.length >= LIMITS.remoteCandidates) return false
+    const alike = this.remoteCandidates.filter((it) => it.type === 'prflx' && it.address.ip === address.ip)
+    return type !== 'prflx' || alike.length < LIMITS.reflexivePerAddress
   }
 
   /** The remote candidate at an authenticated source, made peer-reflexive when unknown. RFC 8445 §7.3.1.3. */
