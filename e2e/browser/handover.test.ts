@@ -20,6 +20,9 @@ const LONGEST_PAUSE = 2_000
 /** How long the direct path stays silent, in ms: in the big test longer than consent lasts (30 s, RFC 7675 §5.1). */
 const OUTAGE = MEGABYTES > 50 ? 45_000 : 0
 
+/** What is taken away is UDP: with ICE over TCP two Node peers would stay direct. */
+const WITHOUT_TCP = { configuration: { ice: { tcp: false } } }
+
 let server: SignalingServer
 let pages: PageServer
 let browser: Browser
@@ -111,7 +114,7 @@ describe.skipIf(process.env.FLOE_TEST_NETNS !== '1')(`${MEGABYTES} MB each way, 
 function nodeStreamer(): Streamer {
   const peer = new StreamPeer()
   return {
-    join: (room, secret) => peer.join(server.url, room, secret === undefined ? {} : { secret }),
+    join: (room, secret) => peer.join(server.url, room, { ...WITHOUT_TCP, ...(secret !== undefined && { secret }) }),
     start: async (seed, bytes = BYTES) => peer.start(bytes, RATE, seed),
     report: async () => structuredClone(peer.report()),
     leave: () => peer.leave(),

@@ -48,7 +48,7 @@ export function drawNat(random: Random): NatBehavior {
     ...(random.chance(0.3) && { unrepliedTimeout: random.pick([20_000, 30_000]) }),
     ...(random.chance(0.3) && { inboundRefresh: true }),
     ...(random.chance(0.05) && { portQuota: random.pick([4, 16, 64]) }),
-    ...(random.chance(0.05) && { maximumLifetime: random.pick([20_000, 60_000]) }),
+    ...(random.chance(0.05) && { maximumLifetime: 60_000 }),
   }
 }
 

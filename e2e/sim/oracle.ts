@@ -45,13 +45,11 @@ const WIRES_OF_A_ROUND_TRIP = 4
 
 export function expectationOf(scenario: Scenario): Expectation {
   const { faults = [] } = scenario
-  // A mapping that has died leaves its port to the next one, which may be the one that the peer knows.
-  const known = verdict(scenario)
-  const direct = known === 'cannot' && agesMappings(scenario) ? 'perhaps' : known
+  const direct = withLuck(scenario, verdict(scenario))
   const meet = either(direct, relayed(scenario, []))
-  const lasting = faults.filter(({ kind }) => kind === 'interface-gone' || kind === 'interface-new' || kind === 'link')
+  const lasting = faults.filter(changesNetwork)
   const chancy = invalidatesMapping(scenario) || starves(scenario) || faults.some(losesMost)
-  const directAgain = lasting.length === 0 ? direct : tryToMeet(scenario, faults)
+  const directAgain = lasting.length === 0 ? direct : withLuck(scenario, tryToMeet(scenario, faults))
   const meetAgain = chancy ? 'perhaps' : either(directAgain, relayed(scenario, faults))
   const uncertain = meet !== meetAgain || faults.some(preventsBeginning)
   return {
@@ -65,6 +63,18 @@ export function expectationOf(scenario: Scenario): Expectation {
       isUnharmed(faults) &&
       !(direct !== 'must' && faults.some(isRelayDeath)),
   }
+}
+
+function changesNetwork(fault: Fault): boolean {
+  if (fault.kind === 'server-down') return fault.for === undefined
+  return fault.kind === 'interface-gone' || fault.kind === 'interface-new' || fault.kind === 'link'
+}
+
+/** What theory and network say, unless luck decides. */
+function withLuck(scenario: Scenario, known: Verdict): Verdict {
+  // A mapping that has died leaves its port to the next one, which may be the one that the peer knows.
+  const luck = known === 'cannot' ? agesMappings(scenario) : isPoisoned(scenario) || beginsLateInBursts(scenario)
+  return luck ? 'perhaps' : known
 }
 
 /** Theory where it is sure; else the network is asked. */
@@ -175,6 +185,17 @@ function starves(scenario: Scenario): boolean {
 /** A NAT that ends busy mappings reboots again and again, as far as its mappings are concerned. */
 function agesMappings(scenario: Scenario): boolean {
   return natsOf(scenario).some(({ maximumLifetime }) => maximumLifetime !== undefined)
+}
+
+/** Whose packet comes first decides: a box that takes an early one for its own gives the answer to it another port. */
+function isPoisoned(scenario: Scenario): boolean {
+  return natsOf(scenario).some(({ unsolicited }) => unsolicited === 'tracked')
+}
+
+/** One side's check may have two sends left when the other side, which has gathered for 5 s, begins: bursts take both. */
+function beginsLateInBursts(scenario: Scenario): boolean {
+  const wires = (['a', 'b'] as const).flatMap((side) => placementsOf(scenario, side))
+  return scenario.signaling?.trickle === false && wires.some(({ link }) => link?.bursts !== undefined)
 }
 
 function natsOf({ a, b }: Scenario): NatBehavior[] {

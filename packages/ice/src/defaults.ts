@@ -106,6 +106,11 @@ export const LIMITS = {
   pairs: 100,
   /** Remote candidates kept per generation: more is a mistake or an attempt to aim our checks at third parties. */
   remoteCandidates: 100,
+  /**
+   * Peer-reflexive ones among them on one IP address. Two NATs that give each check a new port, and let new ports in, show
+   * the agents a new one with every check: they must not take the room of those that work.
+   */
+  reflexivePerAddress: 32,
   /** Peer-reflexive local candidates kept; a NAT that rebinds makes another each time, and so can a hostile peer's answers. */
   localReflexive: 50,
   /** Authenticated checks kept that arrive before the peer's parameters (RFC 8445 §7.3 last paragraph). */

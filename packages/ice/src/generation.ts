@@ -92,28 +92,32 @@ export class Generation {
     if (known && known.type !== 'prflx' && !this.#presumedRelays.has(known)) return false
     this.#unmask(candidate)
     if (known) this.#replaceRemote(index, candidate)
-    else if (!this.isFull) this.remoteCandidates.push(candidate)
+    else if (this.hasRoomFor(candidate)) this.remoteCandidates.push(candidate)
     else return false
     return true
   }
 
-  get isFull(): boolean {
-    return this.remoteCandidates.length >= LIMITS.remoteCandidates
+  hasRoomFor({ type, address }: Candidate): boolean {
+    if (this.remoteCandidates.length >= LIMITS.remoteCandidates) return false
+    const alike = this.remoteCandidates.filter((it) => it.type === 'prflx' && it.address.ip === address.ip)
+    return type !== 'prflx' || alike.length < LIMITS.reflexivePerAddress
   }
 
   /**
    * Takes out the oldest peer-reflexive candidate that was of use once and has not been heard of since `before`: a NAT that
    * rebinds every minute leaves one behind each time. Those that never worked stay: two NATs that give each check a new
-   * port make more and more of them, and that has to end. `undefined`: none can be spared.
+   * port make more and more of them, and that has to end. One of this IP address before others.
    */
-  staleReflexive(before: number): Candidate | undefined {
+  staleReflexive(before: number, ip: string): Candidate | undefined {
     const isStale = (candidate: Candidate) => {
       const pairs = this.checklist.pairs.filter(({ remote }) => remote === candidate)
       const wasOfUse = pairs.some(({ validAt }) => validAt < before)
       return wasOfUse && pairs.every(({ selected, stats }) => !selected && stats.lastPacketReceived < before)
     }
-    const index = this.remoteCandidates.findIndex((candidate) => candidate.type === 'prflx' && isStale(candidate))
-    return index < 0 ? undefined : this.remoteCandidates.splice(index, 1)[0]
+    const stale = this.remoteCandidates.filter((candidate) => candidate.type === 'prflx' && isStale(candidate))
+    const first = stale.find(({ address }) => address.ip === ip) ?? stale[0]
+    if (first) this.remoteCandidates.splice(this.remoteCandidates.indexOf(first), 1)
+    return first
   }
 
   /** The peer has none at this address any more. Those that were forgotten. */

@@ -88,9 +88,9 @@ export class Pairing {
 
   #addRemote(now: number, generation: Generation, remote: Candidate): boolean {
     const { checklist } = generation
-    if (generation.isFull) {
+    if (!generation.hasRoomFor(remote)) {
       const before = now - this.#context.timing.consentTimeout
-      const stale = generation.staleReflexive(before)
+      const stale = generation.staleReflexive(before, remote.address.ip)
       if (stale)
         for (const pair of checklist.remove(({ remote }) => remote === stale)) this.#options.onforgotten(now, pair)
     }

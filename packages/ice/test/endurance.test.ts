@@ -148,12 +148,12 @@ describe('what a long session leaves behind', () => {
     expect(encounter.agent.checklist.length).toBeLessThanOrEqual(100)
   })
 
-  test('a hundred new addresses at once are not followed: they cost a hundred answers, and no more for a while', () => {
+  test('a thousand new ports at once are not followed: they cost thirty-two answers, and no more for a while', () => {
     const encounter = new Encounter()
     encounter.sees = () => undefined
     for (let port = 1; port <= 1_000; port++) encounter.check({ ip: '203.0.113.9', port })
-    expect(encounter.agent.remoteCandidates).toHaveLength(100)
-    expect(encounter.responses).toHaveLength(100)
+    expect(encounter.agent.remoteCandidates).toHaveLength(32)
+    expect(encounter.responses).toHaveLength(32)
   })
 
   test('a peer whose answers name another address each time fills nothing up', () => {
