@@ -66,7 +66,7 @@ export function expectationOf(scenario: Scenario): Expectation {
 }
 
 function changesNetwork(fault: Fault): boolean {
-  if (fault.kind === 'server-down') return fault.for === undefined
+  if (fault.kind === 'server-down' || fault.kind === 'relay-down') return fault.for === undefined
   return fault.kind === 'interface-gone' || fault.kind === 'interface-new' || fault.kind === 'link'
 }
 

@@ -61,7 +61,10 @@ function meet(scenario: Scenario, faults: readonly Fault[], headStart: number): 
 
 /** Changes the network for good, and is not about a moment in the past. */
 function lasts(fault: Fault): fault is Exclude<Fault, { kind: 'restart' | 'signaling-down' }> {
-  if (fault.kind === 'link' || fault.kind === 'server-down') return fault.for === undefined
+  // A TURN server tells addresses too.
+  if (fault.kind === 'link' || fault.kind === 'server-down' || fault.kind === 'relay-down') {
+    return fault.for === undefined
+  }
   return fault.kind === 'interface-gone' || fault.kind === 'interface-new'
 }
 

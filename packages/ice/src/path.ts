@@ -59,6 +59,8 @@ export class Path {
     // What the two sides have agreed on stays, and without an agreement what is in use.
     const incumbent = this.nomination.nominee ?? this.#selected
     let best = heard.find((pair) => pair === incumbent)
+    // Moved to at this instant, and asked: it has not had the time to answer, and all backups would get their turn at once.
+    if (this.#movedAt === now) best ??= heard.find((pair) => pair === this.#selected)
     // In its place comes what has answered the last question: at the death of a path all backups are asked.
     const answered = best ? heard : heard.filter(({ askedAt }) => askedAt === undefined)
     const [pool = []] = [answered, heard, alive, usable].filter(({ length }) => length > 0)
@@ -139,6 +141,8 @@ export class Path {
 
   restart(): void {
     this.#outlived = this.#selected !== undefined
+    // Nobody looks after the other pairs of before, such as when a relay is lost that they lead through.
+    this.#twin = undefined
     this.nomination.restart()
     this.backups.encourage()
   }
