@@ -30,6 +30,7 @@ export function hastenSending(sctp: SctpInternals): void {
     if (transmitting || sctp.isStopped) return DONE
     transmitting = true
     try {
+      if (mayHaveToRepeat) recount(sctp)
       sendForwardTsn(sctp)
       const { flightSize, cwnd, maxPayloadSize, fastRecoveryExit } = sctp
       const burst = fastRecoveryExit === undefined ? MAX_BURST : MAX_BURST_IN_RECOVERY
@@ -46,6 +47,8 @@ export function hastenSending(sctp: SctpInternals): void {
   const { timer3Expired } = sctp
   sctp.timer3Expired = () => {
     mayHaveToRepeat = true
+    // RFC 9260 §6.2.1: what was reported out of order may be dropped again by the receiver. All is to be repeated.
+    for (const chunk of sctp.sentQueue) chunk.acked = false
     timer3Expired.call(sctp)
   }
 
@@ -94,6 +97,18 @@ function grow(sctp: SctpInternals, bytes: number): void {
   if (sctp.partialBytesAcked < sctp.cwnd) return
   sctp.partialBytesAcked -= sctp.cwnd
   sctp.cwnd += sctp.maxPayloadSize
+}
+
+/**
+ * What is under way, after losses: werift takes chunks out of the flight that a timeout has emptied, and would repeat what
+ * has been reported out of order meanwhile, and never take that out again.
+ */
+function recount(sctp: SctpInternals): void {
+  sctp.flightSize = 0
+  for (const chunk of sctp.sentQueue) {
+    if (chunk.acked) chunk.retransmit = false
+    else if (!chunk.retransmit && !chunk.abandoned) sctp.flightSizeIncrease(chunk)
+  }
 }
 
 function sendForwardTsn(sctp: SctpInternals): void {

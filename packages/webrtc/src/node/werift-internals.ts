@@ -69,7 +69,7 @@ export interface SctpChunk {
   misses: number
   readonly maxRetransmits?: number
   readonly expiry?: number
-  readonly acked: boolean
+  acked: boolean
   abandoned: boolean
   retransmit: boolean
 }
@@ -124,7 +124,7 @@ export interface SctpInternals {
   forwardTsnChunk: Serializable | undefined
   /** These and the window of the peer are in bytes. */
   maxPayloadSize: number
-  readonly flightSize: number
+  flightSize: number
   cwnd: number
   readonly ssthresh: number
   partialBytesAcked: number
