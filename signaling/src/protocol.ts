@@ -12,6 +12,7 @@ export const PROTOCOL_VERSION = 1
 export const LENGTHS = {
   room: 64,
   secret: 256,
+  token: 4_096, // JSON Web Tokens of identity providers have one or two thousand
   resumeToken: { min: 22, max: 128 }, // 22 characters of base64 hold 128 bits: not to be guessed
   sdp: 65_536,
   candidate: 1_024,
@@ -83,6 +84,8 @@ export const HandshakeSchema = v.object({
   room: RoomNameSchema,
   agent,
   secret: v.exactOptional(v.pipe(v.string(), v.maxLength(LENGTHS.secret))),
+  /** For servers that let in only whom somebody has vouched for. */
+  token: v.exactOptional(v.pipe(v.string(), v.maxLength(LENGTHS.token))),
   /** Made up by the client and shown to nobody else. Its hash is the peer's id: the same token is the same peer. */
   resumeToken: v.pipe(
     v.string(),
@@ -135,6 +138,8 @@ const HINTS = {
   ERR_SIGNALING_ARGUMENT: 'See the documentation of the option that the message names.',
   ERR_SIGNALING_VERSION: 'Update the older of the two, or reload the page: client and server must speak one version.',
   ERR_SIGNALING_SECRET: 'Ask whoever opened the room for its secret, or choose another room name.',
+  ERR_SIGNALING_TOKEN: 'Get a token for this room from the service that you use, and pass it as the option token.',
+  ERR_SIGNALING_FORBIDDEN: 'Ask whoever runs the service why you may not join this room.',
   ERR_SIGNALING_ROOM_FULL: 'Choose another room, or wait until somebody leaves.',
   ERR_SIGNALING_SERVER_FULL: 'Try again later, or raise the limits of the server.',
   ERR_SIGNALING_RATE: 'Send less, or wait a moment and try again.',

@@ -16,6 +16,11 @@ export interface JoinOptions {
   readonly room: string
   /** Whoever opens a room decides its secret, unless the server does. */
   readonly secret?: string
+  /**
+   * What lets us in, at a server that asks for it. As a function it is asked before every connection, so that a token that
+   * has expired meanwhile keeps nobody from coming back; when it fails then, the last token is tried.
+   */
+  readonly token?: string | (() => string | Promise<string>)
   /** What we are, so that both ends agree on who is polite. Default: what this code runs in. */
   readonly agent?: AgentKind
   /** Aborting ends the attempt, or leaves the room. */
@@ -40,12 +45,13 @@ export async function joinRoom(server: string | URL, options: JoinOptions): Prom
   const url = parseUrl(server)
   const handshake = makeHandshake(options)
   if (signal?.aborted) throw signalingError('ERR_SIGNALING_ABORTED', 'Joining was aborted.', signal.reason)
+  const nextHandshake = handshakes(handshake, options.token)
   const socket: ClientSocket = io(url.origin, {
     path: `${url.pathname.replace(/\/+$/, '')}/socket.io`,
     transports: ['websocket', 'polling'], // WebSocket at once; polling for networks that know nothing else
     tryAllTransports: true,
     forceNew: true,
-    auth: handshake,
+    auth: (give) => void nextHandshake().then(give),
     reconnectionDelay: RECONNECTION.first,
     reconnectionDelayMax: RECONNECTION.longest,
     timeout,
@@ -73,6 +79,17 @@ function parseUrl(server: string | URL): URL {
     return url
   }
   throw signalingError('ERR_SIGNALING_ARGUMENT', `'server' must be a URL such as http://127.0.0.1:3000, not ${text}.`)
+}
+
+/** What to say on each connection: who we are, which is the same every time, and a token of now. */
+function handshakes(handshake: Handshake, token: JoinOptions['token']): () => Promise<Handshake> {
+  let latest = typeof token === 'string' ? token : undefined
+  return async () => {
+    try {
+      if (typeof token === 'function') latest = await token()
+    } catch {} // the server says what it thinks of the last one, or of none
+    return latest === undefined ? handshake : { ...handshake, token: latest }
+  }
 }
 
 function makeHandshake({ room, secret, agent }: JoinOptions): Handshake {

@@ -34,6 +34,8 @@ export interface Member {
   readonly outbox: Outbox<RoomEvent>
   /** `undefined` while its place is held after a lost connection. */
   link: Link | undefined
+  /** It was known already when it came this time. */
+  resumed: boolean
   /** Number of the last signal that came from it. */
   received: number
   held: ReturnType<typeof setTimeout> | undefined
@@ -58,6 +60,7 @@ export interface RoomsOptions {
   /** The secret that a room demands; `undefined`: whoever opens it decides. */
   readonly secretFor: (room: string) => string | undefined
   readonly onRoom: (room: string, secret: string | undefined) => void
+  readonly onLeave: (member: Member, reason: 'left' | 'vanished') => void
   readonly iceServersFor: (room: string, peer: string) => IceServerSupply
 }
 
@@ -100,6 +103,7 @@ export class Rooms {
     const id = peerId(handshake)
     const returning = room.members.get(id)
     const member = returning ?? this.#admit(room, id, handshake.agent)
+    member.resumed = returning !== undefined
     this.#attach(member, link)
     const peers = [...room.members.values()].filter((other) => other !== member).map((other) => other.info)
     const { resumeGrace } = this.#options
@@ -107,7 +111,7 @@ export class Rooms {
     link.welcome({
       self: member.info,
       peers,
-      resumed: returning !== undefined,
+      resumed: member.resumed,
       resumeGrace,
       ...(iceServers && { iceServers }),
     })
@@ -146,7 +150,15 @@ export class Rooms {
     room.members.delete(member.info.id)
     this.#peers -= 1
     if (room.members.size === 0) this.#rooms.delete(room.name)
+    this.#options.onLeave(member, reason)
     for (const other of [...room.members.values()]) this.#tell(other, { type: 'left', id: member.info.id, reason })
+  }
+
+  /** The connections of all members, in the order in which their rooms were opened. */
+  links(): Link[] {
+    return [...this.#rooms.values()].flatMap(({ members }) =>
+      [...members.values()].flatMap(({ link }) => (link === undefined ? [] : [link])),
+    )
   }
 
   /** Tells everybody why and forgets everything. */
@@ -216,6 +228,7 @@ export class Rooms {
       room,
       outbox,
       link: undefined,
+      resumed: false,
       received: 0,
       held: undefined,
       renewal: undefined,
