@@ -1,7 +1,8 @@
-/** The signaling server: rooms of peers over Socket.IO, in memory, in one process. */
+/** The signaling server: rooms of peers over Socket.IO, in memory, in one process or in several over Redis. */
 import { createServer, type Server as HttpServer, type ServerResponse } from 'node:http'
 import { signalingError } from './protocol.ts'
 import type { SignalingServer, SignalingServerOptions } from './server/options.ts'
+import { Redis } from './server/redis-bus.ts'
 import { SocketSignalingServer } from './server/socket-server.ts'
 
 export {
@@ -22,16 +23,19 @@ export {
   type SignalingServerOptions,
   type StopOptions,
 } from './server/options.ts'
+export type { RedisOptions } from './server/redis-bus.ts'
 export { DEFAULT_TOKEN_LIFETIME, issueRoomToken, type RoomTokenOptions } from './tokens.ts'
 
 /**
  * Starts a signaling server.
  * @throws {SignalingError} `ERR_SIGNALING_UNREACHABLE` when the port cannot be had; `cause` is the system's error.
- *   `ERR_SIGNALING_ARGUMENT` when `iceServers` is a list of something else, or a token secret too short.
+ *   The same when Redis cannot be reached. `ERR_SIGNALING_ARGUMENT` when `iceServers` is a list of something else, or a token secret too short.
  */
 export async function createSignalingServer(options: SignalingServerOptions = {}): Promise<SignalingServer> {
   const httpServer = options.httpServer ?? createServer(answerNotFound)
-  const server = new SocketSignalingServer(httpServer, options)
+  const redis = options.redis && (await Redis.connect(options.redis))
+  const server = new SocketSignalingServer(httpServer, options, redis)
+  await server.start()
   if (options.httpServer !== undefined) return server
   try {
     await listen(httpServer, options.port ?? 0, options.host ?? '127.0.0.1')

@@ -8,6 +8,7 @@ export interface ConnectOptions extends IceServerChoice {
   readonly room: string
   readonly server: string
   readonly secret: string | undefined
+  readonly token: string | undefined
   readonly send: readonly FileSource[]
   readonly receive: string | undefined
   /** Bytes. */
@@ -26,6 +27,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     options: {
       server: { type: 'string', default: 'http://127.0.0.1:3000' },
       secret: { type: 'string' },
+      token: { type: 'string' },
       send: { type: 'string', multiple: true, default: [] },
       receive: { type: 'string' },
       'max-size': { type: 'string', default: '1G' },
@@ -53,6 +55,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     room,
     server: values.server,
     secret: values.secret,
+    token: values.token ?? process.env.FLOE_TOKEN,
     send: await Promise.all(values.send.map(openSource)),
     receive: values.receive === undefined ? undefined : await openFolder(values.receive),
     maxSize: parseSize('connect', 'max-size', values['max-size']),

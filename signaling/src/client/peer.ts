@@ -22,6 +22,8 @@ const HELD_MESSAGES = 256
 /** How the room feeds its peers: not for users of `Peer`, hence not among its members. */
 export interface PeerControl {
   readonly peer: Peer
+  /** Whether it has room for one more. */
+  accepts(): boolean
   receive(message: SignalingMessage): void
   leave(reason: LeaveReason): void
   /** The room's ICE servers are others. */
@@ -56,6 +58,7 @@ export class Peer {
     const peer = new Peer(info, polite, room)
     return {
       peer,
+      accepts: () => peer.#onmessage !== null || peer.#held.length < HELD_MESSAGES,
       receive: (message) => peer.#receive(message),
       leave: (reason) => peer.#leave(reason),
       renew: () => peer.oniceserverschange?.(),
@@ -79,7 +82,10 @@ export class Peer {
     return this.#left
   }
 
-  /** Takes what this peer sends. What came before is held (up to 256 messages) and handed over when this is set. */
+  /**
+   * Takes what this peer sends. What came before is held (up to 256 messages; the sender keeps the rest) and handed over when
+   * this is set.
+   */
   get onmessage(): ((message: SignalingMessage) => void) | null {
     return this.#onmessage
   }
@@ -117,7 +123,7 @@ export class Peer {
 
   #receive(message: SignalingMessage): void {
     if (this.#onmessage !== null) this.#onmessage(message)
-    else if (this.#held.length < HELD_MESSAGES) this.#held.push(message)
+    else this.#held.push(message)
   }
 
   #leave(reason: LeaveReason): void {

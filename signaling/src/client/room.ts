@@ -63,8 +63,13 @@ export class Room extends EventTarget implements AsyncDisposable {
   #closed!: (reason: EndReason) => void
 
   /** Rooms come from `joinRoom()`; this is for its use. */
-  static control(socket: ClientSocket, name: string, reconnectTimeout: number): RoomControl {
-    const room = new Room(socket, name, reconnectTimeout)
+  static control(
+    socket: ClientSocket,
+    name: string,
+    reconnectTimeout: number,
+    onwelcome: (welcome: Welcome) => void,
+  ): RoomControl {
+    const room = new Room(socket, name, reconnectTimeout, onwelcome)
     const joined = new Promise<void>((resolve, reject) => {
       room.#onjoined = resolve
       void room.closed.then(reject)
@@ -72,15 +77,24 @@ export class Room extends EventTarget implements AsyncDisposable {
     return { room, joined, end: (error) => void room.#link.end(error) }
   }
 
-  private constructor(socket: ClientSocket, name: string, reconnectTimeout: number) {
+  private constructor(
+    socket: ClientSocket,
+    name: string,
+    reconnectTimeout: number,
+    onwelcome: (welcome: Welcome) => void,
+  ) {
     super()
     this.name = name
     this.closed = new Promise((resolve) => {
       this.#closed = resolve
     })
     this.#link = new ServerLink(socket, reconnectTimeout, {
-      onwelcome: (welcome) => this.#onwelcome(welcome),
+      onwelcome: (welcome) => {
+        onwelcome(welcome)
+        this.#onwelcome(welcome)
+      },
       onevent: (event) => this.#onevent(event),
+      accepts: (from) => this.#controls.get(from)?.accepts() ?? false,
       oniceservers: (iceServers) => this.#setIceServers(iceServers),
       oninterrupted: () => this.#setState('interrupted'),
       onerror: (error) => this.dispatchEvent(new RoomErrorEvent(error)),
@@ -156,9 +170,14 @@ export class Room extends EventTarget implements AsyncDisposable {
   }
 
   #onevent(event: RoomEvent): void {
-    if (event.type === 'joined') this.#add(event.peer)
+    if (event.type === 'joined') this.#onarrival(event.peer)
     else if (event.type === 'left') this.#remove(event.id, event.reason)
     else this.#controls.get(event.from)?.receive(event.message)
+  }
+
+  #onarrival(info: PeerInfo): void {
+    if (this.#controls.has(info.id)) this.#link.sendAgain(info.id)
+    this.#add(info)
   }
 
   #onend(reason: EndReason): void {
@@ -186,6 +205,7 @@ export class Room extends EventTarget implements AsyncDisposable {
     clearTimeout(this.#missing.get(id))
     this.#missing.delete(id)
     const control = this.#controls.get(id)
+    this.#link.forget(id)
     this.#controls.delete(id)
     this.#peers.delete(id)
     control?.leave(reason)
@@ -203,7 +223,9 @@ export class Room extends EventTarget implements AsyncDisposable {
 
   #isPolite(peer: PeerInfo): boolean {
     const self = this.#self!
-    return self.agent === peer.agent ? self.joined > peer.joined : self.agent === 'browser'
+    if (self.agent !== peer.agent) return self.agent === 'browser'
+    // Two servers may let two peers in within one millisecond.
+    return self.joined === peer.joined ? self.id > peer.id : self.joined > peer.joined
   }
 
   #setIceServers(iceServers: readonly IceServer[]): void {

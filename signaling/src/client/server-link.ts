@@ -1,6 +1,5 @@
 import type { Socket } from 'socket.io-client'
 import * as v from 'valibot'
-import { Outbox } from '../outbox.ts'
 import {
   type ClientEvents,
   type ErrorBody,
@@ -10,12 +9,14 @@ import {
   NumberedEventSchema,
   type RoomEvent,
   type ServerEvents,
+  type Signal,
   SignalingError,
   type SignalingMessage,
   signalingError,
   type Welcome,
   WelcomeSchema,
 } from '../protocol.ts'
+import { Heard, Pending } from './pending.ts'
 
 export type ClientSocket = Socket<ServerEvents, ClientEvents>
 
@@ -26,6 +27,8 @@ export interface ServerLinkHandlers {
   /** First thing on every connection, hence also after an interruption. */
   onwelcome(welcome: Welcome): void
   onevent(event: RoomEvent): void
+  /** Whether there is somebody to take a signal of this peer now. */
+  accepts(from: string): boolean
   /** In place of those of the last welcome. */
   oniceservers(iceServers: readonly IceServer[]): void
   oninterrupted(): void
@@ -35,8 +38,11 @@ export interface ServerLinkHandlers {
   onend(reason: EndReason): void
 }
 
-/** What waits for the server's acknowledgement, through an interruption too. Same bounds as the server's own. */
-const OUTBOX_LIMITS = { entries: 1_024, size: 1_048_576 } as const
+/**
+ * When signals are sent again, in ms after the last sign of progress, each time twice as late: servers lose them only when they
+ * die, or what is between them. `batch`: how many at once, so that a long queue stays below the server's rate.
+ */
+const RESEND = { first: 1_000, longest: 8_000, batch: 64 } as const
 
 /** Time for the connection to close in order when we leave, in ms; then it is cut. */
 const CLOSE_TIMEOUT = 1_000
@@ -46,13 +52,15 @@ export class ServerLink {
   readonly #socket: ClientSocket
   readonly #reconnectTimeout: number
   readonly #handlers: ServerLinkHandlers
-  readonly #outbox = new Outbox<{ to: string; message: SignalingMessage }>(OUTBOX_LIMITS)
+  readonly #pending = new Pending()
+  readonly #heard = new Heard()
   /** Of the last event, so that a repetition is known. */
   #received = 0
   #welcomed = false
   #ended = false
   #closing: Promise<void> = Promise.resolve()
   #deadline: ReturnType<typeof setTimeout> | undefined
+  #resend: ReturnType<typeof setTimeout> | undefined
 
   /** `reconnectTimeout`: how long an interruption may last, in ms. */
   constructor(socket: ClientSocket, reconnectTimeout: number, handlers: ServerLinkHandlers) {
@@ -70,13 +78,24 @@ export class ServerLink {
   /** Sends now, or as soon as there is a connection again. */
   send(to: string, message: SignalingMessage): void {
     if (this.#ended) return
-    const entry = this.#outbox.add({ to, message })
-    if (entry !== undefined) {
-      this.#transmit(entry.number, to, message)
+    const signal = this.#pending.add(to, message)
+    if (signal !== undefined) {
+      this.#transmit(signal)
+      if (this.#resend === undefined) this.#scheduleResend(RESEND.first)
       return
     }
     const problem = 'Too many messages wait for the connection to the server; this one is lost.'
     this.#handlers.onerror(signalingError('ERR_SIGNALING_OVERFLOW', problem))
+  }
+
+  /** The peer may have missed what was on its way. */
+  sendAgain(to: string): void {
+    for (const signal of this.#pending.signals(to)) this.#transmit(signal)
+  }
+
+  /** The peer has gone: what it has not taken by now it never will. */
+  forget(to: string): void {
+    for (const [number] of this.#pending.signals(to)) this.#pending.remove(number)
   }
 
   /** Ends the link; resolves when the server has heard all that was sent, and the connection is closed. */
@@ -84,6 +103,7 @@ export class ServerLink {
     if (this.#ended) return this.#closing
     this.#ended = true
     clearTimeout(this.#deadline)
+    clearTimeout(this.#resend)
     this.#closing = this.#close()
     this.#handlers.onend(reason)
     return this.#closing
@@ -101,14 +121,26 @@ export class ServerLink {
     await closed
   }
 
-  #transmit(number: number, to: string, message: SignalingMessage): void {
-    // Not into Socket.IO's own buffer: what it would send on reconnection, the outbox sends too.
+  #transmit([number, to, message, after]: Signal): void {
+    // Not into Socket.IO's own buffer: what it would send on reconnection is sent on the welcome.
     if (!this.#welcomed) return
-    this.#socket.emit('signal', number, to, message, (answer: unknown) => {
-      this.#outbox.acknowledge(number)
+    this.#socket.emit('signal', number, to, message, after, (answer: unknown) => {
       const refusal = v.safeParse(ErrorBodySchema, answer)
+      // What was too much at once is due again later.
+      if (!refusal.success || refusal.output.code !== 'ERR_SIGNALING_RATE') this.#pending.remove(number)
+      if (!this.#ended) this.#scheduleResend(RESEND.first)
       if (refusal.success) this.#handlers.onerror(new SignalingError(refusal.output))
     })
+  }
+
+  #scheduleResend(delay: number): void {
+    clearTimeout(this.#resend)
+    this.#resend = undefined
+    if (this.#pending.isEmpty) return
+    this.#resend = setTimeout(() => {
+      for (const signal of this.#pending.signals().slice(0, RESEND.batch)) this.#transmit(signal)
+      this.#scheduleResend(Math.min(delay * 2, RESEND.longest))
+    }, delay)
   }
 
   #onwelcome(raw: unknown): void {
@@ -123,7 +155,8 @@ export class ServerLink {
     if (!welcome.output.resumed) this.#received = 0
     this.#handlers.onwelcome(welcome.output)
     this.#welcomed = true
-    for (const { number, item } of this.#outbox.pending()) this.#transmit(number, item.to, item.message)
+    for (const signal of this.#pending.signals()) this.#transmit(signal)
+    this.#scheduleResend(RESEND.first)
   }
 
   #onevent(raw: unknown[]): void {
@@ -131,10 +164,23 @@ export class ServerLink {
     const parsed = v.safeParse(NumberedEventSchema, raw)
     if (!parsed.success || this.#ended) return
     const [number, event] = parsed.output
-    if (typeof acknowledge === 'function') acknowledge()
-    if (number <= this.#received) return
-    this.#received = number
-    this.#handlers.onevent(event)
+    const isNew = number > this.#received && this.#take(event)
+    // Before it is handled: what the application throws is no reason to send it again.
+    if (typeof acknowledge === 'function') acknowledge(isNew !== undefined)
+    this.#received = Math.max(this.#received, number)
+    if (isNew === true) this.#handlers.onevent(event)
+  }
+
+  /** `true`: it is to be handled. `false`: it has been. `undefined`: it cannot be now, and has to come again. */
+  #take(event: RoomEvent): boolean | undefined {
+    if (event.type !== 'signal') return true
+    const { from, number, after = 0 } = event
+    if (number === undefined) return true // of a server that counts by itself
+    const judgement = this.#heard.judge(from, number, after)
+    if (judgement === 'known') return false
+    if (judgement === 'early' || !this.#handlers.accepts(from)) return undefined
+    this.#heard.note(from, number)
+    return true
   }
 
   #oniceservers(raw: unknown): void {

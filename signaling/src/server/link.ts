@@ -9,7 +9,7 @@ import {
   PROTOCOL_VERSION,
   type ServerEvents,
 } from '../protocol.ts'
-import type { Link, Member } from './rooms.ts'
+import type { Link, Member } from './member.ts'
 
 export type FloeServer = Server<ClientEvents, ServerEvents, DefaultEventsMap, { member?: Member }>
 export type FloeSocket = Socket<ClientEvents, ServerEvents, DefaultEventsMap, { member?: Member }>

@@ -3,6 +3,7 @@ import type { Authorize } from './admission.ts'
 import type { IceServersOption } from './ice-servers.ts'
 import type { SignalingLimits } from './limits.ts'
 import type { Log } from './log.ts'
+import type { RedisOptions } from './redis-bus.ts'
 
 /** How long a peer whose connection broke keeps its place, in ms. Longer than a phone's change of network. */
 export const DEFAULT_RESUME_GRACE = 15_000
@@ -44,6 +45,11 @@ export interface SignalingServerOptions {
   readonly readyPath?: string | false
   /** Path of the metrics for Prometheus, such as `/metrics`. Default `false`: none, see `SignalingServer.metrics()`. */
   readonly metricsPath?: string | false
+  /**
+   * Makes this server one of several: all that use the same Redis are one, and people in a room need not be at the same server.
+   * Takes the packages `@redis/client` and `@socket.io/redis-streams-adapter`. Default: one process, no Redis.
+   */
+  readonly redis?: RedisOptions
   /** What happens, as records for a log. Default: nobody is told. */
   readonly log?: Log
   /** A room has been opened, with this secret. Called after its first peer has been welcomed. */
@@ -60,6 +66,8 @@ export interface SignalingHealth {
   readonly connections: number
   /** Milliseconds. */
   readonly uptime: number
+  /** Of several servers: whether Redis is reached, how many others there are, and members at those. */
+  readonly cluster?: { readonly connected: boolean; readonly servers: number; readonly peers: number }
 }
 
 export interface StopOptions {
@@ -74,11 +82,11 @@ export interface SignalingServer extends AsyncDisposable {
   /** Where clients find it, once the HTTP server listens. */
   readonly url: string
   health(): SignalingHealth
-  /** Whether newcomers are welcome: it neither drains nor stops, and has connections left. */
+  /** Whether newcomers are welcome: it neither drains nor stops, has connections left, and reaches Redis where there is one. */
   ready(): boolean
   /** In Prometheus' text format. */
   metrics(): string
-  /** How many peers a room has, held places included; 0: there is no such room. */
+  /** How many peers a room has, at all servers and held places included; 0: there is no such room. */
   peersIn(room: string): number
   /** Tells the clients, waits until they have heard it, frees every socket and timer. Idempotent: the first call counts. */
   stop(options?: StopOptions): Promise<void>

@@ -15,12 +15,15 @@ import {
 } from '../protocol.ts'
 import { Addresses, addressOf } from './addresses.ts'
 import { admission } from './admission.ts'
+import { Cluster } from './cluster.ts'
 import { intercept, jsonReport, mount, type Report } from './http.ts'
 import { iceServerSource } from './ice-servers.ts'
 import { DEFAULT_LIMITS, type SignalingLimits } from './limits.ts'
 import { type FloeServer, type FloeSocket, handshakeError, linkTo } from './link.ts'
 import { type Log, silent } from './log.ts'
+import type { Answer, Link, Member } from './member.ts'
 import { type Gauge, Metrics } from './metrics.ts'
+import { ALONE } from './neighbours.ts'
 import {
   DEFAULT_RESUME_GRACE,
   type SignalingHealth,
@@ -28,7 +31,8 @@ import {
   type SignalingServerOptions,
   type StopOptions,
 } from './options.ts'
-import { type Link, type Member, Rooms } from './rooms.ts'
+import { type Redis, RedisBus } from './redis-bus.ts'
+import { Rooms } from './rooms.ts'
 import { PATIENCE, TokenBucket } from './token-bucket.ts'
 
 /** A silent connection counts as broken after `interval + timeout`, in ms. */
@@ -51,6 +55,7 @@ export class SocketSignalingServer implements SignalingServer {
   readonly #limits: SignalingLimits
   readonly #io: FloeServer
   readonly #rooms: Rooms
+  readonly #cluster: Cluster | undefined
   readonly #addresses: Addresses
   readonly #admit: ReturnType<typeof admission>
   readonly #metrics = new Metrics()
@@ -60,24 +65,17 @@ export class SocketSignalingServer implements SignalingServer {
   #draining = false
   #stopped: Promise<void> | undefined
 
-  constructor(httpServer: HttpServer, options: SignalingServerOptions) {
-    const { roomSecret, origins = [] } = options
+  constructor(httpServer: HttpServer, options: SignalingServerOptions, redis: Redis | undefined) {
+    const { roomSecret, origins = [], resumeGrace = DEFAULT_RESUME_GRACE } = options
     this.#httpServer = httpServer
     this.#options = options
     this.#log = options.log ?? silent
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#admit = admission(options)
     this.#addresses = new Addresses(this.#limits)
-    this.#rooms = new Rooms({
-      ...this.#limits,
-      resumeGrace: options.resumeGrace ?? DEFAULT_RESUME_GRACE,
-      secretFor: typeof roomSecret === 'function' ? roomSecret : () => roomSecret,
-      onRoom: options.onRoom ?? (() => {}),
-      onLeave: (member, reason) => this.#onleave(member, reason),
-      iceServersFor: iceServerSource(options.iceServers),
-    })
     this.#io = new Server({
       serveClient: false,
+      ...(redis && { adapter: redis.adapter }),
       maxHttpBufferSize: this.#limits.messageSize,
       connectTimeout: HANDSHAKE_TIMEOUT,
       pingInterval: HEARTBEAT.interval,
@@ -89,12 +87,30 @@ export class SocketSignalingServer implements SignalingServer {
         answer(refusal, refusal === undefined)
       },
     })
+    if (redis !== undefined) {
+      const bus = new RedisBus(this.#io as unknown as Server, redis, this.#metrics, this.#log)
+      this.#cluster = new Cluster(bus, { resumeGrace, log: this.#log })
+    }
+    this.#rooms = new Rooms({
+      ...this.#limits,
+      resumeGrace,
+      secretFor: typeof roomSecret === 'function' ? roomSecret : () => roomSecret,
+      onRoom: options.onRoom ?? (() => {}),
+      onLeave: (member, reason) => this.#onleave(member, reason),
+      iceServersFor: iceServerSource(options.iceServers),
+      neighbours: this.#cluster ?? ALONE,
+    })
     this.#unmount = mount(httpServer, () => {
       intercept(httpServer, this.#reports())
       this.#io.attach(httpServer)
     })
     this.#io.engine.on('connection', (connection: EngineConnection) => this.#count(connection))
     this.#io.on('connection', (socket) => void this.#welcome(socket))
+  }
+
+  /** Meets the other servers, where there are any. */
+  async start(): Promise<void> {
+    await this.#cluster?.start(this.#rooms)
   }
 
   get url(): string {
@@ -113,10 +129,16 @@ export class SocketSignalingServer implements SignalingServer {
       peers: this.#rooms.peers,
       connections: this.#io.engine.clientsCount,
       uptime: Math.round(performance.now() - this.#started),
+      ...(this.#cluster && { cluster: this.#clusterHealth(this.#cluster) }),
     }
   }
 
+  #clusterHealth({ connected, servers, peers }: Cluster) {
+    return { connected, servers, peers }
+  }
+
   ready(): boolean {
+    if (this.#cluster?.connected === false) return false
     return this.#stopped === undefined && this.#io.engine.clientsCount < this.#limits.connections
   }
 
@@ -143,6 +165,7 @@ export class SocketSignalingServer implements SignalingServer {
     const deadline = performance.now() + DRAIN_TIMEOUT
     while (this.#io.engine.clientsCount > 0 && performance.now() < deadline) await delay(5)
     this.#io.engine.close()
+    await this.#cluster?.close()
     this.#unmount()
     this.#log({ level: 'info', event: 'stopped' })
     if (this.#options.httpServer !== undefined || !this.#httpServer.listening) return
@@ -181,8 +204,20 @@ export class SocketSignalingServer implements SignalingServer {
   }
 
   #gauges(): Gauge[] {
-    const { rooms, peers, connections } = this.health()
+    const { rooms, peers, connections, cluster } = this.health()
+    const clusterGauges: Gauge[] = cluster
+      ? [
+          {
+            name: 'floe_signaling_cluster_connected',
+            help: '1: Redis is reached.',
+            value: cluster.connected ? 1 : 0,
+          },
+          { name: 'floe_signaling_cluster_servers', help: 'Other servers that are alive.', value: cluster.servers },
+          { name: 'floe_signaling_cluster_peers', help: 'Peers at other servers.', value: cluster.peers },
+        ]
+      : []
     return [
+      ...clusterGauges,
       { name: 'floe_signaling_rooms', help: 'Rooms with somebody in them.', value: rooms },
       { name: 'floe_signaling_peers', help: 'Peers in rooms, held places included.', value: peers },
       { name: 'floe_signaling_connections', help: 'Connections, joined or not.', value: connections },
@@ -253,9 +288,7 @@ export class SocketSignalingServer implements SignalingServer {
     this.#log({ level: 'info', event, room: handshake.room, peer: member.info.id, address: link.address })
     socket.on('signal', (...raw: unknown[]) => {
       const acknowledge = raw.pop()
-      const error = this.#signal(member, raw)
-      this.#metrics.count('floe_signaling_signals_total', { result: error === null ? 'relayed' : error.code })
-      if (typeof acknowledge === 'function') acknowledge(error)
+      this.#signal(member, raw, typeof acknowledge === 'function' ? (error) => acknowledge(error) : () => {})
     })
     socket.on('leave', (acknowledge: unknown) => {
       if (member.link === link) this.#rooms.leave(member, 'left')
@@ -275,13 +308,17 @@ export class SocketSignalingServer implements SignalingServer {
     this.#log({ level: 'info', event: 'left', room: room.name, peer: info.id, reason })
   }
 
-  #signal(member: Member, raw: unknown[]): ErrorBody | null {
+  #signal(member: Member, raw: unknown[], acknowledge: (error: unknown) => void): void {
+    const arrived = performance.now()
+    const answer: Answer = (error) => {
+      this.#metrics.count('floe_signaling_signals_total', { result: error === null ? 'delivered' : error.code })
+      if (error === null) this.#metrics.delivered(performance.now() - arrived)
+      acknowledge(error)
+    }
     const parsed = v.safeParse(SignalSchema, raw)
-    if (parsed.success) return this.#rooms.signal(member, ...parsed.output)
-    return errorBody(
-      'ERR_SIGNALING_MESSAGE',
-      `The server does not relay this message: ${describeIssues(parsed.issues)}.`,
-    )
+    if (parsed.success) return this.#rooms.signal(member, parsed.output, answer)
+    const problem = `The server does not relay this message: ${describeIssues(parsed.issues)}.`
+    answer(errorBody('ERR_SIGNALING_MESSAGE', problem))
   }
 
   #limitRate(socket: FloeSocket, link: Link): void {
