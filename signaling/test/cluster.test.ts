@@ -12,6 +12,9 @@ import { errorOf, firstPeer, gone, messages, reached } from './listen.ts'
 
 const root = join(import.meta.dirname, '../..')
 
+// Several servers and a real Redis, on a machine that may be busy with other tests.
+vi.setConfig({ testTimeout: 20_000 })
+
 let redis: ChildProcess
 let url: string
 let servers: SignalingServer[]

@@ -39,10 +39,11 @@ export interface ServerLinkHandlers {
 }
 
 /**
- * When signals are sent again, in ms after the last sign of progress, each time twice as late: servers lose them only when they
- * die, or what is between them. `batch`: how many at once, so that a long queue stays below the server's rate.
+ * When a signal is sent again, in ms after the last time, each time twice as late: servers lose them only when they die, or what
+ * is between them. `patience`: at least so many times the usual, so that who is slow is not made slower. `batch`: how many at
+ * once, so that a long queue stays below the server's rate.
  */
-const RESEND = { first: 1_000, longest: 8_000, batch: 64 } as const
+const RESEND = { first: 1_000, longest: 8_000, patience: 4, batch: 64 } as const
 
 /** Time for the connection to close in order when we leave, in ms; then it is cut. */
 const CLOSE_TIMEOUT = 1_000
@@ -60,6 +61,10 @@ export class ServerLink {
   #ended = false
   #closing: Promise<void> = Promise.resolve()
   #deadline: ReturnType<typeof setTimeout> | undefined
+  /** When each pending signal was sent last, in ms of `performance.now()`, and when it is due again. */
+  readonly #due = new Map<number, { sent: number; wait: number; again: boolean }>()
+  /** From a signal to its acknowledgement, in ms, on average. */
+  #usual = 0
   #resend: ReturnType<typeof setTimeout> | undefined
 
   /** `reconnectTimeout`: how long an interruption may last, in ms. */
@@ -81,7 +86,7 @@ export class ServerLink {
     const signal = this.#pending.add(to, message)
     if (signal !== undefined) {
       this.#transmit(signal)
-      if (this.#resend === undefined) this.#scheduleResend(RESEND.first)
+      this.#scheduleResend()
       return
     }
     const problem = 'Too many messages wait for the connection to the server; this one is lost.'
@@ -95,7 +100,10 @@ export class ServerLink {
 
   /** The peer has gone: what it has not taken by now it never will. */
   forget(to: string): void {
-    for (const [number] of this.#pending.signals(to)) this.#pending.remove(number)
+    for (const [number] of this.#pending.signals(to)) {
+      this.#pending.remove(number)
+      this.#due.delete(number)
+    }
   }
 
   /** Ends the link; resolves when the server has heard all that was sent, and the connection is closed. */
@@ -124,23 +132,41 @@ export class ServerLink {
   #transmit([number, to, message, after]: Signal): void {
     // Not into Socket.IO's own buffer: what it would send on reconnection is sent on the welcome.
     if (!this.#welcomed) return
+    const former = this.#due.get(number)
+    const wait = former ? former.wait * 2 : Math.max(RESEND.first, RESEND.patience * this.#usual)
+    this.#due.set(number, {
+      sent: performance.now(),
+      wait: Math.min(wait, RESEND.longest),
+      again: former !== undefined,
+    })
     this.#socket.emit('signal', number, to, message, after, (answer: unknown) => {
       const refusal = v.safeParse(ErrorBodySchema, answer)
       // What was too much at once is due again later.
-      if (!refusal.success || refusal.output.code !== 'ERR_SIGNALING_RATE') this.#pending.remove(number)
-      if (!this.#ended) this.#scheduleResend(RESEND.first)
+      if (!refusal.success || refusal.output.code !== 'ERR_SIGNALING_RATE') this.#settle(number)
       if (refusal.success) this.#handlers.onerror(new SignalingError(refusal.output))
     })
   }
 
-  #scheduleResend(delay: number): void {
-    clearTimeout(this.#resend)
-    this.#resend = undefined
-    if (this.#pending.isEmpty) return
+  #settle(number: number): void {
+    const due = this.#due.get(number)
+    // What has been sent twice does not tell which of them was acknowledged.
+    if (due?.again === false) this.#usual += (performance.now() - due.sent - this.#usual) / 8
+    this.#pending.remove(number)
+    this.#due.delete(number)
+  }
+
+  #scheduleResend(): void {
+    if (this.#resend !== undefined || this.#pending.isEmpty || this.#ended) return
     this.#resend = setTimeout(() => {
-      for (const signal of this.#pending.signals().slice(0, RESEND.batch)) this.#transmit(signal)
-      this.#scheduleResend(Math.min(delay * 2, RESEND.longest))
-    }, delay)
+      this.#resend = undefined
+      const now = performance.now()
+      const late = this.#pending.signals().filter(([number]) => {
+        const due = this.#due.get(number)
+        return due === undefined || due.sent + due.wait <= now
+      })
+      for (const signal of late.slice(0, RESEND.batch)) this.#transmit(signal)
+      this.#scheduleResend()
+    }, RESEND.first)
   }
 
   #onwelcome(raw: unknown): void {
@@ -155,8 +181,9 @@ export class ServerLink {
     if (!welcome.output.resumed) this.#received = 0
     this.#handlers.onwelcome(welcome.output)
     this.#welcomed = true
+    this.#due.clear()
     for (const signal of this.#pending.signals()) this.#transmit(signal)
-    this.#scheduleResend(RESEND.first)
+    this.#scheduleResend()
   }
 
   #onevent(raw: unknown[]): void {

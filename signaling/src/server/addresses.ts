@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
 import type { SignalingLimits } from './limits.ts'
-import { PATIENCE, TokenBucket } from './token-bucket.ts'
+import { TokenBucket } from './token-bucket.ts'
 
 interface Usage {
   connections: number
@@ -57,11 +57,11 @@ export class Addresses {
     return this.#usage(address, now).messages.take(now)
   }
 
-  /** So many messages too many that its connections are not worth keeping. */
+  /** As many messages too many as it may send at once: its connections are not worth keeping, nor new ones to be had. */
   isFlooding(address: string, now: number): boolean {
     const usage = this.#used.get(address) ?? this.#idle.get(address)
     if (usage === undefined || usage.messages.has(now)) return false
-    return usage.messages.debt > PATIENCE * this.#limits.messageBurstPerAddress
+    return usage.messages.debt > this.#limits.messageBurstPerAddress
   }
 
   #usage(address: string, now: number): Usage {

@@ -23,6 +23,9 @@ const CONNECT_TIMEOUT = 5_000
 /** How long the adapter's reader waits for the stream, which carries nothing of ours, at once: in ms. */
 const BLOCK_TIME = 5_000
 
+/** Commands that a Redis which hangs may owe us an answer to: what goes beyond is lost, not kept. */
+const UNANSWERED = 10_000
+
 /** Messages between servers that leave together. */
 const BATCH = 256
 
@@ -41,7 +44,12 @@ export class Redis {
     const { createClient, createAdapter } = await loadPackages()
     const reconnectStrategy = (attempt: number) => Math.min(RECONNECT.first * 2 ** attempt, RECONNECT.longest)
     // What cannot be sent now is not worth keeping: clients send again, and servers compare what they know.
-    const client = createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy } }) as RedisClientType
+    const client = createClient({
+      url,
+      disableOfflineQueue: true,
+      commandsQueueMaxLength: UNANSWERED,
+      socket: { reconnectStrategy },
+    }) as RedisClientType
     await firstConnection(client, url)
     const clients = [client]
     // The adapter does not look whether Redis takes what it publishes, and a rejected promise would end the process.

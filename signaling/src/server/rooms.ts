@@ -253,7 +253,10 @@ export class Rooms implements LocalRooms {
       renewal: undefined,
     }
     if (former === undefined) this.#peers += 1
-    else stopTimers(former)
+    else {
+      stopTimers(former)
+      former.link = undefined // it is the new one's to end
+    }
     for (const other of [...room.members.values()]) {
       if (other !== former) this.#tell(other, { type: 'joined', peer: info })
     }
