@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { build } from 'vite'
 
 const root = join(import.meta.dirname, '..')
+process.chdir(root)
 const outDir = join(root, 'node_modules', '.cache', 'floe-sim')
 
 await build({
@@ -17,4 +18,8 @@ await build({
   ssr: { noExternal: true, resolve: { conditions: ['floe:source', 'node', 'import', 'default'] } },
 })
 const { main } = await import(pathToFileURL(join(outDir, 'main.js')).href)
-process.exitCode = await main(process.argv.slice(2))
+process.exitCode = main(process.argv.slice(2), {
+  corpus: join('e2e', 'sim', 'corpus'),
+  print: (text) => console.log(text),
+  complain: (text) => console.error(text),
+})

@@ -1,29 +1,43 @@
-/** Simulator and theory, cell by cell: what the kernel lab expects is what the same agents do in virtual time. */
+/** Kernel, simulator and theory, cell by cell. The kernel's part is what its last run has left in docs/nat-matrix.json. */
 import { expect, test } from 'vitest'
-import { runScenario } from '../sim/runner.ts'
-import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
+import { compare } from './comparison.ts'
 import { expectedOf } from './expected.ts'
+import { TYPE_NAMES } from './matrix.ts'
+import { read } from './report.ts'
+import { DIFFERENCES, differenceOf, simulateCell } from './simulated.ts'
 
-/** Where the labs may differ, and why. */
-const DIFFERENCES: readonly { readonly cell: RegExp; readonly reason: string }[] = [
-  { cell: /^(no-udp public|public no-udp)$/, reason: 'the simulator carries UDP alone' },
-]
+const RECORDED = read().filter(({ peers }) => peers.every((kind) => kind === 'node'))
+const COMPARED = compare(RECORDED)
 
-const NAMES = Object.keys(NAT_TYPES) as NatTypeName[]
+test('the kernel has tried every cell', () => {
+  const cells = RECORDED.map(({ places }) => places.join(' '))
+  expect(cells).toEqual(TYPE_NAMES.flatMap((a) => TYPE_NAMES.map((b) => `${a} ${b}`)))
+})
 
-test.each(NAMES)('%s with every other', (a) => {
-  for (const b of NAMES) {
-    if (DIFFERENCES.some(({ cell }) => cell.test(`${a} ${b}`))) continue
-    const { connectedAfter } = runScenario({
-      seed: 1,
-      a: NAT_TYPES[a].placements,
-      b: NAT_TYPES[b].placements,
-      link: { latency: 10 },
-      limit: 20_000,
-    })
-    // Without a relay: what is not direct is nothing.
-    const route = connectedAfter < Number.POSITIVE_INFINITY ? 'direct' : 'relay'
-    const { routes, reason } = expectedOf({ places: [a, b], peers: ['node', 'node'] })
-    expect(routes, `${a} with ${b}: ${reason}`).toContain(route)
+test.each(TYPE_NAMES)('%s with every other: both labs come to one route, or the reason is known', (name) => {
+  const unexplained = COMPARED.filter(({ kernel, reason }) => kernel.places[0] === name && reason === 'unexplained')
+  expect(unexplained).toEqual([])
+})
+
+test.each(TYPE_NAMES)('%s with every other: the simulator does what theory says', (name) => {
+  for (const { kernel, simulated, reason } of COMPARED.filter(({ kernel }) => kernel.places[0] === name)) {
+    // What the simulator cannot do says nothing about theory.
+    if (reason !== undefined) continue
+    const { routes, reason: because } = expectedOf(kernel)
+    expect(routes, `${kernel.places.join(' with ')}: ${because}`).toContain(simulated.route)
   }
 })
+
+test.each(DIFFERENCES.map((difference) => [difference.reason, difference] as const))(
+  'it is so that %s',
+  (_, difference) => {
+    const differing = COMPARED.filter(({ kernel, simulated }) => differenceOf(kernel, simulated) === difference)
+    expect(differing.length, 'a reason without a difference').toBeGreaterThan(0)
+    const { skews } = difference
+    if (!skews) return
+    for (const { kernel } of differing) {
+      const routes = skews.map((skew) => simulateCell(kernel.places, skew).route)
+      expect(routes, kernel.places.join(' with ')).toContain(kernel.route)
+    }
+  },
+)

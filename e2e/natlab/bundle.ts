@@ -1,5 +1,5 @@
 /** Programs for the namespaces: what runs there is a process of its own, and Node 20 runs no TypeScript. */
-import { mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build, type InlineConfig } from 'vite'
 
@@ -34,8 +34,18 @@ function once(name: string, config: InlineConfig): Promise<string> {
   return path
 }
 
+/** What processes have left here that were killed. */
+function sweep() {
+  const parent = join(FOLDER, '..')
+  for (const name of existsSync(parent) ? readdirSync(parent) : []) {
+    const [, pid] = /^natlab-(\d+)$/.exec(name) ?? []
+    if (pid && !existsSync(`/proc/${pid}`)) rmSync(join(parent, name), { recursive: true, force: true })
+  }
+}
+
 async function bundle(name: string, { build: options, ...config }: InlineConfig): Promise<string> {
   if (made.size === 0) {
+    sweep()
     mkdirSync(FOLDER, { recursive: true })
     process.once('exit', () => rmSync(FOLDER, { recursive: true, force: true }))
   }

@@ -9,9 +9,9 @@ import { survive } from './survival.ts'
 const reason = whyNot()
 
 /** Those that are over in a few seconds when all is well. */
-const QUICK = EVENTS.filter(({ faults, idle = 0, expected }) => {
+const QUICK = EVENTS.filter(({ faults, idle = 0, expected, simulatorOnly }) => {
   const lasting = Math.max(0, ...faults.map((fault) => ('for' in fault && fault.for) || 0))
-  return idle === 0 && lasting <= 5_000 && !expected.restart
+  return !simulatorOnly && idle === 0 && lasting <= 5_000 && !expected.restart
 })
 
 describe.skipIf(reason)(`a connection survives${reason ? ` (left out: ${reason})` : ''}`, () => {

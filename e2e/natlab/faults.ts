@@ -84,6 +84,10 @@ export class Faults {
       case 'signaling-down':
         signaling.down()
         return () => signaling.up()
+      case 'relay-down':
+        // One process is all servers there are.
+        if (fault.for !== undefined) throw new RangeError('coturn is not begun anew here: let it stand still instead')
+        return void servers.suspend()
       case 'server-down':
         servers.suspend()
         return () => servers.resume()

@@ -1,11 +1,14 @@
 /** What holds an internet together beside its routers: the delay line, the ways through the core, and the end of it all. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
+import { NAT_TYPES } from '../topology/nat-types.ts'
 import { Internet } from './internet.ts'
-import { processesIn, whyNot } from './namespaces.ts'
+import { inNamespace, processesIn, sweep, whyNot } from './namespaces.ts'
 import { Probe, type ProbeSocket } from './probe.ts'
 
 const reason = whyNot()
@@ -59,6 +62,19 @@ describe.skipIf(reason)(`the internet${reason ? ` (left out: ${reason})` : ''}`,
     expect(await arrived(8)).not.toBe(once)
   })
 
+  test('a host with IPv6 alone learns of its NAT64 (RFC 7050), and reaches IPv4 through it', async () => {
+    await using internet = await Internet.build({ hosts: { a: NAT_TYPES.nat64.placements, b: [{}] } })
+    const [a, b] = [await Probe.start(internet, 'a'), await Probe.start(internet, 'b')]
+    const synthesized = (await a.resolve('ipv4only.arpa')).find((address) => address.endsWith('c000:aa'))!
+    const far = await openAt(internet, b, 'b', 0)
+    const near = await openAt(internet, a, 'a', 0)
+    const [high, low] = [(203 << 8) + 0, (113 << 8) + 1].map((part) => part.toString(16))
+    const at = { ip: synthesized.replace('c000:aa', `${high}:${low}`), port: far.port }
+    const seen = await near.reach(far, at)
+    expect(seen?.ip).toMatch(/^198\.51\.100\./)
+    expect(await far.reach(near, seen)).toMatchObject({ ip: at.ip, port: far.port })
+  })
+
   test('closing takes away every namespace and process', async () => {
     const internet = await Internet.build({ hosts: { a: BOTH } })
     await Probe.start(internet, 'a')
@@ -84,6 +100,22 @@ describe.skipIf(reason)(`the internet${reason ? ` (left out: ${reason})` : ''}`,
     holder.kill('SIGKILL')
     for (let i = 0; i < 50 && mine().length > 0; i++) spawnSync('sleep', ['0.1'])
     expect(mine()).toEqual([])
+  })
+
+  test('what even the reaper has left, as when both are killed, is swept before the next internet', async () => {
+    // No process has this number: Linux ends at 2²².
+    const dead = `floe-natlab-${2 ** 22 + 1}.1`
+    const [name, folder] = [`${dead}-left`, join(tmpdir(), dead)]
+    spawnSync('ip', ['netns', 'add', name])
+    mkdirSync(folder, { recursive: true })
+    const [command, ...args] = inNamespace(name, ['sleep', '60'])
+    const left = spawn(command!, args, { stdio: 'ignore' })
+    const ended = once(left, 'exit')
+    while (processesIn([name]).length === 0) spawnSync('sleep', ['0.05'])
+    sweep()
+    expect(await ended).toEqual([null, 'SIGKILL'])
+    expect(existsSync(`/run/netns/${name}`)).toBe(false)
+    expect(existsSync(folder)).toBe(false)
   })
 })
 

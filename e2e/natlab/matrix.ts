@@ -1,6 +1,7 @@
 /** Many cells, a few at a time, and what is kept of each. */
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
-import { type Cell, type Outcome, type Route, runCell } from './cell.ts'
+import { type Cell, type Outcome, runCell } from './cell.ts'
+import type { Route } from './encounter.ts'
 import { expectedOf } from './expected.ts'
 import type { PeerKind } from './peer.ts'
 
@@ -40,7 +41,7 @@ export interface Judged {
 
 export async function judgeCell(cell: Cell, captures?: string): Promise<Judged> {
   const { routes, reason } = expectedOf(cell)
-  const upgrade = routes.includes('direct') ? PATIENCE.upgrade : PATIENCE.relayed
+  const upgrade = routes[0] === 'direct' ? PATIENCE.upgrade : PATIENCE.relayed
   const outcome = await runCell(cell, { connect: PATIENCE.connect, upgrade }, captures)
   if (routes.includes(outcome.route)) return { outcome }
   return { outcome, failure: `${titleOf(cell)}: ${outcome.route}, expected ${routes.join(' or ')}: ${reason}` }

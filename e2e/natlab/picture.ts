@@ -30,7 +30,17 @@ export function picture(title: string, results: readonly Result[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">
 <rect width="${width}" height="${height}" fill="#fff"/>
 <text x="8" y="18" font-size="14">${title}</text>
+${legend()}
 ${[...rows, ...columns, ...cells].join('\n')}
 </svg>
 `
+}
+
+/** What colours and figures mean. */
+function legend(): string {
+  const words = { direct: 'direct', relay: 'relayed', none: 'nothing' } as const
+  const lines = (Object.keys(words) as (keyof typeof words)[]).map(
+    (route, i) => `<text x="8" y="${36 + 14 * i}" fill="${COLORS[route]}">■ ${words[route]}</text>`,
+  )
+  return [...lines, '<text x="8" y="78">ms to first data; rows offer</text>'].join('\n')
 }

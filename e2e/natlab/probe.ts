@@ -37,6 +37,11 @@ export class Probe {
     return new ProbeSocket(id, ip, bound, this.#call)
   }
 
+  /** IPv6 addresses of a name, as the host's own resolver tells. */
+  async resolve(name: string): Promise<string[]> {
+    return (await this.#call('resolve', name)) as string[]
+  }
+
   get call() {
     return this.#call
   }
@@ -61,8 +66,8 @@ export class ProbeSocket {
   async reach(to: ProbeSocket, at: Arrival = to, words = 'probe'): Promise<Arrival | undefined> {
     const text = `${words} ${++packets}`
     await this.#call('send', this.#id, text, at.ip, at.port)
-    const arrival = await to.#call('receive', to.#id, text, PATIENCE)
-    return (arrival as Arrival | null) ?? undefined
+    const arrival = (await to.#call('receive', to.#id, text, PATIENCE)) as Arrival | null
+    return arrival ? { ip: arrival.ip, port: arrival.port } : undefined
   }
 }
 
@@ -85,7 +90,8 @@ export async function reachesItself(
   return arrival.ip === outsideB.ip && arrival.port === outsideB.port ? 'external' : 'internal'
 }
 
-function addressOf(internet: Internet, host: string, family: 4 | 6 = 4): string {
+/** The host's first address of a family. */
+export function addressOf(internet: Internet, host: string, family: 4 | 6 = 4): string {
   return internet
     .host(host)
     .attachments.map(({ address }) => address)

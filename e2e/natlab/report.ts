@@ -1,8 +1,10 @@
 /** docs/nat-matrix.md and its pictures, made from docs/nat-matrix.json, which the runs of the matrix keep up. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
+import { comparison } from './comparison.ts'
 import { expectedOf } from './expected.ts'
+import { MARKS } from './marks.ts'
 import { type Result, TYPE_NAMES } from './matrix.ts'
 import { PEER_KINDS } from './peer.ts'
 import { picture } from './picture.ts'
@@ -21,12 +23,13 @@ export function record(results: readonly Result[]): void {
   for (const [kind, some] of byPeers(all)) writeFileSync(join(DOCS, pictureName(kind)), picture(kind, some))
 }
 
-/** Forgets earlier results: for a run of everything. */
-export function forget(): void {
-  rmSync(DATA, { force: true })
+/** Writes the documentation anew from the results that are there, and from the simulator as it is now. */
+export function rewrite(): void {
+  record([])
 }
 
-function read(): Result[] {
+/** The results of earlier runs. */
+export function read(): Result[] {
   try {
     return JSON.parse(readFileSync(DATA, 'utf8'))
   } catch {
@@ -45,6 +48,7 @@ export function markdown(results: readonly Result[]): string {
     '# Every NAT against every NAT',
     INTRODUCTION,
     summary(kinds),
+    `## Kernel and simulator\n\n${comparison(kinds.get('node–node') ?? [])}`,
     ...[...kinds].map(([kind, some]) => `## ${kind}\n\n![${kind}](${pictureName(kind)})\n\n${grid(some)}`),
     `## Places\n\n${legend()}`,
     `## Why\n\n${reasons(results)}`,
@@ -70,7 +74,7 @@ function grid(results: readonly Result[]): string {
   const cell = (a: NatTypeName, b: NatTypeName) => {
     const result = results.find(({ places }) => places[0] === a && places[1] === b)
     if (!result) return ''
-    const mark = { direct: '●', relay: '◐', none: '○' }[result.route]
+    const mark = MARKS[result.route]
     const time = result.firstByte === null ? '' : ` ${(result.firstByte / 1_000).toFixed(2)}`
     return `${mark}${time}${isExpected(result) ? '' : ' **!**'}`
   }

@@ -5,7 +5,8 @@ import { NAT_TYPES } from '../topology/nat-types.ts'
 import type { Placement } from '../topology/placement.ts'
 import { Internet } from './internet.ts'
 import { whyNot } from './namespaces.ts'
-import { measure, Probe, reachesItself } from './probe.ts'
+import { SERVER_ADDRESSES } from './plan.ts'
+import { addressOf, measure, Probe, reachesItself } from './probe.ts'
 
 const reason = whyNot()
 
@@ -78,6 +79,22 @@ describe.skipIf(reason).concurrent(`routers${reason ? ` (left out: ${reason})` :
     await server.reach(socket, outside)
     const seen = await socket.reach(server)
     expect(seen?.port === outside.port).toBe(outermost(name).unsolicited !== 'tracked')
+  })
+
+  test('two hosts with one port get two ports outside, each of them for all destinations', async () => {
+    const name = 'eim-eif'
+    const [one, other] = await Promise.all([servers.open(SERVER_ADDRESSES[0]), servers.open(SERVER_ADDRESSES[1])])
+    const [a, b] = [await Probe.start(internet, name), await Probe.start(internet, `${name}-too`)]
+    const first = await a.open(addressOf(internet, name), 50_000)
+    const second = await b.open(addressOf(internet, `${name}-too`), 50_000)
+    expect((await first.reach(one))?.port).toBe(50_000)
+    // To where the first has not been yet, so that nothing but the router's memory keeps them apart.
+    const outside = await second.reach(other)
+    expect(outside?.port).not.toBe(50_000)
+    expect(await second.reach(one)).toEqual(outside)
+    expect((await first.reach(other))?.port).toBe(50_000)
+    expect(await other.reach(first, { ip: outside!.ip, port: 50_000 })).toBeDefined()
+    expect(await one.reach(second, outside)).toBeDefined()
   })
 
   test.each(Object.keys(FIREWALLS))('%s: translates nothing and filters as described', async (name) => {

@@ -1,7 +1,7 @@
-import type { LinkQuality, NatBehavior } from '../topology/behavior.ts'
+import type { FirewallPolicy, LinkQuality, NatBehavior } from '../topology/behavior.ts'
 import { LINUX_MASQUERADE } from '../topology/nat-types.ts'
 import type { Placement } from '../topology/placement.ts'
-import type { Scenario, ServerPlan, SignalingPlan } from '../topology/scenario.ts'
+import type { RelayPlan, Scenario, ServerPlan, SignalingPlan } from '../topology/scenario.ts'
 import { drawFaults } from './draw-faults.ts'
 import { Random } from './random.ts'
 
@@ -30,7 +30,7 @@ export function drawScenario(seed: number, plain = false): Scenario {
       { a: a.length, b: b.length, servers: scenario.servers!.length, relays: scenario.relays?.length ?? 0 },
       drawPlacement,
     ),
-    ...(random.chance(0.5) && { traffic: { interval: random.pick([50, 250]), bytes: random.pick([0, 1_200]) } }),
+    ...(random.chance(0.5) && { traffic: { interval: random.pick([100, 250]), bytes: random.pick([0, 1_200]) } }),
   }
 }
 
@@ -48,6 +48,7 @@ export function drawNat(random: Random): NatBehavior {
     ...(random.chance(0.3) && { unrepliedTimeout: random.pick([20_000, 30_000]) }),
     ...(random.chance(0.3) && { inboundRefresh: true }),
     ...(random.chance(0.05) && { portQuota: random.pick([4, 16, 64]) }),
+    ...(random.chance(0.05) && { maximumLifetime: 60_000 }),
   }
 }
 
@@ -55,14 +56,17 @@ export function drawNat(random: Random): NatBehavior {
 export function drawPlacement(random: Random): Placement {
   const kind = random.fraction()
   if (kind < 0.18) return random.chance(0.2) ? { family: 6 } : {}
-  if (kind < 0.28)
-    return { firewall: { filtering: random.pick(DEPENDENCES) }, ...(random.chance(0.5) && { family: 6 }) }
+  if (kind < 0.28) return { firewall: drawFirewall(random), ...(random.chance(0.5) && { family: 6 }) }
   if (kind < 0.31) return { firewall: { outgoingPorts: [] } }
   if (kind < 0.38)
     return { nat: drawNat(random), carrier: { name: random.pick(['isp', 'other isp']), nat: drawNat(random) } }
   if (kind < 0.43) return { nat64: drawNat(random), firewall: {} }
   if (kind < 0.48) return { nat: drawNat(random), portMapping: true }
   return { nat: drawNat(random) }
+}
+
+function drawFirewall(random: Random): FirewallPolicy {
+  return { filtering: random.pick(DEPENDENCES), ...(random.chance(0.3) && { timeout: 30_000 }) }
 }
 
 function drawHosts(random: Random): [Placement[], Placement[]] {
@@ -103,9 +107,10 @@ function drawServers(random: Random): ServerPlan[] {
   }))
 }
 
-function drawRelays(random: Random): Omit<ServerPlan, 'family'>[] {
+function drawRelays(random: Random): RelayPlan[] {
   return Array.from({ length: random.pick([1, 1, 2]) }, () => ({
     ...(random.chance(0.1) && { dead: true }),
+    ...(random.chance(0.3) && { tcp: true }),
     link: { latency: random.integer(0, 50) },
   }))
 }
@@ -134,6 +139,7 @@ function drawWeather(random: Random): LinkQuality {
     duplicate: maybe(percent(random, 20)),
     reorder: maybe(percent(random, 20)),
     ...(random.chance(0.1) && { bursts: { every: 5_000, lasting: 200, loss: 0.8 } }),
+    ...(random.chance(0.1) && { mtu: 1_280 }),
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Scenario } from '../topology/scenario.ts'
 import { Violation } from './invariants.ts'
 import type { Verdict } from './reachability.ts'
-import { type JudgeOptions, judge } from './runner.ts'
+import { type Judged, type JudgeOptions, judge } from './runner.ts'
 import { Trace } from './trace.ts'
 
 export interface Failure {
@@ -13,14 +13,14 @@ export interface Failure {
 
 /** Why the scenario fails; `undefined` when all holds. Nothing is traced unless a trace is given. */
 export function failureOf(scenario: Scenario, options: JudgeOptions = {}): Failure | undefined {
-  const result = judged(scenario, options)
-  return typeof result === 'string' ? undefined : result
+  const result = resultOf(scenario, options)
+  return 'error' in result ? result : undefined
 }
 
-/** What was expected and held, or what failed. */
-function judged(scenario: Scenario, options: JudgeOptions): Verdict | Failure {
+/** What has become of the scenario, or what did not hold. Nothing is traced unless a trace is given. */
+export function resultOf(scenario: Scenario, options: JudgeOptions = {}): Judged | Failure {
   try {
-    return judge(scenario, { trace: new Trace(false), ...options }).expected
+    return judge(scenario, { trace: new Trace(false), ...options })
   } catch (error) {
     if (!(error instanceof Error)) throw error
     return { scenario, invariant: error instanceof Violation ? error.invariant : 'throws', error }
@@ -34,8 +34,8 @@ export interface Exploration {
   /** Called with each failure; `true` ends the search. Default: go on. */
   readonly onfailure?: (failure: Failure) => boolean
   readonly prepare?: JudgeOptions['prepare']
-  /** Asked before each seed: `true` ends the search. */
-  readonly ended?: () => boolean
+  /** Called after each seed with how many there have been. */
+  readonly onseed?: (done: number) => void
 }
 
 export interface Explored {
@@ -48,15 +48,16 @@ export interface Explored {
 }
 
 /** Judges one scenario per seed. */
-export function explore({ from, count, draw, onfailure, prepare, ended }: Exploration): Explored {
+export function explore({ from, count, draw, onfailure, onseed, prepare }: Exploration): Explored {
   const failures: Failure[] = []
   const start = performance.now()
   const verdicts = { must: 0, cannot: 0, perhaps: 0 }
   let done = 0
-  while (done < count && !ended?.()) {
-    const result = judged(draw(from + done), { ...(prepare && { prepare }) })
+  while (done < count) {
+    const result = resultOf(draw(from + done), { ...(prepare && { prepare }) })
     done++
-    if (typeof result === 'string') verdicts[result]++
+    onseed?.(done)
+    if (!('error' in result)) verdicts[result.expected]++
     else {
       failures.push(result)
       if (onfailure?.(result)) break

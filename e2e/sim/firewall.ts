@@ -1,6 +1,7 @@
 import { type Address, formatAddress } from '@floe/stun'
 import type { FirewallPolicy } from '../topology/behavior.ts'
 import { dependentPart } from './nat.ts'
+import type { Datagram } from './trace.ts'
 
 const TIMEOUT = 120_000
 
@@ -13,9 +14,10 @@ export class Firewall {
     this.policy = policy
   }
 
-  outbound(now: number, source: Address, destination: Address): string | undefined {
-    const { outgoingPorts, timeout = TIMEOUT } = this.policy
-    if (outgoingPorts && !outgoingPorts.includes(destination.port)) return 'firewall: outgoing UDP blocked'
+  outbound(now: number, { source, destination, tcp }: Datagram): string | undefined {
+    const { outgoingPorts, outgoingTcpPorts, timeout = TIMEOUT } = this.policy
+    const ports = tcp ? outgoingTcpPorts : outgoingPorts
+    if (ports && !ports.includes(destination.port)) return `firewall: outgoing ${tcp ? 'TCP' : 'UDP'} blocked`
     this.#permissions.set(this.#key(source, destination), now + timeout)
     return undefined
   }

@@ -102,6 +102,15 @@ describe('neighbours', () => {
     const outcome = runScenario({ seed: 1, a: { firewall: { outgoingPorts: [] } }, b: {}, limit: FAILED_WITHIN })
     expect(outcome).toMatchObject({ a: 'none', states: ['failed', 'failed'] })
   })
+
+  test('with UDP blocked a relay over TCP is what is left, where TCP may leave to its port', () => {
+    const outcome = (outgoingTcpPorts: number[]) => {
+      const a = { firewall: { outgoingPorts: [], outgoingTcpPorts } }
+      return runScenario({ seed: 1, a, b: {}, relays: [{ tcp: true }], limit: FAILED_WITHIN })
+    }
+    expect(outcome([443])).toMatchObject({ a: 'relay-host', b: 'host-relay' })
+    expect(outcome([80])).toMatchObject({ a: 'none', states: ['failed', 'failed'] })
+  })
 })
 
 function nat(

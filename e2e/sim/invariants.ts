@@ -1,4 +1,4 @@
-import type { CandidatePair } from '@floe/ice'
+import { type CandidatePair, FRESH_SOCKETS, SEARCH } from '@floe/ice'
 import { type Address, formatAddress, sameAddress } from '@floe/stun'
 import { describePair, type Peer } from './peer.ts'
 
@@ -38,7 +38,9 @@ export function assertUnverifiedBounded(peers: readonly Peer[]) {
   for (const peer of peers) {
     const bases = peer.outputs('candidate').filter(({ candidate }) => candidate?.type === 'host').length
     const once = Math.max(UNVERIFIED_LIMIT * (peer.agent.generation + 1), UNVERIFIED_PER_BASE * bases)
-    const limit = once + (bases * peer.now) / UPGRADE_INTERVAL
+    // Many sockets send to one address three times each: an opener, a check, and once more.
+    const search = peer.mostSockets > FRESH_SOCKETS + bases ? 3 * SEARCH.sockets : 0
+    const limit = once + (bases * peer.now) / UPGRADE_INTERVAL + search
     for (const [address, count] of peer.unverified) {
       if (count > limit && !isServer(peer, address)) {
         throw new Violation('unverified', `${peer.name} sent ${count} packets to ${address}, which has never answered`)
@@ -47,7 +49,7 @@ export function assertUnverifiedBounded(peers: readonly Peer[]) {
   }
 }
 
-/** A closed agent has state `closed` at once, soon wants no time, and stays silent whatever still arrives. */
+/** A closed agent has state `closed` at once, soon wants no time and no connection, and stays silent whatever arrives. */
 export function assertQuietAfterClose(world: Stage) {
   for (const peer of world.peers) peer.close()
   if (world.peers.some(({ servers }) => servers.some(({ username }) => username !== undefined))) world.run(RELEASE)
@@ -58,6 +60,7 @@ export function assertQuietAfterClose(world: Stage) {
     if (peer.agent.timeout() !== Number.POSITIVE_INFINITY)
       throw new Violation('quiet', `${peer.name} keeps a timer after close()`)
     if (peer.agent.poll() !== undefined) throw new Violation('quiet', `${peer.name} has outputs left after close()`)
+    if (peer.connections > 0) throw new Violation('quiet', `${peer.name} keeps a connection after close()`)
     if (peer.packetsSent !== sent[index]) throw new Violation('quiet', `${peer.name} sends after close()`)
   }
 }

@@ -1,4 +1,4 @@
-import { isIPv6, isStun } from '@floe/stun'
+import { isStun } from '@floe/stun'
 import type { LinkQuality, LossBursts } from '../topology/behavior.ts'
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
@@ -33,16 +33,18 @@ export class Link {
   carry(datagram: Datagram, arrive: () => void): string | undefined {
     const lost = this.#loses(datagram)
     if (lost !== undefined) return lost
-    const time = this.#arrival()
+    const time = this.#arrival(datagram.tcp)
     // Always as an event of its own, also without latency: a socket never calls its owner from within send().
     this.#clock.at(time, arrive)
-    if (this.#random.chance(this.quality.duplicate ?? 0)) this.#clock.at(time + DUPLICATE_DELAY, arrive)
+    if (!datagram.tcp && this.#random.chance(this.quality.duplicate ?? 0))
+      this.#clock.at(time + DUPLICATE_DELAY, arrive)
     return undefined
   }
 
   #loses(datagram: Datagram): string | undefined {
     const { loss = 0, bursts, drops, mtu } = this.quality
     if (drops === 'all') return 'link down'
+    if (datagram.tcp) return undefined
     if (drops === 'data' && !isStun(datagram.bytes)) return 'data black hole'
     if (mtu !== undefined && sizeOf(datagram) > mtu) return `larger than ${mtu}`
     if (this.#random.chance(loss)) return 'random loss'
@@ -57,16 +59,21 @@ export class Link {
     return this.#inBurst
   }
 
-  #arrival(): number {
+  #arrival(inOrder: boolean): number {
     const { latency = 0, jitter = 0, reorder = 0 } = this.quality
     const soonest = this.#clock.now + latency + (jitter > 0 ? jitter * this.#random.fraction() : 0)
-    if (this.#random.chance(reorder)) return soonest + REORDER_DELAY
+    if (!inOrder && this.#random.chance(reorder)) return soonest + REORDER_DELAY
     this.#lastArrival = Math.max(this.#lastArrival, soonest)
     return this.#lastArrival
   }
 }
 
+/** Of an IP address that is one, as all are here: the core's `isIPv6` reads every digit, for each packet at each hop. */
+export function isV6(ip: string): boolean {
+  return ip.includes(':')
+}
+
 /** Bytes of the IP packet. */
 function sizeOf({ bytes, destination }: Datagram): number {
-  return bytes.length + UDP_HEADER + IP_HEADER[isIPv6(destination.ip) ? 6 : 4]
+  return bytes.length + UDP_HEADER + IP_HEADER[isV6(destination.ip) ? 6 : 4]
 }

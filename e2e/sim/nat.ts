@@ -44,7 +44,7 @@ export class Nat {
 
   /** An inside endpoint sends outwards: its external endpoint for this destination, or why there is none. */
   outbound(now: number, internal: Address, destination: Address): Verdict {
-    const fixed = this.#static.byInternal.get(formatAddress(internal))
+    const fixed = this.#static.byInternal.size > 0 && this.#static.byInternal.get(formatAddress(internal))
     if (fixed) return fixed
     const key = `${formatAddress(internal)}>${dependentPart(this.behavior.mapping, destination)}`
     const mapping = this.#live(now, this.#byKey.get(key)) ?? this.#create(now, key, internal, destination)

@@ -42,8 +42,8 @@ export class Network {
     return new Link(this.clock, this.random.fork(name), quality)
   }
 
-  datagram(source: Address, destination: Address, bytes: Uint8Array): Datagram {
-    return { id: ++this.#datagrams, source, destination, bytes }
+  datagram(source: Address, destination: Address, bytes: Uint8Array, tcp = false, ttl?: number): Datagram {
+    return { id: ++this.#datagrams, tcp, source, destination, bytes, ...(ttl !== undefined && { ttl }) }
   }
 
   drop(at: string, datagram: Datagram, reason: string) {
@@ -177,19 +177,19 @@ export class Host {
     for (const datagram of packets) clock.after(0, () => this.#receive(datagram))
   }
 
-  /** Opens a UDP socket on one of the host's addresses; without a port an ephemeral one (RFC 6335 §6). */
-  bind(ip: string, port?: number, onpacket: (packet: Packet) => void = () => {}): Socket {
+  /** Opens a UDP or TCP socket on one of the host's addresses; without a port an ephemeral one (RFC 6335 §6). */
+  bind(ip: string, port?: number, onpacket: (packet: Packet) => void = () => {}, tcp = false): Socket {
     const attachment = this.attachments.find((one) => one.ip === ip)
     if (attachment === undefined) throw new Error(`${this.name} has no address ${ip}`)
     let chosen = port ?? this.#random.integer(49_152, 65_535)
-    while (port === undefined && this.#sockets.has(formatAddress({ ip, port: chosen }))) chosen++
-    const socket = new Socket(this, attachment, { ip, port: chosen }, onpacket)
-    this.#sockets.set(formatAddress(socket.address), socket)
+    while (port === undefined && this.#sockets.has(socketKey({ ip, port: chosen }, tcp))) chosen++
+    const socket = new Socket(this, attachment, { ip, port: chosen }, onpacket, tcp)
+    this.#sockets.set(socketKey(socket.address, tcp), socket)
     return socket
   }
 
-  unbind(address: Address) {
-    this.#sockets.delete(formatAddress(address))
+  unbind({ address, tcp }: Socket) {
+    this.#sockets.delete(socketKey(address, tcp))
   }
 
   #receive(datagram: Datagram) {
@@ -198,30 +198,37 @@ export class Host {
       this.#suspended.packets.pop()
       return this.network.drop(this.name, datagram, 'receive buffer full')
     }
-    const socket = this.#sockets.get(formatAddress(datagram.destination))
+    const socket = this.#sockets.get(socketKey(datagram.destination, datagram.tcp))
     if (socket) socket.receive(datagram)
     else this.network.drop(this.name, datagram, 'no socket')
   }
 }
 
-/** A UDP socket. `address` is the object that incoming packets name as `local`. */
+function socketKey(address: Address, tcp: boolean): string {
+  return tcp ? `tcp ${formatAddress(address)}` : formatAddress(address)
+}
+
+/** A UDP socket, or one for the messages of TCP streams. `address` is the object that incoming packets name as `local`. */
 export class Socket {
   readonly host: Host
   readonly address: Address
+  readonly tcp: boolean
   onpacket: (packet: Packet) => void
   readonly #attachment: Attachment
 
-  constructor(host: Host, attachment: Attachment, address: Address, onpacket: (packet: Packet) => void) {
+  constructor(host: Host, attachment: Attachment, address: Address, onpacket: (packet: Packet) => void, tcp: boolean) {
     this.host = host
+    this.tcp = tcp
     this.#attachment = attachment
     this.address = address
     this.onpacket = onpacket
   }
 
   /** Sends; `source` is for attackers who lie about theirs. */
-  send(destination: Address, bytes: Uint8Array, source: Address = this.address) {
+  send(destination: Address, bytes: Uint8Array, source: Address = this.address, ttl?: number) {
     const { network, name } = this.host
-    const datagram = network.datagram(source, { ip: destination.ip, port: destination.port }, bytes)
+    const to = { ip: destination.ip, port: destination.port }
+    const datagram = network.datagram(source, to, bytes, this.tcp, ttl)
     network.trace.packet(network.clock.now, 'send', name, datagram)
     for (const observer of network.observers) observer.sent(datagram, this.host)
     for (const rule of network.rules) {
@@ -238,12 +245,12 @@ export class Socket {
     network.trace.packet(network.clock.now, 'deliver', name, datagram)
     for (const observer of network.observers) observer.delivered(datagram, this.host)
     const borrowed = datagram.bytes.slice()
-    this.onpacket({ protocol: 'udp', local: this.address, remote: datagram.source, bytes: borrowed })
+    this.onpacket({ protocol: this.tcp ? 'tcp' : 'udp', local: this.address, remote: datagram.source, bytes: borrowed })
     borrowed.fill(POISON)
   }
 
   close() {
-    this.host.unbind(this.address)
+    this.host.unbind(this)
   }
 }
 

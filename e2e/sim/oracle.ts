@@ -45,11 +45,11 @@ const WIRES_OF_A_ROUND_TRIP = 4
 
 export function expectationOf(scenario: Scenario): Expectation {
   const { faults = [] } = scenario
-  const direct = verdict(scenario)
+  const direct = withLuck(scenario, verdict(scenario))
   const meet = either(direct, relayed(scenario, []))
-  const lasting = faults.filter(({ kind }) => kind === 'interface-gone' || kind === 'interface-new' || kind === 'link')
+  const lasting = faults.filter(changesNetwork)
   const chancy = invalidatesMapping(scenario) || starves(scenario) || faults.some(losesMost)
-  const directAgain = lasting.length === 0 ? direct : tryToMeet(scenario, faults)
+  const directAgain = lasting.length === 0 ? direct : withLuck(scenario, tryToMeet(scenario, faults))
   const meetAgain = chancy ? 'perhaps' : either(directAgain, relayed(scenario, faults))
   const uncertain = meet !== meetAgain || faults.some(preventsBeginning)
   return {
@@ -57,8 +57,24 @@ export function expectationOf(scenario: Scenario): Expectation {
     direct: uncertain ? 'perhaps' : direct,
     meetAgain,
     patience: patienceFor(scenario),
-    unharmed: isCalm(scenario) && isUnharmed(faults) && !(direct !== 'must' && faults.some(isRelayDeath)),
+    unharmed:
+      isCalm(scenario) &&
+      !agesMappings(scenario) &&
+      isUnharmed(faults) &&
+      !(direct !== 'must' && faults.some(isRelayDeath)),
   }
+}
+
+function changesNetwork(fault: Fault): boolean {
+  if (fault.kind === 'server-down' || fault.kind === 'relay-down') return fault.for === undefined
+  return fault.kind === 'interface-gone' || fault.kind === 'interface-new' || fault.kind === 'link'
+}
+
+/** What theory and network say, unless luck decides. */
+function withLuck(scenario: Scenario, known: Verdict): Verdict {
+  // A mapping that has died leaves its port to the next one, which may be the one that the peer knows.
+  const luck = known === 'cannot' ? agesMappings(scenario) : isPoisoned(scenario) || beginsLateInBursts(scenario)
+  return luck ? 'perhaps' : known
 }
 
 /** Theory where it is sure; else the network is asked. */
@@ -76,12 +92,14 @@ function verdict(scenario: Scenario): Verdict {
 function relayed({ a, b, relays = [] }: Scenario, faults: readonly Fault[]): Verdict {
   const dead = (index: number) =>
     faults.some((fault) => fault.kind === 'relay-down' && fault.for === undefined && fault.relay === index)
-  if (!relays.some((relay, index) => !relay.dead && !dead(index))) return 'cannot'
+  const alive = relays.filter((relay, index) => !relay.dead && !dead(index))
+  if (alive.length === 0) return 'cannot'
   const blocked = [
     [...[a].flat(), ...added(faults, 'a')],
     [...[b].flat(), ...added(faults, 'b')],
   ].map((side) => side.map(({ firewall }: Placement) => firewall?.outgoingPorts !== undefined))
-  if (blocked.some((side) => side.every(Boolean))) return 'cannot'
+  const overTcp = alive.some(({ tcp }) => tcp)
+  if (!overTcp && blocked.some((side) => side.every(Boolean))) return 'cannot'
   // Not every address of a host gets a relay, and one that goes away may have had the only one.
   const touched = faults.some(({ kind }) => kind === 'link' || kind === 'interface-gone' || kind === 'interface-new')
   return touched || blocked.some((side) => side.some(Boolean)) ? 'perhaps' : 'must'
@@ -160,9 +178,26 @@ function isDependent(side: Placement | readonly Placement[]): boolean {
   return [side].flat().some(({ nat, carrier, nat64 }) => dependent(nat) || dependent(carrier?.nat) || dependent(nat64))
 }
 
-function starves({ a, b }: Scenario): boolean {
-  const quota = (nat: NatBehavior | undefined) => nat?.portQuota ?? Number.POSITIVE_INFINITY
-  return [a, b].flat().some(({ nat, carrier, nat64 }: Placement) => {
-    return Math.min(quota(nat), quota(carrier?.nat), quota(nat64)) < AMPLE_QUOTA
-  })
+function starves(scenario: Scenario): boolean {
+  return natsOf(scenario).some(({ portQuota = Number.POSITIVE_INFINITY }) => portQuota < AMPLE_QUOTA)
+}
+
+/** A NAT that ends busy mappings reboots again and again, as far as its mappings are concerned. */
+function agesMappings(scenario: Scenario): boolean {
+  return natsOf(scenario).some(({ maximumLifetime }) => maximumLifetime !== undefined)
+}
+
+/** Whose packet comes first decides: a box that takes an early one for its own gives the answer to it another port. */
+function isPoisoned(scenario: Scenario): boolean {
+  return natsOf(scenario).some(({ unsolicited }) => unsolicited === 'tracked')
+}
+
+/** One side's check may have two sends left when the other side, which has gathered for 5 s, begins: bursts take both. */
+function beginsLateInBursts(scenario: Scenario): boolean {
+  const wires = (['a', 'b'] as const).flatMap((side) => placementsOf(scenario, side))
+  return scenario.signaling?.trickle === false && wires.some(({ link }) => link?.bursts !== undefined)
+}
+
+function natsOf({ a, b }: Scenario): NatBehavior[] {
+  return [a, b].flat().flatMap(({ nat, carrier, nat64 }: Placement) => [nat, carrier?.nat, nat64].filter((it) => !!it))
 }

@@ -11,13 +11,15 @@ import {
 } from '@floe/ice'
 import { type Address, formatAddress, type Packet } from '@floe/stun'
 import type { Appointment } from './clock.ts'
+import { inward, outward } from './nat64.ts'
 import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import type { StunServer } from './stun-server.ts'
 import type { TurnServer } from './turn-server.ts'
 
-/** A STUN server as the host's resolver names it, or with credentials a TURN server over UDP. */
-export type ServerAddress = Pick<StunServer, 'address' | 'url'> & Partial<Pick<TurnServer, 'username' | 'credential'>>
+/** A STUN server as the host's resolver names it, or with credentials a TURN server, over UDP unless it says otherwise. */
+export type ServerAddress = Pick<StunServer, 'address' | 'url'> &
+  Partial<Pick<TurnServer, 'username' | 'credential'>> & { readonly protocol?: 'udp' | 'tcp' }
 
 export type PeerOptions = Partial<AgentOptions> & {
   readonly servers?: readonly ServerAddress[]
@@ -44,6 +46,9 @@ const REQUESTS_PER_SECOND = 250
 /** Wake-ups at one instant after which a timer that does not advance is an error. */
 const WAKES_PER_INSTANT = 50
 
+const ENCODER = new TextEncoder()
+const DECODER = new TextDecoder()
+
 /** A host with an IceAgent: the same loop as the Node driver, on virtual time, and watchful about the machine contract. */
 export class Peer {
   readonly name: string
@@ -58,6 +63,8 @@ export class Peer {
   /** Packets sent to an address that nothing has come from yet; RFC 8445 §19.5.1 is about this number. */
   readonly unverified = new Map<string, number>()
   packetsSent = 0
+  /** Open at a time. */
+  mostSockets = 0
   wakes = 0
   readonly #options: PeerOptions
   readonly #random: Random
@@ -96,6 +103,11 @@ export class Peer {
     return [...this.#sockets.values()]
   }
 
+  /** Connections to TURN servers that the agent has asked for and not given back. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
   get state(): IceTransportState {
     return this.agent.state
   }
@@ -123,10 +135,10 @@ export class Peer {
 
   gather() {
     const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
-    const servers = this.servers.map(({ address, url, username, credential = '' }) =>
+    const servers = this.servers.map(({ address, url, protocol = 'udp', username, credential = '' }) =>
       username === undefined
         ? ({ scheme: 'stun', address, url } as const)
-        : ({ scheme: 'turn', protocol: 'udp', address, url, username, credential } as const),
+        : ({ scheme: 'turn', protocol, address, url, username, credential } as const),
     )
     this.call((agent) => agent.gather(this.now, bases, servers))
   }
@@ -148,7 +160,7 @@ export class Peer {
   }
 
   sendText(text: string): boolean {
-    return this.call((agent) => agent.send(this.now, new TextEncoder().encode(text)))
+    return this.call((agent) => agent.send(this.now, ENCODER.encode(text)))
   }
 
   /** One mutation of the agent, then what the Machine contract asks: poll until undefined, sleep until timeout(). */
@@ -175,12 +187,17 @@ export class Peer {
   }
 
   #bind(ip: string): Socket {
-    const socket = this.host.bind(ip, this.#options.port, (packet) => this.#receive(packet))
+    return this.#keep(this.host.bind(ip, this.#options.port, (packet) => this.#receive(packet)))
+  }
+
+  #keep(socket: Socket): Socket {
     this.#sockets.set(socket.address, socket)
     return socket
   }
 
-  #receive(packet: Packet) {
+  /** As the driver does: behind NAT64 the agent knows IPv4 addresses, and the wire those that stand for them. */
+  #receive(arrived: Packet) {
+    const packet = { ...arrived, remote: inward(arrived.remote) }
     this.#heardFrom.add(formatAddress(packet.remote))
     this.#handling = packet
     this.call((agent) => agent.handlePacket(this.now, packet))
@@ -192,25 +209,47 @@ export class Peer {
   }
 
   #perform(output: AgentOutput) {
-    if (output.type === 'packet') return this.#send(output.packet)
+    if (output.type === 'packet') return this.#send(output.packet, output.ttl)
     if (output.type === 'connect') return this.#connect(output)
     if (output.type === 'disconnect') return this.#disconnect(output.local)
+    if (output.type === 'sockets') return this.#open(output)
+    if (output.type === 'release') return this.#release(output.local)
     if (output.type === 'data') return this.#take(output.bytes)
     this.events.push({ time: this.now, output })
     this.host.network.trace.note(this.now, this.name, () => describeOutput(output))
     if (output.type === 'candidate') this.oncandidate?.(output.candidate)
   }
 
-  /** The driver's answer comes later, never from inside. There is no TCP here: what asks for it hears so. */
-  #connect({ local, protocol }: Extract<AgentOutput, { type: 'connect' }>) {
+  #open({ near, count }: Extract<AgentOutput, { type: 'sockets' }>) {
+    const addresses = Array.from(
+      { length: count },
+      () => this.#keep(this.host.bind(near.ip, undefined, (packet) => this.#receive(packet))).address,
+    )
+    this.mostSockets = Math.max(this.mostSockets, this.#sockets.size)
+    this.host.network.clock.after(0, () => this.call((agent) => agent.socketsOpened(this.now, near, addresses)))
+  }
+
+  #release(local: Address) {
+    this.#sockets.get(local)?.close()
+    this.#sockets.delete(local)
+  }
+
+  /** The driver's answer comes later, never from inside. There is no TLS and no TCP between peers: who asks hears so. */
+  #connect({ local, remote, protocol, server }: Extract<AgentOutput, { type: 'connect' }>) {
     const { clock } = this.host.network
+    const refuse = () => this.call((agent) => agent.disconnected(this.now, local, 'not to be had here'))
+    const connected = () => this.call((agent) => agent.connected(this.now, local))
     const ip = this.host.attachments.find((attachment) => attachment.ip === local.ip)?.ip
-    if (protocol !== 'udp' || ip === undefined) {
-      return void clock.after(0, () => this.call((agent) => agent.disconnected(this.now, local, 'not to be had here')))
+    const tcp = protocol === 'tcp'
+    if (protocol === 'tls' || (tcp && !server) || ip === undefined) return void clock.after(0, refuse)
+    const onpacket = (packet: Packet) => {
+      if (tcp && packet.bytes.length === 0) connected()
+      else this.#receive({ ...packet, local })
     }
-    const socket = this.host.bind(ip, undefined, (packet) => this.#receive({ ...packet, local }))
+    const socket = this.host.bind(ip, undefined, onpacket, tcp)
     this.#connections.set(local, socket)
-    clock.after(0, () => this.call((agent) => agent.connected(this.now, local)))
+    if (tcp) socket.send(remote, new Uint8Array())
+    else clock.after(0, connected)
   }
 
   #disconnect(local: Address) {
@@ -218,7 +257,7 @@ export class Peer {
     this.#connections.delete(local)
   }
 
-  #send({ local, remote, bytes }: Packet) {
+  #send({ local, remote, bytes }: Packet, ttl?: number) {
     const socket = this.#sockets.get(local) ?? this.#connections.get(local)
     if (socket === undefined) {
       throw new Error(`${this.name} sends from ${formatAddress(local)}, which is no base and no connection of its`)
@@ -227,7 +266,7 @@ export class Peer {
     if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
     const to = formatAddress(remote)
     if (!this.#heardFrom.has(to)) this.unverified.set(to, (this.unverified.get(to) ?? 0) + 1)
-    socket.send(remote, bytes)
+    socket.send(outward(socket.address, remote), bytes, socket.address, ttl)
   }
 
   #countRequest() {
@@ -239,7 +278,7 @@ export class Peer {
   #take(bytes: Uint8Array) {
     if (this.#handling === undefined) throw new Error(`${this.name} puts out data without having received any`)
     const { local, remote } = this.#handling
-    this.received.push({ time: this.now, text: new TextDecoder().decode(bytes), local, remote })
+    this.received.push({ time: this.now, text: DECODER.decode(bytes), local, remote })
   }
 
   /** `handleTimeout` must be harmless when early: nothing comes out, nothing gets more urgent. */
@@ -282,6 +321,8 @@ function describeOutput(output: AgentOutput): string {
       return output.candidate
         ? `candidate ${output.candidate.type} ${formatAddress(output.candidate.address)}`
         : 'end of candidates'
+    case 'candidatesremoved':
+      return `candidates removed: ${output.candidates.map(({ address }) => formatAddress(address)).join(', ')}`
     case 'selectedpair':
       return `selected ${describePair(output.pair)} (${output.reason})`
     case 'state':
@@ -297,6 +338,8 @@ function describeOutput(output: AgentOutput): string {
     case 'data':
     case 'connect':
     case 'disconnect':
+    case 'sockets':
+    case 'release':
       return `${output.type}`
   }
 }

@@ -1,7 +1,9 @@
-import { type Address, decode, encode, isIPv6, newTransactionId, type Packet, sameAddress } from '@floe/stun'
+import { type Address, decode, encode, isIPv4, newTransactionId, type Packet, sameAddress } from '@floe/stun'
 import type { Fault } from '../topology/fault.ts'
 import type { Scenario } from '../topology/scenario.ts'
 import { Faults } from './faults.ts'
+import { isV6 } from './link.ts'
+import { inward, outward } from './nat64.ts'
 import type { Host, Socket } from './network.ts'
 import { placementsOf } from './scenario.ts'
 import { Trace } from './trace.ts'
@@ -48,8 +50,9 @@ function meet(scenario: Scenario, faults: readonly Fault[], headStart: number): 
     [a, b],
     [b, a],
   ] as const) {
-    const delay = scenario.signaling?.latency ?? 20
-    one.onaddress = (address) => world.network.clock.after(delay, () => other.learn(address))
+    const { latency: delay = 20 } = scenario.signaling ?? {}
+    const ms = typeof delay === 'number' ? delay : delay[one === a ? 0 : 1]
+    one.onaddress = (address) => world.network.clock.after(ms, () => other.learn(address))
   }
   world.network.clock.at(Math.max(0, -headStart), () => a.begin())
   world.network.clock.at(Math.max(0, headStart), () => b.begin())
@@ -58,7 +61,10 @@ function meet(scenario: Scenario, faults: readonly Fault[], headStart: number): 
 
 /** Changes the network for good, and is not about a moment in the past. */
 function lasts(fault: Fault): fault is Exclude<Fault, { kind: 'restart' | 'signaling-down' }> {
-  if (fault.kind === 'link' || fault.kind === 'server-down') return fault.for === undefined
+  // A TURN server tells addresses too.
+  if (fault.kind === 'link' || fault.kind === 'server-down' || fault.kind === 'relay-down') {
+    return fault.for === undefined
+  }
   return fault.kind === 'interface-gone' || fault.kind === 'interface-new'
 }
 
@@ -94,8 +100,8 @@ class Prober {
       this.onaddress(socket.address)
       const mapped = this.#world.mapped(socket.address)
       if (mapped) this.onaddress(mapped)
-      for (const { address } of this.#world.serversFor(this.host)) {
-        if (sameFamily(address, socket.address)) this.#ask(socket, address)
+      for (const { address } of this.#world.configuredServers) {
+        if (this.#reaches(socket, address)) this.#ask(socket, address)
       }
       for (const address of this.#remote) this.#aim(socket, address)
     }
@@ -110,7 +116,7 @@ class Prober {
   #aim(socket: Socket, address: Address) {
     const targets = this.#targets.get(socket)!
     if (
-      !sameFamily(address, socket.address) ||
+      !this.#reaches(socket, address) ||
       targets.length >= MOST_TARGETS ||
       targets.some((known) => sameAddress(known, address))
     )
@@ -120,22 +126,31 @@ class Prober {
 
   #ask(socket: Socket, server: Address) {
     const transactionId = newTransactionId(this.#world.network.random.bytes)
-    socket.send(server, encode({ method: 'binding', class: 'request', transactionId, attributes: {} }))
+    socket.send(
+      outward(socket.address, server),
+      encode({ method: 'binding', class: 'request', transactionId, attributes: {} }),
+    )
   }
 
   #round() {
     for (const [socket, targets] of this.#targets) {
-      for (const [index, target] of targets.entries()) socket.send(target, Uint8Array.of(PING, index))
+      for (const [index, target] of targets.entries())
+        socket.send(outward(socket.address, target), Uint8Array.of(PING, index))
     }
     this.#world.network.clock.after(ROUND, () => this.#round())
   }
 
-  #receive(socket: Socket, { bytes, remote }: Packet) {
+  #reaches({ address }: Socket, to: Address): boolean {
+    return sameFamily(address, to) || (isIPv4(to.ip) && this.#world.isTranslated(this.host, address.ip))
+  }
+
+  #receive(socket: Socket, { bytes, remote: from }: Packet) {
     if (!this.#begun) return
+    const remote = inward(from)
     const [kind, index] = bytes
     if (kind === PING) {
       this.#aim(socket, remote)
-      socket.send(remote, Uint8Array.of(PONG, index!))
+      socket.send(outward(socket.address, remote), Uint8Array.of(PONG, index!))
     } else if (kind === PONG) {
       // As in RFC 8445 §7.2.5.2.1: an answer from elsewhere shows no path.
       const target = this.#targets.get(socket)?.[index!]
@@ -148,5 +163,5 @@ class Prober {
 }
 
 function sameFamily(a: Address, b: Address): boolean {
-  return isIPv6(a.ip) === isIPv6(b.ip)
+  return isV6(a.ip) === isV6(b.ip)
 }

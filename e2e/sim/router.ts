@@ -1,7 +1,9 @@
-import { type Address, bytesToIp, canonicalIp, ipToBytes, isIPv6 } from '@floe/stun'
+import type { Address } from '@floe/stun'
 import type { FirewallPolicy, LinkQuality, NatBehavior } from '../topology/behavior.ts'
 import { Firewall } from './firewall.ts'
+import { isV6 } from './link.ts'
 import { Nat, type Verdict } from './nat.ts'
+import { embeddedIpv4, synthesized } from './nat64.ts'
 import type { Attachment, Gateway, Realm } from './network.ts'
 import type { Datagram } from './trace.ts'
 
@@ -48,11 +50,11 @@ export class Router implements Gateway {
 
   /** Makes an inside address reachable from outside where it is routed, not translated. */
   announce(ip: string) {
-    if (isIPv6(ip) || !this.nat) this.#attach(ip)
+    if (isV6(ip) || !this.nat) this.#attach(ip)
   }
 
   withdraw(ip: string) {
-    if (isIPv6(ip) || !this.nat) this.outside.detach(ip)
+    if (isV6(ip) || !this.nat) this.outside.detach(ip)
   }
 
   /** All mappings and permissions are forgotten. */
@@ -71,19 +73,19 @@ export class Router implements Gateway {
   }
 
   outbound(datagram: Datagram) {
-    const { source, destination } = datagram
-    const blocked = this.firewall?.outbound(this.#now, source, destination)
+    const { destination } = datagram
+    const blocked = this.firewall?.outbound(this.#now, datagram)
     if (blocked) return this.#drop(datagram, blocked)
     const embedded = this.nat64 && embeddedIpv4(destination.ip)
     if (embedded) return this.#translate(datagram, this.nat64!, { ip: embedded, port: destination.port })
-    if (!this.nat || isIPv6(destination.ip)) return this.#toOutside(datagram)
+    if (!this.nat || isV6(destination.ip)) return this.#toOutside(datagram)
     if (destination.ip === this.nat.externalIp) return this.#hairpin(datagram, this.nat)
     this.#translate(datagram, this.nat, destination)
   }
 
   inbound(datagram: Datagram) {
     const { source, destination } = datagram
-    const nat = isIPv6(destination.ip) ? undefined : (this.nat64 ?? this.nat)
+    const nat = isV6(destination.ip) ? undefined : (this.nat64 ?? this.nat)
     if (!nat) return this.#filtered(datagram)
     const internal = nat.inbound(this.#now, source, destination.port)
     if (typeof internal === 'string') return this.#drop(datagram, internal)
@@ -123,6 +125,7 @@ export class Router implements Gateway {
   }
 
   #toOutside(datagram: Datagram) {
+    if ((datagram.ttl ?? DISTANCE) < DISTANCE) return this.#drop(datagram, 'TTL exceeded on the way')
     const lost = this.#wan.up.carry(datagram, () => this.outside.route(datagram))
     if (lost) this.#drop(datagram, lost)
   }
@@ -134,13 +137,5 @@ export class Router implements Gateway {
   }
 }
 
-const WELL_KNOWN_PREFIX = '64:ff9b::'
-
-/** RFC 6052 §2.2 with the well-known /96 prefix. */
-export function synthesized(ipv4: string): string {
-  return canonicalIp(`${WELL_KNOWN_PREFIX}${ipv4}`)!
-}
-
-function embeddedIpv4(ip: string): string | undefined {
-  return ip.startsWith(WELL_KNOWN_PREFIX) ? bytesToIp(ipToBytes(ip)!, 12, 4) : undefined
-}
+/** Hops between two routers. */
+const DISTANCE = 8

@@ -17,8 +17,15 @@ export interface Outcome {
   readonly a: string
   readonly b: string
   readonly states: readonly [a: string, b: string]
-  /** Datagrams that both agents sent until then. */
-  readonly packets: number
+  /** Milliseconds until both used a path without a relay; Infinity: never. */
+  readonly directAfter: number
+  /** Datagrams that the agents sent until then, checks, gathering and relaying included. */
+  readonly sent: readonly [a: number, b: number]
+}
+
+export interface Judged extends Outcome {
+  /** Whether the two had to meet. */
+  readonly expected: Verdict
 }
 
 export interface JudgeOptions {
@@ -50,10 +57,7 @@ export function runScenario(scenario: Scenario, trace?: Trace): Outcome {
 }
 
 /** The same for any scenario, and holds the agents to what the oracle expects of them. Throws `Violation`. */
-export function judge(
-  scenario: Scenario,
-  { trace, prepare }: JudgeOptions = {},
-): Outcome & { readonly expected: Verdict } {
+export function judge(scenario: Scenario, { trace, prepare }: JudgeOptions = {}): Judged {
   const expectation = expectationOf(scenario)
   return simulate(
     scenario.seed,
@@ -227,8 +231,17 @@ function haveEqualRoundTrips({ a, b, link }: Scenario): boolean {
 
 function outcomeOf({ a, b }: Session, connectedAfter: number): Outcome {
   assertPriorities([a, b])
-  const packets = a.packetsSent + b.packetsSent
-  return { connectedAfter, a: pairTypes(a), b: pairTypes(b), states: [a.state, b.state] as const, packets }
+  const [first, second] = [a, b].map((peer) =>
+    peer.timeOf((output) => output.type === 'selectedpair' && !isRelayed(output.pair)),
+  )
+  return {
+    connectedAfter,
+    directAfter: Math.max(first!, second!),
+    a: pairTypes(a),
+    b: pairTypes(b),
+    states: [a.state, b.state],
+    sent: [a.packetsSent, b.packetsSent],
+  }
 }
 
 export function pairTypes({ selected }: Peer): string {

@@ -2,7 +2,7 @@ import type { Fault, Side } from '../topology/fault.ts'
 import type { Placement } from '../topology/placement.ts'
 import type { Scenario } from '../topology/scenario.ts'
 import { Faults } from './faults.ts'
-import type { Peer } from './peer.ts'
+import type { Peer, PeerOptions } from './peer.ts'
 import type { Signaling } from './signaling.ts'
 import { Traffic } from './traffic.ts'
 import type { World } from './world.ts'
@@ -14,20 +14,28 @@ export interface Session {
   readonly signaling: Signaling
   /** Not started yet. */
   readonly traffic: Traffic
+  /** Faults whose time counts from now. */
+  play(faults: readonly Fault[]): void
 }
 
-export function stage(world: World, scenario: Scenario): Session {
+/** `options` are for both agents. */
+export function stage(world: World, scenario: Scenario, options: PeerOptions = {}): Session {
   for (const server of scenario.servers ?? [{}]) world.stunServer(server)
   for (const relay of scenario.relays ?? []) world.turnServer(relay)
-  const a = world.peer('a', placementsOf(scenario, 'a'))
-  const b = world.peer('b', placementsOf(scenario, 'b'))
+  const a = world.peer('a', placementsOf(scenario, 'a'), options)
+  const b = world.peer('b', placementsOf(scenario, 'b'), options)
   const signaling = world.connect(a, b, scenario.signaling)
   const faults = new Faults(world, inhabitant(a), inhabitant(b))
-  faults.schedule(scenario.faults ?? [], {
-    restart: (side) => restart(signaling, side === 'a' ? a : b),
-    signaling: (up) => (up ? signaling.up() : signaling.down()),
-  })
-  return { a, b, signaling, traffic: new Traffic(a, b) }
+  const play = (some: readonly Fault[]) =>
+    faults.schedule(
+      some.map((fault) => ({ ...fault, at: world.now + fault.at })),
+      {
+        restart: (side) => restart(signaling, side === 'a' ? a : b),
+        signaling: (up) => (up ? signaling.up() : signaling.down()),
+      },
+    )
+  play(scenario.faults ?? [])
+  return { a, b, signaling, traffic: new Traffic(a, b), play }
 }
 
 /** The host's addresses, each with the wire that it has in this scenario. */

@@ -65,8 +65,10 @@ export class Signaling {
     for (const send of waiting) send()
   }
 
-  get #latency(): number {
-    return this.#options.latency ?? 20
+  #latencyFrom(peer: Peer): number {
+    const { latency = 20 } = this.#options
+    if (typeof latency === 'number') return latency
+    return latency[peer === this.#ends[0] ? 0 : 1]
   }
 
   #other(peer: Peer): Peer {
@@ -111,7 +113,9 @@ export class Signaling {
     const to = this.#other(from)
     const send = () => {
       // A process that stands still takes its messages later, like its packets.
-      this.#clock.after(this.#latency, () => to.host.at(this.#clock.now, () => this.#receive(to, JSON.parse(text))))
+      this.#clock.after(this.#latencyFrom(from), () =>
+        to.host.at(this.#clock.now, () => this.#receive(to, JSON.parse(text))),
+      )
     }
     if (this.#waiting) this.#waiting.push(send)
     else send()

@@ -14,9 +14,13 @@ export type TraceEntry =
 /** A UDP datagram on its way. Boxes make new ones with the same `id`. */
 export interface Datagram {
   readonly id: number
+  /** A message of a TCP stream instead, the empty one is its handshake. Nothing is lost of it, as long as wires carry anything. */
+  readonly tcp: boolean
   readonly source: Address
   readonly destination: Address
   readonly bytes: Uint8Array
+  /** Hops that it may take, if fewer than usual. */
+  readonly ttl?: number
 }
 
 /** What happened to every packet, in order; readable when a test fails. */

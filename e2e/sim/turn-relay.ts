@@ -1,5 +1,6 @@
-import { type Address, formatAddress, isIPv6, type Packet } from '@floe/stun'
+import { type Address, formatAddress, type Packet, sameAddress } from '@floe/stun'
 import type { Clock } from './clock.ts'
+import { isV6 } from './link.ts'
 import type { Host, Socket } from './network.ts'
 
 /** RFC 8656 §9 and §12, in ms. */
@@ -81,7 +82,7 @@ export class Relay {
 
   /** Client to peer. */
   send(peer: Address, bytes: Uint8Array) {
-    const socket = this.sockets.find(({ address }) => isIPv6(address.ip) === isIPv6(peer.ip))
+    const socket = this.sockets.find(({ address }) => isV6(address.ip) === isV6(peer.ip))
     if (this.permits(peer.ip) && socket) socket.send(peer, bytes)
     else this.denied++
   }
@@ -91,10 +92,14 @@ export class Relay {
       this.denied++
       return
     }
-    const bound = [...this.#channels].find(
-      ([number, channel]) => this.peerOf(number) && formatAddress(channel.peer) === formatAddress(peer),
-    )
-    deliver(this, peer, bytes.slice(), bound?.[0])
+    deliver(this, peer, bytes.slice(), this.#channelOf(peer))
+  }
+
+  #channelOf(peer: Address): number | undefined {
+    for (const [number, channel] of this.#channels) {
+      if (channel.until > this.#clock.now && sameAddress(channel.peer, peer)) return number
+    }
+    return undefined
   }
 }
 

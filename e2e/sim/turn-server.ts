@@ -5,12 +5,12 @@ import {
   decode,
   encode,
   formatAddress,
-  isIPv6,
   type Method,
   newTransactionId,
   type Packet,
 } from '@floe/stun'
 import type { LinkQuality } from '../topology/behavior.ts'
+import { isV6 } from './link.ts'
 import type { Host, Network, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import { STUN_PORT } from './stun-server.ts'
@@ -58,7 +58,10 @@ export interface ServedRequest {
   readonly code: number
 }
 
-/** A TURN server (RFC 8656) over UDP on a host of its own; honest and complete unless its behavior says otherwise. */
+/** Where TURN servers listen for TCP: the one port that the strictest networks let out. */
+export const TCP_PORT = 443
+
+/** A TURN server (RFC 8656) over UDP and TCP on a host of its own; honest and complete unless its behavior says otherwise. */
 export class TurnServer {
   readonly host: Host
   readonly address: Address
@@ -91,6 +94,7 @@ export class TurnServer {
     const [socket, socket6] = ips.map((one) => {
       this.host.attach(network.internet, one, link)
       const bound: Socket = this.host.bind(one, STUN_PORT, (packet) => this.#receive(packet, bound))
+      const tcp: Socket = this.host.bind(one, TCP_PORT, (packet) => this.#receive(packet, tcp), true)
       return bound
     })
     this.address = socket!.address
@@ -138,6 +142,7 @@ export class TurnServer {
 
   #receive(packet: Packet, socket: Socket) {
     if (this.#dead) return
+    if (socket.tcp && packet.bytes.length === 0) return socket.send(packet.remote, packet.bytes.slice())
     const relay = this.relays.get(formatAddress(packet.remote))
     const bytes = packet.bytes.slice()
     if (bytes[0]! >= 0x40 && bytes[0]! <= 0x4f) return this.#relayChannelData(relay, bytes)
@@ -209,8 +214,8 @@ export class TurnServer {
     if (attributes.mobilityTicket && this.#behavior.mobility) return undefined
     if (!relay) return failure(437)
     if (relay.username !== username) return failure(441)
-    const families = relay.addresses.map(({ ip }) => isIPv6(ip))
-    return peers.some(({ ip }) => !families.includes(isIPv6(ip))) ? failure(443) : undefined
+    const families = relay.addresses.map(({ ip }) => isV6(ip))
+    return peers.some(({ ip }) => !families.includes(isV6(ip))) ? failure(443) : undefined
   }
 
   #allocate(
@@ -295,14 +300,19 @@ export class TurnServer {
 
   #deliver({ client, socket }: Relay, peer: Address, bytes: Uint8Array, channel: number | undefined) {
     if (this.#dead) return
+    if (channel !== undefined) return socket.send(client, channelData(channel, bytes))
     const attributes = { xorPeerAddress: [peer], data: bytes }
     const transactionId = newTransactionId(this.#random.bytes)
-    const framed =
-      channel === undefined
-        ? encode({ method: 'data', class: 'indication', transactionId, attributes })
-        : Uint8Array.of(channel >> 8, channel & 255, bytes.length >> 8, bytes.length & 255, ...bytes)
-    socket.send(client, framed)
+    socket.send(client, encode({ method: 'data', class: 'indication', transactionId, attributes }))
   }
+}
+
+/** RFC 8656 §12.4. */
+function channelData(channel: number, bytes: Uint8Array): Uint8Array {
+  const framed = new Uint8Array(4 + bytes.length)
+  framed.set([channel >> 8, channel & 255, bytes.length >> 8, bytes.length & 255])
+  framed.set(bytes, 4)
+  return framed
 }
 
 /** Anybody is anybody. */

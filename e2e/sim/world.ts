@@ -1,16 +1,16 @@
-import { type Address, isIPv4 } from '@floe/stun'
+import { type Address, isIPv6 } from '@floe/stun'
 import type { NatBehavior } from '../topology/behavior.ts'
 import type { Placement } from '../topology/placement.ts'
-import type { ServerPlan, SignalingPlan } from '../topology/scenario.ts'
+import type { RelayPlan, ServerPlan, SignalingPlan } from '../topology/scenario.ts'
 import { assertQuietAfterClose, assertStatesLegal, assertUnverifiedBounded } from './invariants.ts'
 import { type Attachment, type Host, Network, Realm } from './network.ts'
 import { Peer, type PeerOptions, type ServerAddress } from './peer.ts'
 import { RawPeer, type RawPeerOptions } from './raw-peer.ts'
-import { Router, synthesized } from './router.ts'
+import { Router } from './router.ts'
 import { Signaling } from './signaling.ts'
 import { StunServer, type StunServerOptions } from './stun-server.ts'
 import type { Trace } from './trace.ts'
-import { TurnServer } from './turn-server.ts'
+import { TCP_PORT, TurnServer } from './turn-server.ts'
 
 /** A test internet with its inhabitants, built by a few calls. Everything follows from `seed`. */
 export class World {
@@ -20,6 +20,8 @@ export class World {
   readonly servers: StunServer[] = []
   readonly relays: TurnServer[] = []
   readonly routers = new Map<string, Router>()
+  /** The relays that peers are told of over TCP too. */
+  readonly #overTcp = new Set<TurnServer>()
   /** The routers of addresses whose ports they map. */
   readonly #mapping = new Map<string, Router>()
   #places = 0
@@ -42,36 +44,32 @@ export class World {
   }
 
   /** A TURN server with addresses of both families. */
-  turnServer({ dead = false, link = {} }: Omit<ServerPlan, 'family'> = {}): TurnServer {
+  turnServer({ dead = false, link = {}, tcp = false }: RelayPlan = {}): TurnServer {
     const n = this.relays.length + 1
     const addresses = { ip: `192.0.2.${100 + n}`, ip6: `2001:db8:fffe::${n}` }
     const server = new TurnServer(this.network, `turn${n}`, { ...addresses, link })
     if (dead) server.die()
+    if (tcp) this.#overTcp.add(server)
     this.relays.push(server)
     return server
   }
 
-  /** The STUN and TURN servers as this host's resolver gives them. */
-  serversFor(host: Host): readonly ServerAddress[] {
-    const relays = this.relays.flatMap(({ address, address6, url, username, credential }) =>
-      [address, address6!].map((one) => ({ address: one, url, username, credential })),
-    )
-    return [...this.#stunServersFor(host), ...relays]
+  /** The STUN and TURN servers as they are configured. */
+  get configuredServers(): readonly ServerAddress[] {
+    const relays = this.relays.flatMap((relay): ServerAddress[] => {
+      const { address, address6, url, username, credential } = relay
+      const udp = [address, address6!].map((one) => ({ address: one, url, username, credential }))
+      const { ip } = address
+      const tcp = { address: { ip, port: TCP_PORT }, url, username, credential, protocol: 'tcp' } as const
+      return this.#overTcp.has(relay) ? [...udp, tcp] : udp
+    })
+    return [...this.servers, ...relays]
   }
 
-  /** Behind NAT64, IPv4 servers have synthesized addresses too (RFC 6147). */
-  #stunServersFor(host: Host): readonly ServerAddress[] {
-    const nat64 = host.attachments.some(({ realm }) => this.#routerOf(realm)?.nat64)
-    if (!nat64) return this.servers
-    return this.servers.flatMap(({ address, url }) => {
-      const { ip, port } = address
-      return isIPv4(ip)
-        ? [
-            { address, url },
-            { address: { ip: synthesized(ip), port }, url },
-          ]
-        : [{ address, url }]
-    })
+  /** Whether this address of a host's reaches IPv4 through NAT64. */
+  isTranslated(host: Host, ip: string): boolean {
+    const attachment = host.attachments.find((it) => it.ip === ip)
+    return isIPv6(ip) && attachment !== undefined && this.#routerOf(attachment.realm)?.nat64 !== undefined
   }
 
   /** Where the outside reaches this endpoint by a mapping that its router has been asked for. */
@@ -85,9 +83,13 @@ export class World {
     const host = this.host(name, placements)
     const base = (ip: string, port: number) => {
       const mapped = this.mapped({ ip, port })
-      return { ...(mapped && { mapped: [mapped] }), ...options.base?.(ip, port) }
+      return {
+        ...(mapped && { mapped: [mapped] }),
+        ...(this.isTranslated(host, ip) && { translated: true }),
+        ...options.base?.(ip, port),
+      }
     }
-    const peer = new Peer(host, { servers: this.serversFor(host), ...options, base })
+    const peer = new Peer(host, { servers: this.configuredServers, ...options, base })
     this.peers.push(peer)
     return peer
   }

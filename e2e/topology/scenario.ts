@@ -13,8 +13,8 @@ export interface Scenario {
   readonly b: Placement | readonly Placement[]
   /** STUN servers on the open internet. Default: one that works. */
   readonly servers?: readonly ServerPlan[]
-  /** TURN servers on the open internet, over UDP and for both families. Default: none. */
-  readonly relays?: readonly Omit<ServerPlan, 'family'>[]
+  /** TURN servers on the open internet, for both families. Default: none. */
+  readonly relays?: readonly RelayPlan[]
   /** The wire of every address of both peers, as far as its placement does not say otherwise. */
   readonly link?: LinkQuality
   readonly signaling?: SignalingPlan
@@ -33,9 +33,14 @@ export interface ServerPlan {
   readonly link?: LinkQuality
 }
 
+export interface RelayPlan extends Omit<ServerPlan, 'family'> {
+  /** Peers are told of it over TCP to port 443 too (over IPv4), not over UDP alone. */
+  readonly tcp?: boolean
+}
+
 export interface SignalingPlan {
-  /** One way. Messages keep their order, as over a WebSocket. Default 20. */
-  readonly latency?: number
+  /** One way, or from `a` to `b` and back. Messages keep their order, as over a WebSocket. Default 20. */
+  readonly latency?: number | readonly [forth: number, back: number]
   /** False: candidates travel with the parameters, once gathering has ended. Default true. */
   readonly trickle?: boolean
   /** How much later the second peer begins; negative: earlier. */

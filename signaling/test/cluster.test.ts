@@ -69,6 +69,23 @@ async function enter(server: string, options: Partial<JoinOptions> = {}): Promis
 }
 
 describe('two servers on one Redis', () => {
+  test('relay frames to each other, in both directions', async () => {
+    const [one, two] = [await serve(), await serve()]
+    const first = await enter(one.url)
+    await expect.poll(() => two.peersIn('blue')).toBe(1)
+    const second = await enter(two.url)
+    const ends = [await firstPeer(first), await firstPeer(second)].map(({ relay }) => relay!)
+    const heard = ends.map((relay) => {
+      const frames: number[][] = []
+      relay.onframe = (frame) => frames.push([frame.length, frame[0]!])
+      return frames
+    })
+    for (const relay of ends) await expect.poll(() => relay.state).toBe('open')
+    for (const relay of ends) for (const byte of [1, 2, 3]) relay.send(new Uint8Array(16_512).fill(byte))
+    const all = [1, 2, 3].map((byte) => [16_512, byte])
+    await expect.poll(() => heard).toEqual([all, all])
+  })
+
   test('are one room: people meet, talk in both directions, and take their leave', async () => {
     const [one, two] = [await serve(), await serve()]
     const first = await enter(one.url)

@@ -4,7 +4,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { addressScope } from '@floe/ice'
-import { createSignalingServer, type SignalingServer } from '@floe/signaling/server'
+import { createSignalingServer, type IceServerOffer, type SignalingServer } from '@floe/signaling/server'
 import sirv from 'sirv'
 import { EchoPeer } from './echo-peer.ts'
 import { CliError, EXIT, type ExitCode } from './failure.ts'
@@ -12,6 +12,7 @@ import { parseStunUrls } from './ice-servers.ts'
 import { parseInteger, parseOptions } from './options.ts'
 import type { Output } from './output.ts'
 import { readSignalingOptions, SIGNALING_OPTIONS, type SignalingChoice } from './signaling-options.ts'
+import { readStunOptions, STUN_OPTIONS, type StunOptions, type StunSupply, startStun } from './stun-service.ts'
 import { ownAddresses } from './turn/addresses.ts'
 import { readTurnOptions, TURN_OPTIONS, type TurnOptions } from './turn/options.ts'
 import { startTurn, type TurnSupply } from './turn/supply.ts'
@@ -21,8 +22,15 @@ interface ServeOptions {
   readonly host: string
   readonly secret: string | undefined
   readonly stun: { urls: string[] }[]
+  readonly ownStun: StunOptions | undefined
   readonly turn: TurnOptions | undefined
   readonly signaling: SignalingChoice
+}
+
+/** The servers that are run or paid for, beside the rooms. */
+interface Supplies {
+  readonly stun: StunSupply | undefined
+  readonly turn: TurnSupply | undefined
 }
 
 /** `floe serve`: runs until `interrupted`. */
@@ -30,13 +38,15 @@ export async function serveCommand(args: string[], output: Output, interrupted: 
   const options = readOptions(args)
   const httpServer = createServer(demoPage())
   let turn: TurnSupply | undefined
+  let stun: StunSupply | undefined
   try {
     await listen(httpServer, options)
     const { address } = httpServer.address() as AddressInfo
     if (options.turn !== undefined) turn = await startTurn(options.turn, address, output)
-    await serveRooms(httpServer, options, turn, output, interrupted)
+    if (options.ownStun !== undefined) stun = await startStun(options.ownStun, address, output)
+    await serveRooms(httpServer, options, { stun, turn }, output, interrupted)
   } finally {
-    await turn?.stop()
+    await Promise.all([turn?.stop(), stun?.stop()])
     await closeServer(httpServer)
   }
   output.event('stopped', {}, 'floe has stopped')
@@ -47,7 +57,7 @@ export async function serveCommand(args: string[], output: Output, interrupted: 
 async function serveRooms(
   httpServer: Server,
   options: ServeOptions,
-  turn: TurnSupply | undefined,
+  supplies: Supplies,
   output: Output,
   interrupted: AbortSignal,
 ): Promise<void> {
@@ -62,16 +72,20 @@ async function serveRooms(
     ...options.signaling.options,
     httpServer,
     ...(options.secret === undefined ? {} : { roomSecret: options.secret }),
-    iceServers: (_room, peer) => [...options.stun, ...(turn === undefined ? [] : [turn.issue(peer)])],
+    iceServers: (_room, peer) => offer(peer, options, supplies),
     onRoom: (room, secret) => echo.attend(room, secret),
   })
   try {
-    announce(httpServer, signaling.url, options, turn, output)
+    announce(httpServer, signaling.url, options, supplies.turn, output)
     if (!interrupted.aborted) await once(interrupted, 'abort')
   } finally {
     await echo.close()
     await signaling.stop({ drain: options.signaling.drain })
   }
+}
+
+function offer(peer: string, { stun: others }: ServeOptions, { stun, turn }: Supplies): IceServerOffer[] {
+  return [...others, ...(stun ? [{ urls: stun.urls }] : []), ...(turn ? [turn.issue(peer)] : [])]
 }
 
 function readOptions(args: string[]): ServeOptions {
@@ -83,6 +97,7 @@ function readOptions(args: string[]): ServeOptions {
       secret: { type: 'string' },
       stun: { type: 'string', multiple: true, default: [] },
       ...SIGNALING_OPTIONS,
+      ...STUN_OPTIONS,
       ...TURN_OPTIONS,
       json: { type: 'boolean' },
     },
@@ -92,6 +107,7 @@ function readOptions(args: string[]): ServeOptions {
     host: values.host,
     secret: values.secret,
     stun: parseStunUrls('serve', values.stun),
+    ownStun: readStunOptions(values),
     turn: readTurnOptions(values),
     signaling: readSignalingOptions(values),
   }

@@ -1,5 +1,6 @@
 /** Plain UDP sockets on a host, for measurements that want no protocol in between. */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { resolve6 } from 'node:dns/promises'
 import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
 import { serve } from './serve.ts'
@@ -32,6 +33,7 @@ serve({
     await once(socket, 'listening')
     return { id: endpoints.push(endpoint) - 1, port: socket.address().port }
   },
+  resolve: (name: string) => resolve6(name),
   send(id: number, text: string, ip: string, port: number) {
     endpoints[id]!.socket.send(Buffer.from(text, 'latin1'), port, ip)
   },

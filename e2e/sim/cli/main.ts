@@ -1,34 +1,35 @@
+/** `npm run sim`. */
 import { drawScenario } from '../draw.ts'
-import { explore, failureOf } from '../explore.ts'
-import { shrink } from '../shrink.ts'
-import { Trace } from '../trace.ts'
+import { HELP } from './help.ts'
+import { type Options, parseOptions, UsageError } from './options.ts'
+import { playOne, readScenario } from './play.ts'
+import { exploreSeeds } from './search.ts'
+import type { Surroundings } from './surroundings.ts'
 
-export async function main(args: string[]): Promise<number> {
-  const opt = (name: string, other: number) => (args.includes(name) ? Number(args[args.indexOf(name) + 1]) : other)
-  const plain = args.includes('--plain')
-  if (args.includes('--seed')) {
-    let s = drawScenario(opt('--seed', 1), plain)
-    if (args.includes('--shrink')) {
-      const f = failureOf(s)
-      if (f) s = shrink(f).scenario
-    }
-    console.log(JSON.stringify(s))
-    const trace = new Trace(args.includes('--trace'))
-    const f = failureOf(s, { trace })
-    console.log(trace.format())
-    console.log(f ? f.error.message : 'ok')
-    return 0
+/** What the process ends with. Stable: scripts rely on it. */
+export const EXIT = { held: 0, failed: 1, usage: 2 } as const
+
+/** Runs the command line `args` and returns the exit code. */
+export function main(args: readonly string[], surroundings: Surroundings): number {
+  try {
+    const options = parseOptions(args)
+    if (options.mode === 'help') surroundings.print(HELP.trimEnd())
+    else if (!holds(options, surroundings)) return EXIT.failed
+    return EXIT.held
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    surroundings.complain(`${error.message}.\n${error.hint}`)
+    return EXIT.usage
   }
-  const { failures, rate, verdicts } = explore({
-    from: opt('--from', 1),
-    count: opt('--seeds', 1000),
-    draw: (s) => drawScenario(s, plain),
-  })
-  const by = new Map<string, number[]>()
-  for (const f of failures) by.set(f.invariant, [...(by.get(f.invariant) ?? []), f.scenario.seed])
-  console.log(rate.toFixed(0), verdicts, failures.length)
-  for (const [k, v] of by) console.log(k, v.length, v.slice(0, 20).join(' '))
-  for (const f of failures.filter((f) => f.invariant === 'throws').slice(0, 5))
-    console.log(f.scenario.seed, f.error.stack)
-  return 0
+}
+
+function holds(options: Exclude<Options, { mode: 'help' }>, surroundings: Surroundings): boolean {
+  switch (options.mode) {
+    case 'explore':
+      return exploreSeeds(options, surroundings)
+    case 'seed':
+      return playOne(drawScenario(options.seed, options.plain), options, surroundings)
+    case 'replay':
+      return playOne(readScenario(options.file), options, surroundings)
+  }
 }

@@ -9,6 +9,7 @@ import {
   SignalingMessageSchema,
   signalingError,
 } from '../protocol.ts'
+import type { Relay, RelayControl } from './relay.ts'
 
 /**
  * Why a peer is gone: `left`: it said so. `vanished`: its connection broke and it did not come back in time.
@@ -24,6 +25,7 @@ export interface PeerControl {
   readonly peer: Peer
   /** Whether it has room for one more. */
   accepts(): boolean
+  readonly relay: RelayControl | undefined
   receive(message: SignalingMessage): void
   leave(reason: LeaveReason): void
   /** The room's ICE servers are others. */
@@ -34,6 +36,8 @@ export interface PeerControl {
 export interface PeerRoom {
   transmit(message: SignalingMessage): void
   iceServers(): readonly IceServer[]
+  /** When the server relays frames. */
+  readonly relay?: RelayControl
 }
 
 /** Another member of the room. Fits `connect()` of `@floe/webrtc` as it is. */
@@ -45,6 +49,8 @@ export class Peer {
    * be the controlling side of ICE; among equals the newcomer is polite. The two ends always hold opposite values.
    */
   readonly polite: boolean
+  /** A way through the server for frames that it cannot read; absent when the server offers none. */
+  readonly relay?: Relay
   /** Called when `iceServers` are others. */
   oniceserverschange: (() => void) | null = null
   readonly #room: PeerRoom
@@ -59,6 +65,7 @@ export class Peer {
     return {
       peer,
       accepts: () => peer.#onmessage !== null || peer.#held.length < HELD_MESSAGES,
+      relay: room.relay,
       receive: (message) => peer.#receive(message),
       leave: (reason) => peer.#leave(reason),
       renew: () => peer.oniceserverschange?.(),
@@ -70,6 +77,7 @@ export class Peer {
     this.agent = info.agent
     this.polite = polite
     this.#room = room
+    if (room.relay) this.relay = room.relay.relay
   }
 
   /** Those of the room, for a connection with this peer. */
@@ -129,6 +137,7 @@ export class Peer {
   #leave(reason: LeaveReason): void {
     if (this.#left !== undefined) return
     this.#left = reason
+    this.#room.relay?.setUp(false)
     this.#onleave?.(reason)
   }
 }

@@ -16,6 +16,7 @@ import {
   type Welcome,
   WelcomeSchema,
 } from '../protocol.ts'
+import { RelaySchema } from '../relay.ts'
 import { Heard, Pending } from './pending.ts'
 
 export type ClientSocket = Socket<ServerEvents, ClientEvents>
@@ -26,11 +27,15 @@ export type EndReason = 'left' | SignalingError
 export interface ServerLinkHandlers {
   /** First thing on every connection, hence also after an interruption. */
   onwelcome(welcome: Welcome): void
+  /** After the welcome and all that had waited for it: what is sent now goes out now. */
+  onready(): void
   onevent(event: RoomEvent): void
   /** Whether there is somebody to take a signal of this peer now. */
   accepts(from: string): boolean
   /** In place of those of the last welcome. */
   oniceservers(iceServers: readonly IceServer[]): void
+  /** A frame that the server relays from this peer. */
+  onframe(from: string, frame: Uint8Array): void
   oninterrupted(): void
   /** Something that the link survives. */
   onerror(error: SignalingError): void
@@ -75,6 +80,7 @@ export class ServerLink {
     socket.on('welcome', (welcome: unknown) => this.#onwelcome(welcome))
     socket.on('event', (...raw: unknown[]) => this.#onevent(raw))
     socket.on('iceServers', (iceServers: unknown) => this.#oniceservers(iceServers))
+    socket.on('relay', (...raw: unknown[]) => this.#onrelay(raw))
     socket.on('goodbye', (error: unknown) => this.#ongoodbye(error))
     socket.on('connect_error', (error) => this.#onconnecterror(error))
     socket.on('disconnect', (reason) => this.#ondisconnect(reason))
@@ -104,6 +110,11 @@ export class ServerLink {
       this.#pending.remove(number)
       this.#due.delete(number)
     }
+  }
+
+  /** Sends a frame to be relayed, unless there is no connection; `answered`: the server is done with it. */
+  relay(to: string, frame: Uint8Array, answered: () => void): void {
+    if (this.#welcomed && !this.#ended) this.#socket.emit('relay', to, frame, answered)
   }
 
   /** Ends the link; resolves when the server has heard all that was sent, and the connection is closed. */
@@ -184,6 +195,7 @@ export class ServerLink {
     this.#due.clear()
     for (const signal of this.#pending.signals()) this.#transmit(signal)
     this.#scheduleResend()
+    this.#handlers.onready()
   }
 
   #onevent(raw: unknown[]): void {
@@ -208,6 +220,15 @@ export class ServerLink {
     if (judgement === 'early' || !this.#handlers.accepts(from)) return undefined
     this.#heard.note(from, number)
     return true
+  }
+
+  #onrelay(raw: unknown[]): void {
+    const acknowledge = raw.pop()
+    // A browser's Socket.IO gives an ArrayBuffer, Node's a Buffer.
+    const [from, data] = raw
+    const parsed = v.safeParse(RelaySchema, [from, data instanceof ArrayBuffer ? new Uint8Array(data) : data])
+    if (typeof acknowledge === 'function') acknowledge()
+    if (parsed.success && !this.#ended) this.#handlers.onframe(...parsed.output)
   }
 
   #oniceservers(raw: unknown): void {

@@ -1,5 +1,5 @@
 import type { AgentKind, ErrorBody } from '../protocol.ts'
-import type { ForwardedSignal } from './neighbours.ts'
+import type { ForwardedFrame, ForwardedSignal } from './neighbours.ts'
 
 /** A member as servers tell each other of it. */
 export type MemberRecord = readonly [id: string, agent: AgentKind, joined: number, connection: number]
@@ -38,6 +38,8 @@ export type ClusterMessage =
   /** I stop: my members will come to you. */
   | { readonly type: 'bye' }
   | { readonly type: 'signal'; readonly to: string; readonly signal: ForwardedSignal }
+  /** Not answered: it may be lost. */
+  | { readonly type: 'frame'; readonly to: string; readonly frame: ForwardedFrame }
   | {
       readonly type: 'answer'
       readonly to: string
@@ -56,7 +58,7 @@ export interface Bus {
   readonly connected: boolean
   /** How many other servers there are; `undefined` when that cannot be told. */
   others(): Promise<number | undefined>
-  /** Dropped while not connected. */
+  /** Dropped while not connected; frames also while too much waits for the connection. */
   post(message: ClusterMessage): void
   onmessage: (from: string, message: ClusterMessage) => void
   /** After a connection was lost: messages may have been. */

@@ -7,7 +7,7 @@
 import type { Bus, ClusterMessage, MemberRecord, RoomRecord } from './bus.ts'
 import type { Log } from './log.ts'
 import type { Member, Room } from './member.ts'
-import type { ForwardedSignal, LocalRooms, Neighbours, RemoteMember, RemoteRoom } from './neighbours.ts'
+import type { ForwardedFrame, ForwardedSignal, LocalRooms, Neighbours, RemoteMember, RemoteRoom } from './neighbours.ts'
 import { Roster, tallyOf } from './roster.ts'
 
 /** Milliseconds. `dead`: three missed; a server that was only slow comes back with its next word. */
@@ -38,6 +38,8 @@ export interface ClusterOptions {
   /** How long the members of a server that died are held, in ms. */
   readonly resumeGrace: number
   readonly log: Log
+  /** A frame for a member at this server, if it is still here. */
+  readonly onframe: (frame: ForwardedFrame) => void
 }
 
 export class Cluster implements Neighbours {
@@ -124,6 +126,10 @@ export class Cluster implements Neighbours {
     this.#bus.post({ type: 'signal', to: server, signal })
   }
 
+  forwardFrame({ server }: RemoteMember, frame: ForwardedFrame): void {
+    this.#bus.post({ type: 'frame', to: server, frame })
+  }
+
   #onmessage(from: string, message: ClusterMessage): void {
     const server = this.#hear(from)
     if ('to' in message && message.to !== undefined && message.to !== this.#bus.id) return
@@ -144,6 +150,8 @@ export class Cluster implements Neighbours {
         return this.#lose(from, server, 'left')
       case 'signal':
         return this.#onsignal(from, message.signal)
+      case 'frame':
+        return this.#options.onframe(message.frame)
       case 'answer':
         return this.#rooms.onAnswer(message.room, message.from, message.receiver, message.number, message.error)
     }

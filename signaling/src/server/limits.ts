@@ -1,5 +1,7 @@
+import type { RelayLimits } from './relay.ts'
+
 /** What one server, room, address and connection may use. Everything that comes from the network is bounded by one of these. */
-export interface SignalingLimits {
+export interface SignalingLimits extends RelayLimits {
   /** Connections to the server, joined or not. */
   readonly connections: number
   /** Connections of one address (IPv6: of one /64), joined or not. Offices and phone networks share one. */
@@ -36,4 +38,6 @@ export const DEFAULT_LIMITS: SignalingLimits = {
   messageBurstPerAddress: 10_000,
   heldMessages: 1_024,
   heldSize: 1_048_576,
+  relayBytesPerSecond: 1_048_576, // a conversation while ICE looks for a path, not the files of everybody
+  roomRelayBytesPerSecond: 4_194_304,
 }

@@ -1,6 +1,6 @@
 /** One client connection as the rooms see it, over Socket.IO. */
 import type { DefaultEventsMap, Server, Socket } from 'socket.io'
-import type * as v from 'valibot'
+import * as v from 'valibot'
 import {
   type ClientEvents,
   describeIssues,
@@ -9,7 +9,11 @@ import {
   PROTOCOL_VERSION,
   type ServerEvents,
 } from '../protocol.ts'
+import { RelaySchema } from '../relay.ts'
+import type { SignalingLimits } from './limits.ts'
 import type { Link, Member } from './member.ts'
+import type { FrameRelay } from './relay.ts'
+import { TokenBucket } from './token-bucket.ts'
 
 export type FloeServer = Server<ClientEvents, ServerEvents, DefaultEventsMap, { member?: Member }>
 export type FloeSocket = Socket<ClientEvents, ServerEvents, DefaultEventsMap, { member?: Member }>
@@ -20,12 +24,41 @@ export function linkTo(socket: FloeSocket, address: string): Link {
     welcome: (welcome) => socket.emit('welcome', welcome),
     renew: (iceServers) => socket.emit('iceServers', iceServers),
     deliver: ({ number, item }, acknowledged) => socket.emit('event', number, item, acknowledged),
+    relay: (from, frame, acknowledged) => socket.emit('relay', from, frame, acknowledged),
     end: (error) => {
       socket.emit('goodbye', error)
       // Not socket.disconnect(): a Socket.IO client takes that for final, yet after a stop it is to come back.
       socket.conn.close()
     },
   }
+}
+
+/**
+ * Takes the frames of a member. They are limited by their bytes (`relay.ts`); who goes on after having been refused is a
+ * flood: `onflood`.
+ */
+export function relayFrames(
+  socket: FloeSocket,
+  member: Member,
+  relay: FrameRelay,
+  { messagesPerSecond, messageBurst }: SignalingLimits,
+  onflood: (error: ErrorBody) => void,
+): void {
+  const refusals = new TokenBucket(messagesPerSecond, messageBurst, performance.now())
+  socket.on('relay', (...raw: unknown[]) => {
+    const answer = raw.pop()
+    const parsed = v.safeParse(RelaySchema, raw)
+    const refusal = parsed.success
+      ? relay.relay(performance.now(), member, ...parsed.output, () => isCallable(answer) && answer(null))
+      : errorBody('ERR_SIGNALING_MESSAGE', `This is no frame to relay: ${describeIssues(parsed.issues)}.`)
+    if (refusal === undefined) return
+    if (isCallable(answer)) answer(refusal)
+    if (!refusals.take(performance.now())) onflood(refusal)
+  })
+}
+
+function isCallable(answer: unknown): answer is (error: ErrorBody | null) => void {
+  return typeof answer === 'function'
 }
 
 export function handshakeError(auth: Record<string, unknown>, issues: readonly v.BaseIssue<unknown>[]): ErrorBody {

@@ -11,6 +11,8 @@ export interface Link {
   renew(iceServers: IceServer[]): void
   /** Sends an event; calls `acknowledged` when the client has it, or, with `false`, leaves it. */
   deliver(entry: OutboxEntry<RoomEvent>, acknowledged: (taken?: boolean) => void): void
+  /** Sends a frame of the peer `from`; calls `acknowledged` when the client has it, which may be never. */
+  relay(from: string, frame: Uint8Array, acknowledged: () => void): void
   /** Says why, then ends. */
   end(error: ErrorBody): void
 }

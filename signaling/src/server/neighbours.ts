@@ -25,6 +25,14 @@ export interface ForwardedSignal {
   readonly message: SignalingMessage
 }
 
+/** A frame between servers, see `relay.ts`. */
+export interface ForwardedFrame {
+  readonly room: string
+  readonly from: string
+  readonly to: string
+  readonly frame: Uint8Array
+}
+
 /** The other servers, as the rooms of this one see them. */
 export interface Neighbours {
   /** Whether who is in no room that we know of is in none. */
@@ -35,6 +43,8 @@ export interface Neighbours {
   /** A member has gone for good. */
   retract(member: Member, reason: 'left' | 'vanished'): void
   forward(to: RemoteMember, signal: ForwardedSignal): void
+  /** May be lost. */
+  forwardFrame(to: RemoteMember, frame: ForwardedFrame): void
 }
 
 /** The rooms of this server, as the others see them. */
@@ -61,4 +71,5 @@ export const ALONE: Neighbours = {
   announce: () => {},
   retract: () => {},
   forward: () => {},
+  forwardFrame: () => {},
 }

@@ -26,6 +26,9 @@ const BLOCK_TIME = 5_000
 /** Commands that a Redis which hangs may owe us an answer to: what goes beyond is lost, not kept. */
 const UNANSWERED = 10_000
 
+/** Bytes that Redis may not have taken yet before relayed frames, which may be lost, are: it hangs, or is too slow. */
+const FRAME_BACKLOG = 8_388_608
+
 /** Messages between servers that leave together. */
 const BATCH = 256
 
@@ -38,6 +41,7 @@ export class Redis {
   /** The others are heard from then on. */
   readonly subscribed: Promise<void>
   readonly #clients: RedisClientType[]
+  readonly #backlog: { readonly size: number }
 
   /** @throws {SignalingError} `ERR_SIGNALING_UNREACHABLE`, or `ERR_SIGNALING_ARGUMENT` without its packages */
   static async connect({ url, prefix = 'floe' }: RedisOptions): Promise<Redis> {
@@ -54,7 +58,16 @@ export class Redis {
     const clients = [client]
     // The adapter does not look whether Redis takes what it publishes, and a rejected promise would end the process.
     const publish = client.publish.bind(client)
-    const guarded = (...args: Parameters<typeof publish>) => publish(...args).catch(() => 0)
+    const backlog = { size: 0 }
+    const guarded = (...args: Parameters<typeof publish>) => {
+      const { length } = args[1]
+      backlog.size += length
+      return publish(...args)
+        .catch(() => 0)
+        .finally(() => {
+          backlog.size -= length
+        })
+    }
     let onsubscribed = () => {}
     const subscribed = new Promise<void>((resolve) => {
       onsubscribed = resolve
@@ -70,21 +83,28 @@ export class Redis {
     const name = `${prefix}:signaling:${CLUSTER_VERSION}`
     const adapter = createAdapter(forAdapter, { streamName: name, channelPrefix: name, blockTimeInMs: BLOCK_TIME })
     await Promise.all(clients.map((each) => each.isReady || once(each, 'ready')))
-    return new Redis(adapter, clients, subscribed)
+    return new Redis(adapter, clients, subscribed, backlog)
   }
 
   private constructor(
     adapter: Parameters<Server['adapter']>[0],
     clients: RedisClientType[],
     subscribed: Promise<void>,
+    backlog: { readonly size: number },
   ) {
     this.adapter = adapter
     this.subscribed = subscribed
     this.#clients = clients
+    this.#backlog = backlog
   }
 
   get ready(): boolean {
     return this.#clients.every((client) => client.isReady)
+  }
+
+  /** What Redis has not taken yet, in bytes. */
+  get backlog(): number {
+    return this.#backlog.size
   }
 
   watch(onchange: () => void): void {
@@ -141,6 +161,7 @@ export class RedisBus implements Bus {
       this.#metrics.count('floe_signaling_cluster_errors_total')
       return
     }
+    if (message.type === 'frame' && this.#redis.backlog > FRAME_BACKLOG) return
     this.#queue.push(message)
     if (this.#queue.length >= BATCH) this.#flush()
     else if (!this.#scheduled) {

@@ -13,6 +13,8 @@ export interface RoomsOptions {
   readonly heldSize: number
   /** Milliseconds. */
   readonly resumeGrace: number
+  /** Whether members may relay frames. */
+  readonly relay: boolean
   /** The secret that a room demands; `undefined`: whoever opens it decides. */
   readonly secretFor: (room: string) => string | undefined
   readonly onRoom: (room: string, secret: string | undefined) => void
@@ -285,8 +287,8 @@ export class Rooms implements LocalRooms {
     const present = [...room.members.values(), ...(this.#neighbours.room(room.name)?.members.values() ?? [])]
     const peers = present.map((other) => other.info).filter(({ id }) => id !== info.id)
     const iceServers = this.#supply(member)
-    const { resumeGrace } = this.#options
-    link.welcome({ self: info, peers, resumed, numbering, resumeGrace, ...(iceServers && { iceServers }) })
+    const { resumeGrace, relay } = this.#options
+    link.welcome({ self: info, peers, resumed, numbering, resumeGrace, relay, ...(iceServers && { iceServers }) })
     for (const entry of outbox.pending()) deliver(member, entry)
   }
 

@@ -19,7 +19,7 @@ import { Cluster } from './cluster.ts'
 import { intercept, jsonReport, mount, type Report } from './http.ts'
 import { iceServerSource } from './ice-servers.ts'
 import { DEFAULT_LIMITS, type SignalingLimits } from './limits.ts'
-import { type FloeServer, type FloeSocket, handshakeError, linkTo } from './link.ts'
+import { type FloeServer, type FloeSocket, handshakeError, linkTo, relayFrames } from './link.ts'
 import { type Log, silent } from './log.ts'
 import type { Answer, Link, Member } from './member.ts'
 import { type Gauge, Metrics } from './metrics.ts'
@@ -32,6 +32,7 @@ import {
   type StopOptions,
 } from './options.ts'
 import { type Redis, RedisBus } from './redis-bus.ts'
+import { FrameRelay } from './relay.ts'
 import { Rooms } from './rooms.ts'
 import { PATIENCE, TokenBucket } from './token-bucket.ts'
 
@@ -55,6 +56,7 @@ export class SocketSignalingServer implements SignalingServer {
   readonly #limits: SignalingLimits
   readonly #io: FloeServer
   readonly #rooms: Rooms
+  readonly #relay: FrameRelay
   readonly #cluster: Cluster | undefined
   readonly #addresses: Addresses
   readonly #admit: ReturnType<typeof admission>
@@ -89,16 +91,23 @@ export class SocketSignalingServer implements SignalingServer {
     })
     if (redis !== undefined) {
       const bus = new RedisBus(this.#io as unknown as Server, redis, this.#metrics, this.#log)
-      this.#cluster = new Cluster(bus, { resumeGrace, log: this.#log })
+      this.#cluster = new Cluster(bus, {
+        resumeGrace,
+        log: this.#log,
+        onframe: (frame) => this.#relay.deliver(this.#rooms.room(frame.room)?.members.get(frame.to), frame),
+      })
     }
+    const neighbours = this.#cluster ?? ALONE
+    this.#relay = new FrameRelay(this.#limits, neighbours)
     this.#rooms = new Rooms({
       ...this.#limits,
+      relay: this.#relay.isOffered,
       resumeGrace,
       secretFor: typeof roomSecret === 'function' ? roomSecret : () => roomSecret,
       onRoom: options.onRoom ?? (() => {}),
       onLeave: (member, reason) => this.#onleave(member, reason),
       iceServersFor: iceServerSource(options.iceServers),
-      neighbours: this.#cluster ?? ALONE,
+      neighbours,
     })
     this.#unmount = mount(httpServer, () => {
       intercept(httpServer, this.#reports())
@@ -290,6 +299,7 @@ export class SocketSignalingServer implements SignalingServer {
       const acknowledge = raw.pop()
       this.#signal(member, raw, typeof acknowledge === 'function' ? (error) => acknowledge(error) : () => {})
     })
+    relayFrames(socket, member, this.#relay, this.#limits, (error) => this.#reject(link, error, handshake.room))
     socket.on('leave', (acknowledge: unknown) => {
       if (member.link === link) this.#rooms.leave(member, 'left')
       if (typeof acknowledge === 'function') acknowledge()
@@ -326,6 +336,8 @@ export class SocketSignalingServer implements SignalingServer {
     const bucket = new TokenBucket(messagesPerSecond, messageBurst, performance.now())
     let flooding = false
     socket.use((packet: unknown[], next) => {
+      // Frames have a limit of their own, once there is somebody to take them.
+      if (packet[0] === 'relay' && socket.listenerCount('relay') > 0) return next()
       const now = performance.now()
       const ofSocket = bucket.take(now)
       const ofAddress = this.#addresses.message(link.address, now)

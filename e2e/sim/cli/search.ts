@@ -1,0 +1,67 @@
+import { drawScenario } from '../draw.ts'
+import { type Explored, explore, type Failure } from '../explore.ts'
+import { headOf, type Lessons, learn } from './lesson.ts'
+import type { Surroundings } from './surroundings.ts'
+
+export interface Search extends Lessons {
+  readonly from: number
+  readonly count: number
+  readonly plain: boolean
+}
+
+/** Milliseconds between two words about how far it is. */
+const PROGRESS = 10_000
+/** Failures after which more have nothing to teach. */
+const ENOUGH = 50
+
+/** Judges one scenario per seed, tells of each failure at once and of all in the end. True when there was none. */
+export function exploreSeeds(search: Search, surroundings: Surroundings): boolean {
+  const { from, count, plain } = search
+  const seeds = new Map<string, number[]>()
+  let failures = 0
+  const explored = explore({
+    from,
+    count,
+    draw: (seed) => drawScenario(seed, plain),
+    onseed: progress(count, surroundings),
+    onfailure: (failure) => {
+      const { invariant, scenario } = failure
+      surroundings.print(`FAILED seed ${scenario.seed}: ${headOf(failure)}\n  ${replayCommand(failure, plain)}`)
+      const alike = seeds.get(invariant) ?? []
+      seeds.set(invariant, [...alike, scenario.seed])
+      // One of each kind is enough to begin with, and to make it small takes its time.
+      if (alike.length === 0) learn(failure, search, surroundings)
+      return ++failures >= ENOUGH
+    },
+  })
+  surroundings.print(summary(search, explored, seeds))
+  return explored.failures.length === 0
+}
+
+function progress(count: number, { complain }: Surroundings): (done: number) => void {
+  const start = performance.now()
+  let said = start
+  return (done) => {
+    const now = performance.now()
+    if (now - said < PROGRESS) return
+    said = now
+    complain(`${done} of ${count}, ${((1_000 * done) / (now - start)).toFixed(0)} scenarios/s`)
+  }
+}
+
+function replayCommand({ scenario }: Failure, plain: boolean): string {
+  return `npm run sim -- --seed ${scenario.seed}${plain ? ' --plain' : ''} --trace`
+}
+
+function summary(
+  { from }: Search,
+  { failures, count, verdicts, rate }: Explored,
+  seeds: ReadonlyMap<string, readonly number[]>,
+): string {
+  const { must, cannot, perhaps } = verdicts
+  return [
+    `seeds ${from} to ${from + count - 1}: ${failures.length} failed, ${rate.toFixed(0)} scenarios/s`,
+    `${must} pairs had to meet, ${cannot} could not, ${perhaps} might`,
+    ...[...seeds].map(([invariant, some]) => `${invariant} (${some.length}): seeds ${some.join(' ')}`),
+  ].join('\n')
+}
