@@ -18,6 +18,7 @@ packages=(
   libnss3-tools # certutil, which makes Firefox trust them
   tinyproxy   # an HTTP proxy with CONNECT
   microsocks  # a SOCKS5 proxy
+  redis-server # several signaling servers as one
   miniupnpd-nftables # a router's PCP, NAT-PMP and UPnP, which packages/nat asks for mappings
   miniupnpc   # upnpc, which lists them
   natpmpc     # the same by NAT-PMP

@@ -45,7 +45,7 @@ export function readRepository(root: string): Repository {
     const json = JSON.parse(readFileSync(join(root, path), 'utf8'))
     manifests.set(posix.dirname(path) === '.' ? '' : posix.dirname(path), {
       name: json.name,
-      dependencies: Object.keys(json.dependencies ?? {}),
+      dependencies: Object.keys({ ...json.dependencies, ...json.optionalDependencies }),
       devDependencies: Object.keys(json.devDependencies ?? {}),
     })
   }

@@ -53,6 +53,22 @@ async function overRelays(offerer: Endpoint, answerer: Endpoint): Promise<void> 
   }
 }
 
+test.each(TRANSPORTS)('a relayed candidate says how its server is reached: %s over %s', async (scheme, transport) => {
+  const { configuration: common } = forNode(configuration(scheme, transport, IPS[0]!))
+  const peerConnection = new RTCPeerConnection(common)
+  peerConnection.createDataChannel('')
+  const found = new Promise<RTCIceCandidate>((resolve) => {
+    peerConnection.addEventListener('icecandidate', ({ candidate }) => candidate && resolve(candidate))
+  })
+  await peerConnection.setLocalDescription()
+  expect(await found).toMatchObject({
+    type: 'relay',
+    relayProtocol: scheme === 'turns' ? 'tls' : transport,
+    url: coturn.url(scheme, transport, IPS[0]!),
+  })
+  peerConnection.close()
+})
+
 describe('I69 Node and Node over relays alone', () => {
   for (const host of IPS) {
     test.each(TRANSPORTS)(

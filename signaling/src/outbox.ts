@@ -33,11 +33,13 @@ export class Outbox<Item> {
     return entry
   }
 
-  acknowledge(number: number): void {
+  /** What it was; `undefined`: that has been acknowledged already, or never sent. */
+  acknowledge(number: number): Item | undefined {
     const entry = this.#entries.get(number)
-    if (entry === undefined) return
+    if (entry === undefined) return undefined
     this.#entries.delete(number)
     this.#size -= entry.size
+    return entry.item
   }
 
   /** Oldest first. A copy: sending may acknowledge. */

@@ -13,6 +13,7 @@ export const PROTOCOL_VERSION = 1
 export const LENGTHS = {
   room: 64,
   secret: 256,
+  token: 4_096, // JSON Web Tokens of identity providers have one or two thousand
   resumeToken: { min: 22, max: 128 }, // 22 characters of base64 hold 128 bits: not to be guessed
   sdp: 65_536,
   candidate: 1_024,
@@ -26,6 +27,7 @@ export const LENGTHS = {
 const ICE_SERVERS = { servers: 8, urls: 8 } as const
 
 const short = v.pipe(v.string(), v.maxLength(LENGTHS.short))
+const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
 
 const candidateInit = v.object({
   candidate: v.exactOptional(v.pipe(v.string(), v.maxLength(LENGTHS.candidate))),
@@ -87,6 +89,14 @@ export const HandshakeSchema = v.object({
   room: RoomNameSchema,
   agent,
   secret: v.exactOptional(v.pipe(v.string(), v.maxLength(LENGTHS.secret))),
+  /** How many connections this client has made for this room, this one included: the highest is the one that counts. */
+  connection: v.exactOptional(positive),
+  /** Of the last welcome: `PeerInfo.joined`, so that the order of arrival survives the server that knew it. */
+  joined: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  /** Of the last welcome: which numbering of events the client is in. */
+  numbering: v.exactOptional(short),
+  /** For servers that let in only whom somebody has vouched for. */
+  token: v.exactOptional(v.pipe(v.string(), v.maxLength(LENGTHS.token))),
   /** Made up by the client and shown to nobody else. Its hash is the peer's id: the same token is the same peer. */
   resumeToken: v.pipe(
     v.string(),
@@ -103,15 +113,31 @@ export type PeerInfo = v.InferOutput<typeof PeerInfoSchema>
 
 const leaveReason = v.picklist(['left', 'vanished'])
 
+/** `0`: none. */
+const after = v.pipe(v.number(), v.integer(), v.minValue(0))
+
 /**
  * What a room tells its members. Events to one member are numbered from 1, kept until acknowledged and sent again after
  * a reconnection; the receiver ignores numbers that it has seen. So each arrives once, in order, whatever the network
- * does, as long as the server remembers the member. The same holds for `signal` in the other direction.
+ * does, as long as the server remembers the member.
+ *
+ * Servers die, and what they remember with them. So a `signal` is the sender's affair from end to end: it is numbered by the
+ * sender, acknowledged to it when the **receiver** has it, and sent again until then. `after` is the number of the sender's
+ * last signal to the same receiver of which that is not known yet: who has not seen that one leaves this one (`acknowledge`
+ * with `false`), who has seen this one acknowledges it and does nothing. Each arrives once, in order, or the sender is told.
+ *
+ * `joined` for a peer that is known already: it is on another server now, and what it may have missed is due again.
  */
 export const RoomEventSchema = v.variant('type', [
   v.object({ type: v.literal('joined'), peer: PeerInfoSchema }),
   v.object({ type: v.literal('left'), id: short, reason: leaveReason }),
-  v.object({ type: v.literal('signal'), from: short, message: SignalingMessageSchema }),
+  v.object({
+    type: v.literal('signal'),
+    from: short,
+    message: SignalingMessageSchema,
+    number: v.exactOptional(positive),
+    after: v.exactOptional(after),
+  }),
 ])
 export type RoomEvent = v.InferOutput<typeof RoomEventSchema>
 
@@ -121,6 +147,8 @@ export const WelcomeSchema = v.object({
   peers: v.array(PeerInfoSchema),
   /** `true`: the server still knew this member, numbering goes on. `false`: a fresh start, numbering begins anew. */
   resumed: v.boolean(),
+  /** To be repeated in the next handshake. */
+  numbering: v.exactOptional(short),
   /** How long the server holds the place of a member whose connection broke, in milliseconds. */
   resumeGrace: v.number(),
   /** For connections with peers of this room. Absent, as from older servers: those that were known before, if any. */
@@ -130,17 +158,20 @@ export const WelcomeSchema = v.object({
 })
 export type Welcome = v.InferOutput<typeof WelcomeSchema>
 
-/** `signal`, client to server: a number, the receiver's id, the message. */
-export const SignalSchema = v.tuple([v.pipe(v.number(), v.integer(), v.minValue(1)), short, SignalingMessageSchema])
+/** `signal`, client to server: a number, the receiver's id, the message, `after` (see `RoomEvent`). */
+export const SignalSchema = v.tuple([positive, short, SignalingMessageSchema, v.optional(after, 0)])
+export type Signal = v.InferOutput<typeof SignalSchema>
 
 /** `event`, server to client: a number and the event. */
-export const NumberedEventSchema = v.tuple([v.pipe(v.number(), v.integer(), v.minValue(1)), RoomEventSchema])
+export const NumberedEventSchema = v.tuple([positive, RoomEventSchema])
 
 /** Every way in which signaling fails, and what to do about it. */
 const HINTS = {
   ERR_SIGNALING_ARGUMENT: 'See the documentation of the option that the message names.',
   ERR_SIGNALING_VERSION: 'Update the older of the two, or reload the page: client and server must speak one version.',
   ERR_SIGNALING_SECRET: 'Ask whoever opened the room for its secret, or choose another room name.',
+  ERR_SIGNALING_TOKEN: 'Get a token for this room from the service that you use, and pass it as the option token.',
+  ERR_SIGNALING_FORBIDDEN: 'Ask whoever runs the service why you may not join this room.',
   ERR_SIGNALING_ROOM_FULL: 'Choose another room, or wait until somebody leaves.',
   ERR_SIGNALING_SERVER_FULL: 'Try again later, or raise the limits of the server.',
   ERR_SIGNALING_RATE: 'Send less, or wait a moment and try again.',
@@ -197,6 +228,7 @@ export interface ClientEvents extends RelayClientEvents<ErrorBody> {
     number: number,
     to: string,
     message: SignalingMessage,
+    after: number,
     acknowledge: (error: ErrorBody | null) => void,
   ) => void
   /** Leaves the room: the rest of the connection is for the acknowledgement only. */
@@ -204,7 +236,7 @@ export interface ClientEvents extends RelayClientEvents<ErrorBody> {
 }
 export interface ServerEvents extends RelayServerEvents {
   welcome: (welcome: Welcome) => void
-  event: (number: number, event: RoomEvent, acknowledge: () => void) => void
+  event: (number: number, event: RoomEvent, acknowledge: (taken?: boolean) => void) => void
   /**
    * In place of those of `welcome`, whose credentials will expire. No `RoomEvent`: only the latest count, `welcome` brings
    * them after an interruption, and a client that has never heard of them need not acknowledge what it does not take.

@@ -8,6 +8,7 @@ export interface ConnectOptions extends IceServerChoice {
   readonly room: string
   readonly server: string
   readonly secret: string | undefined
+  readonly token: string | undefined
   /** What we and the peer know, and the server does not. */
   readonly key: string | undefined
   readonly send: readonly FileSource[]
@@ -30,6 +31,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     options: {
       server: { type: 'string', default: 'http://127.0.0.1:3000' },
       secret: { type: 'string' },
+      token: { type: 'string' },
       key: { type: 'string' },
       send: { type: 'string', multiple: true, default: [] },
       receive: { type: 'string' },
@@ -59,6 +61,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     room,
     server: values.server,
     secret: values.secret,
+    token: values.token ?? process.env.FLOE_TOKEN,
     key: values.key,
     send: await Promise.all(values.send.map(openSource)),
     receive: values.receive === undefined ? undefined : await openFolder(values.receive),

@@ -39,12 +39,17 @@ export async function connectCommand(args: string[], output: Output, interrupted
 const DONE = 'done'
 
 /** Interrupting ends the attempt only: a room that we are in is left at the very end, when the peer has our goodbye. */
-async function join({ room, server, secret }: ConnectOptions, interrupted: AbortSignal): Promise<Room> {
+async function join({ room, server, secret, token }: ConnectOptions, interrupted: AbortSignal): Promise<Room> {
   const attempt = new AbortController()
   const giveUp = () => attempt.abort()
   interrupted.addEventListener('abort', giveUp, { once: true })
   try {
-    return await joinRoom(server, { room, signal: attempt.signal, ...(secret === undefined ? {} : { secret }) })
+    return await joinRoom(server, {
+      room,
+      signal: attempt.signal,
+      ...(secret === undefined ? {} : { secret }),
+      ...(token === undefined ? {} : { token }),
+    })
   } finally {
     interrupted.removeEventListener('abort', giveUp)
   }

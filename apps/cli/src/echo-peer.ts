@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Exchange, type IncomingFile } from '@floe/exchange'
 import { joinRoom, type Peer, type Room } from '@floe/signaling'
+import { issueRoomToken } from '@floe/signaling/server'
 import { type Connection, connect } from '@floe/webrtc'
 import { describeFailure } from './failure.ts'
 import { fileSource, save } from './files.ts'
@@ -29,6 +30,8 @@ export interface EchoPeerOptions {
   readonly server: () => string
   /** Whether anybody is in a room. */
   readonly isOpen: (room: string) => boolean
+  /** What it signs tokens with, where the server asks for them. */
+  readonly tokenSecret: string | undefined
   readonly output: Output
 }
 
@@ -73,7 +76,7 @@ export class EchoPeer implements AsyncDisposable {
   }
 
   async #attend(name: string, secret: string | undefined): Promise<void> {
-    const { server, isOpen } = this.#options
+    const { server, isOpen, tokenSecret: tokens } = this.#options
     const { signal } = this.#closing
     // Somebody may come in while we go out: the room is still open then, and nobody calls us again.
     while (isOpen(name) && !signal.aborted) {
@@ -82,6 +85,7 @@ export class EchoPeer implements AsyncDisposable {
         agent: 'node',
         signal,
         ...(secret === undefined ? {} : { secret }),
+        ...(tokens === undefined ? {} : { token: () => issueRoomToken({ secret: tokens, room: name, user: 'echo' }) }),
       })
       await this.#receive(room)
       await room.leave()

@@ -3,6 +3,7 @@ export const HELP = `floe: browsers and Node talk to each other directly, over I
 Usage
   floe serve [options]          the meeting point: signaling, a demo page, and a Node peer that echoes
   floe connect ROOM [options]   talk to whoever is in a room: a browser tab or another terminal
+  floe token ROOM [options]     a token for a room, at servers that ask for one
   floe doctor [options]         what this network does to connections, and what works in it
   floe --help | --version       'floe serve --help', 'floe connect --help' and 'floe doctor --help' tell more
 
@@ -36,6 +37,20 @@ Options
   --stun-host NAME how clients name it, default: the address where it listens
   --json           one JSON object per line on stdout
 
+For the public, see docs/signaling.md
+  --origin URL            web site whose pages may connect, beside the page served here; may be repeated; '*': all
+  --token-secret SECRET   lets in only who brings a token for the room ('floe token'); 32 characters or more,
+                          better in the environment as FLOE_TOKEN_SECRET
+  --proxies N             reverse proxies in front that write X-Forwarded-For, so that limits count the clients behind
+                          them, default 0: none
+  --max-connections N     default 10000
+  --max-per-address N     connections of one address, or one IPv6 /64, default 1000
+  --metrics               GET /metrics for Prometheus: keep it from strangers in your proxy
+  --log                   one JSON object per event on stderr
+  --drain SECONDS         on Ctrl-C or SIGTERM, sends people away one after the other over this time, default 0
+  --redis URL             several servers as one: all that name the same Redis, such as redis://127.0.0.1:6379; or
+                          FLOE_REDIS_URL in the environment. One server needs none
+
 Relays, for peers that cannot reach each other directly
   --turn                  runs a TURN server (coturn, which must be installed) where floe listens; on 127.0.0.1 it
                           serves Chromium and terminals, Firefox wants it at an address of the network: --host
@@ -63,7 +78,9 @@ Examples
                                                 on a machine in a cloud; open UDP and TCP 3478, UDP 50000-50999
   FLOE_TURN_SECRET=… floe serve --turn-server 'turns:turn.example.org:443?transport=tcp'
                                                 with a coturn of yours, see docs/turn.md
-  curl http://127.0.0.1:3000/healthz            how it is doing
+  floe serve --redis redis://127.0.0.1 --port 3001
+                                                one of several: start another with --port 3002, and they are one
+  curl http://127.0.0.1:3000/healthz            how it is doing; /readyz says whether newcomers are welcome
 
 Ctrl-C stops it, exit code 0. Without coturn, --turn says how to install it, exit code 7.
 `
@@ -76,6 +93,7 @@ Usage
 Options
   --server URL     the signaling server, default http://127.0.0.1:3000 (what 'floe serve' prints)
   --secret SECRET  the room's secret: the first in the room sets it, the others need it
+  --token TOKEN    for servers that ask for one ('floe token'), or FLOE_TOKEN in the environment
   --key KEY        what you and the other side know and the server does not: at least 22 characters that nobody guesses.
                    With it even the server cannot come between you
   --send FILE      send a file; may be repeated
@@ -112,6 +130,25 @@ Exit codes
   2  wrong usage                       7  --relay-only, and no TURN server
   3  no signaling server, or refused   130  interrupted (Ctrl-C)
   4  nobody came in time (--wait)
+`
+
+export const TOKEN_HELP = `floe token: a token that opens one room of a server with --token-secret, for whoever holds it.
+
+Usage
+  floe token ROOM [options]
+
+Options
+  --token-secret SECRET  what the server knows too, or FLOE_TOKEN_SECRET in the environment, which others cannot read
+  --user NAME            whose it is: the server's own hook and its logs see it
+  --lifetime SECONDS     default 600. It counts when somebody joins or comes back; who is connected stays
+  --json                 as JSON on stdout
+
+It is a JSON Web Token (HS256) with the claims room, exp and sub: your own service can issue it in any language.
+
+Examples
+  export FLOE_TOKEN_SECRET=$(openssl rand -base64 32)
+  floe serve                                         lets in only who has a token
+  floe connect den --token "$(floe token den)"       in another terminal with the same FLOE_TOKEN_SECRET
 `
 
 export const DOCTOR_HELP = `floe doctor: what this network does to connections, and what works in it.

@@ -11,6 +11,7 @@ import { CliError, EXIT, type ExitCode } from './failure.ts'
 import { parseStunUrls } from './ice-servers.ts'
 import { parseInteger, parseOptions } from './options.ts'
 import type { Output } from './output.ts'
+import { readSignalingOptions, SIGNALING_OPTIONS, type SignalingChoice } from './signaling-options.ts'
 import { readStunOptions, STUN_OPTIONS, type StunOptions, type StunSupply, startStun } from './stun-service.ts'
 import { ownAddresses } from './turn/addresses.ts'
 import { readTurnOptions, TURN_OPTIONS, type TurnOptions } from './turn/options.ts'
@@ -23,6 +24,7 @@ interface ServeOptions {
   readonly stun: { urls: string[] }[]
   readonly ownStun: StunOptions | undefined
   readonly turn: TurnOptions | undefined
+  readonly signaling: SignalingChoice
 }
 
 /** The servers that are run or paid for, beside the rooms. */
@@ -63,9 +65,11 @@ async function serveRooms(
   const echo = new EchoPeer({
     server: () => signaling!.url,
     isOpen: (room) => signaling!.peersIn(room) > 0,
+    tokenSecret: options.signaling.tokenSecret,
     output,
   })
   signaling = await createSignalingServer({
+    ...options.signaling.options,
     httpServer,
     ...(options.secret === undefined ? {} : { roomSecret: options.secret }),
     iceServers: (_room, peer) => offer(peer, options, supplies),
@@ -76,7 +80,7 @@ async function serveRooms(
     if (!interrupted.aborted) await once(interrupted, 'abort')
   } finally {
     await echo.close()
-    await signaling.stop()
+    await signaling.stop({ drain: options.signaling.drain })
   }
 }
 
@@ -92,6 +96,7 @@ function readOptions(args: string[]): ServeOptions {
       host: { type: 'string', default: '127.0.0.1' },
       secret: { type: 'string' },
       stun: { type: 'string', multiple: true, default: [] },
+      ...SIGNALING_OPTIONS,
       ...STUN_OPTIONS,
       ...TURN_OPTIONS,
       json: { type: 'boolean' },
@@ -104,6 +109,7 @@ function readOptions(args: string[]): ServeOptions {
     stun: parseStunUrls('serve', values.stun),
     ownStun: readStunOptions(values),
     turn: readTurnOptions(values),
+    signaling: readSignalingOptions(values),
   }
 }
 
@@ -129,7 +135,7 @@ function demoPage(): RequestListener {
 function announce(
   httpServer: Server,
   url: string,
-  { host, secret, port }: ServeOptions,
+  { host, secret, port, signaling }: ServeOptions,
   turn: TurnSupply | undefined,
   output: Output,
 ): void {
@@ -140,7 +146,10 @@ function announce(
   if (addressScope(address.address) === 'loopback') return
   const others = lanAddresses().map((ip) => `http://${ip}:${address.port || port}/`)
   const may = turn === undefined ? 'join' : 'join and be relayed'
-  const warning = secret === undefined ? `Everybody who can reach it may ${may}; --secret keeps strangers out.` : ''
+  const warning =
+    secret === undefined && signaling.tokenSecret === undefined
+      ? `Everybody who can reach it may ${may}; --secret keeps strangers out.`
+      : ''
   output.event('exposed', { urls: others }, `From other machines: ${others.join(' ')}\n${warning}`.trimEnd())
 }
 

@@ -7,6 +7,7 @@ import {
   HandshakeSchema,
   PROTOCOL_VERSION,
   signalingError,
+  type Welcome,
 } from '../protocol.ts'
 import { Room } from './room.ts'
 import type { ClientSocket } from './server-link.ts'
@@ -16,6 +17,11 @@ export interface JoinOptions {
   readonly room: string
   /** Whoever opens a room decides its secret, unless the server does. */
   readonly secret?: string
+  /**
+   * What lets us in, at a server that asks for it. As a function it is asked before every connection, so that a token that
+   * has expired meanwhile keeps nobody from coming back; when it fails then, the last token is tried.
+   */
+  readonly token?: string | (() => string | Promise<string>)
   /** What we are, so that both ends agree on who is polite. Default: what this code runs in. */
   readonly agent?: AgentKind
   /** Aborting ends the attempt, or leaves the room. */
@@ -40,17 +46,18 @@ export async function joinRoom(server: string | URL, options: JoinOptions): Prom
   const url = parseUrl(server)
   const handshake = makeHandshake(options)
   if (signal?.aborted) throw signalingError('ERR_SIGNALING_ABORTED', 'Joining was aborted.', signal.reason)
+  const say = new Introduction(handshake, options.token)
   const socket: ClientSocket = io(url.origin, {
     path: `${url.pathname.replace(/\/+$/, '')}/socket.io`,
     transports: ['websocket', 'polling'], // WebSocket at once; polling for networks that know nothing else
     tryAllTransports: true,
     forceNew: true,
-    auth: handshake,
+    auth: (give) => void say.next().then(give),
     reconnectionDelay: RECONNECTION.first,
     reconnectionDelayMax: RECONNECTION.longest,
     timeout,
   })
-  const { room, joined, end } = Room.control(socket, handshake.room, reconnectTimeout)
+  const { room, joined, end } = Room.control(socket, handshake.room, reconnectTimeout, (welcome) => say.heed(welcome))
   const timer = setTimeout(() => {
     end(signalingError('ERR_SIGNALING_TIMEOUT', `${url.href} did not answer within ${timeout} ms.`))
   }, timeout)
@@ -73,6 +80,32 @@ function parseUrl(server: string | URL): URL {
     return url
   }
   throw signalingError('ERR_SIGNALING_ARGUMENT', `'server' must be a URL such as http://127.0.0.1:3000, not ${text}.`)
+}
+
+/** What to say on each connection: who we are, which is the same every time, what we know, and a token of now. */
+class Introduction {
+  readonly #token: JoinOptions['token']
+  #handshake: Handshake
+  #connections = 0
+
+  constructor(handshake: Handshake, token: JoinOptions['token']) {
+    this.#handshake = handshake
+    this.#token = token
+  }
+
+  heed({ self, numbering }: Welcome): void {
+    const { numbering: _former, ...rest } = this.#handshake
+    this.#handshake = { ...rest, joined: self.joined, ...(numbering === undefined ? {} : { numbering }) }
+  }
+
+  async next(): Promise<Handshake> {
+    const connection = ++this.#connections
+    try {
+      const token = typeof this.#token === 'function' ? await this.#token() : this.#token
+      if (token !== undefined) this.#handshake = { ...this.#handshake, token }
+    } catch {} // the server says what it thinks of the last one, or of none
+    return { ...this.#handshake, connection }
+  }
 }
 
 function makeHandshake({ room, secret, agent }: JoinOptions): Handshake {

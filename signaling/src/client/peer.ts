@@ -23,6 +23,8 @@ const HELD_MESSAGES = 256
 /** How the room feeds its peers: not for users of `Peer`, hence not among its members. */
 export interface PeerControl {
   readonly peer: Peer
+  /** Whether it has room for one more. */
+  accepts(): boolean
   readonly relay: RelayControl | undefined
   receive(message: SignalingMessage): void
   leave(reason: LeaveReason): void
@@ -62,6 +64,7 @@ export class Peer {
     const peer = new Peer(info, polite, room)
     return {
       peer,
+      accepts: () => peer.#onmessage !== null || peer.#held.length < HELD_MESSAGES,
       relay: room.relay,
       receive: (message) => peer.#receive(message),
       leave: (reason) => peer.#leave(reason),
@@ -87,7 +90,10 @@ export class Peer {
     return this.#left
   }
 
-  /** Takes what this peer sends. What came before is held (up to 256 messages) and handed over when this is set. */
+  /**
+   * Takes what this peer sends. What came before is held (up to 256 messages; the sender keeps the rest) and handed over when
+   * this is set.
+   */
   get onmessage(): ((message: SignalingMessage) => void) | null {
     return this.#onmessage
   }
@@ -125,7 +131,7 @@ export class Peer {
 
   #receive(message: SignalingMessage): void {
     if (this.#onmessage !== null) this.#onmessage(message)
-    else if (this.#held.length < HELD_MESSAGES) this.#held.push(message)
+    else this.#held.push(message)
   }
 
   #leave(reason: LeaveReason): void {

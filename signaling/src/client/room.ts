@@ -67,8 +67,13 @@ export class Room extends EventTarget implements AsyncDisposable {
   #closed!: (reason: EndReason) => void
 
   /** Rooms come from `joinRoom()`; this is for its use. */
-  static control(socket: ClientSocket, name: string, reconnectTimeout: number): RoomControl {
-    const room = new Room(socket, name, reconnectTimeout)
+  static control(
+    socket: ClientSocket,
+    name: string,
+    reconnectTimeout: number,
+    onwelcome: (welcome: Welcome) => void,
+  ): RoomControl {
+    const room = new Room(socket, name, reconnectTimeout, onwelcome)
     const joined = new Promise<void>((resolve, reject) => {
       room.#onjoined = resolve
       void room.closed.then(reject)
@@ -76,16 +81,25 @@ export class Room extends EventTarget implements AsyncDisposable {
     return { room, joined, end: (error) => void room.#link.end(error) }
   }
 
-  private constructor(socket: ClientSocket, name: string, reconnectTimeout: number) {
+  private constructor(
+    socket: ClientSocket,
+    name: string,
+    reconnectTimeout: number,
+    onwelcome: (welcome: Welcome) => void,
+  ) {
     super()
     this.name = name
     this.closed = new Promise((resolve) => {
       this.#closed = resolve
     })
     this.#link = new ServerLink(socket, reconnectTimeout, {
-      onwelcome: (welcome) => this.#onwelcome(welcome),
+      onwelcome: (welcome) => {
+        onwelcome(welcome)
+        this.#onwelcome(welcome)
+      },
       onready: () => this.#setRelays(this.#offersRelay),
       onevent: (event) => this.#onevent(event),
+      accepts: (from) => this.#controls.get(from)?.accepts() ?? false,
       onframe: (from, frame) => this.#controls.get(from)?.relay?.receive(frame),
       oniceservers: (iceServers) => this.#setIceServers(iceServers),
       oninterrupted: () => {
@@ -166,9 +180,14 @@ export class Room extends EventTarget implements AsyncDisposable {
   }
 
   #onevent(event: RoomEvent): void {
-    if (event.type === 'joined') this.#add(event.peer)
+    if (event.type === 'joined') this.#onarrival(event.peer)
     else if (event.type === 'left') this.#remove(event.id, event.reason)
     else this.#controls.get(event.from)?.receive(event.message)
+  }
+
+  #onarrival(info: PeerInfo): void {
+    if (this.#controls.has(info.id)) this.#link.sendAgain(info.id)
+    this.#add(info)
   }
 
   #onend(reason: EndReason): void {
@@ -200,6 +219,7 @@ export class Room extends EventTarget implements AsyncDisposable {
     clearTimeout(this.#missing.get(id))
     this.#missing.delete(id)
     const control = this.#controls.get(id)
+    this.#link.forget(id)
     this.#controls.delete(id)
     this.#peers.delete(id)
     control?.leave(reason)
@@ -222,7 +242,9 @@ export class Room extends EventTarget implements AsyncDisposable {
 
   #isPolite(peer: PeerInfo): boolean {
     const self = this.#self!
-    return self.agent === peer.agent ? self.joined > peer.joined : self.agent === 'browser'
+    if (self.agent !== peer.agent) return self.agent === 'browser'
+    // Two servers may let two peers in within one millisecond.
+    return self.joined === peer.joined ? self.id > peer.id : self.joined > peer.joined
   }
 
   #setIceServers(iceServers: readonly IceServer[]): void {

@@ -1,6 +1,5 @@
 import type { Socket } from 'socket.io-client'
 import * as v from 'valibot'
-import { Outbox } from '../outbox.ts'
 import {
   type ClientEvents,
   type ErrorBody,
@@ -10,6 +9,7 @@ import {
   NumberedEventSchema,
   type RoomEvent,
   type ServerEvents,
+  type Signal,
   SignalingError,
   type SignalingMessage,
   signalingError,
@@ -17,6 +17,7 @@ import {
   WelcomeSchema,
 } from '../protocol.ts'
 import { RelaySchema } from '../relay.ts'
+import { Heard, Pending } from './pending.ts'
 
 export type ClientSocket = Socket<ServerEvents, ClientEvents>
 
@@ -29,6 +30,8 @@ export interface ServerLinkHandlers {
   /** After the welcome and all that had waited for it: what is sent now goes out now. */
   onready(): void
   onevent(event: RoomEvent): void
+  /** Whether there is somebody to take a signal of this peer now. */
+  accepts(from: string): boolean
   /** In place of those of the last welcome. */
   oniceservers(iceServers: readonly IceServer[]): void
   /** A frame that the server relays from this peer. */
@@ -40,8 +43,12 @@ export interface ServerLinkHandlers {
   onend(reason: EndReason): void
 }
 
-/** What waits for the server's acknowledgement, through an interruption too. Same bounds as the server's own. */
-const OUTBOX_LIMITS = { entries: 1_024, size: 1_048_576 } as const
+/**
+ * When a signal is sent again, in ms after the last time, each time twice as late: servers lose them only when they die, or what
+ * is between them. `patience`: at least so many times the usual, so that who is slow is not made slower. `batch`: how many at
+ * once, so that a long queue stays below the server's rate.
+ */
+const RESEND = { first: 1_000, longest: 8_000, patience: 4, batch: 64 } as const
 
 /** Time for the connection to close in order when we leave, in ms; then it is cut. */
 const CLOSE_TIMEOUT = 1_000
@@ -51,13 +58,19 @@ export class ServerLink {
   readonly #socket: ClientSocket
   readonly #reconnectTimeout: number
   readonly #handlers: ServerLinkHandlers
-  readonly #outbox = new Outbox<{ to: string; message: SignalingMessage }>(OUTBOX_LIMITS)
+  readonly #pending = new Pending()
+  readonly #heard = new Heard()
   /** Of the last event, so that a repetition is known. */
   #received = 0
   #welcomed = false
   #ended = false
   #closing: Promise<void> = Promise.resolve()
   #deadline: ReturnType<typeof setTimeout> | undefined
+  /** When each pending signal was sent last, in ms of `performance.now()`, and when it is due again. */
+  readonly #due = new Map<number, { sent: number; wait: number; again: boolean }>()
+  /** From a signal to its acknowledgement, in ms, on average. */
+  #usual = 0
+  #resend: ReturnType<typeof setTimeout> | undefined
 
   /** `reconnectTimeout`: how long an interruption may last, in ms. */
   constructor(socket: ClientSocket, reconnectTimeout: number, handlers: ServerLinkHandlers) {
@@ -76,13 +89,27 @@ export class ServerLink {
   /** Sends now, or as soon as there is a connection again. */
   send(to: string, message: SignalingMessage): void {
     if (this.#ended) return
-    const entry = this.#outbox.add({ to, message })
-    if (entry !== undefined) {
-      this.#transmit(entry.number, to, message)
+    const signal = this.#pending.add(to, message)
+    if (signal !== undefined) {
+      this.#transmit(signal)
+      this.#scheduleResend()
       return
     }
     const problem = 'Too many messages wait for the connection to the server; this one is lost.'
     this.#handlers.onerror(signalingError('ERR_SIGNALING_OVERFLOW', problem))
+  }
+
+  /** The peer may have missed what was on its way. */
+  sendAgain(to: string): void {
+    for (const signal of this.#pending.signals(to)) this.#transmit(signal)
+  }
+
+  /** The peer has gone: what it has not taken by now it never will. */
+  forget(to: string): void {
+    for (const [number] of this.#pending.signals(to)) {
+      this.#pending.remove(number)
+      this.#due.delete(number)
+    }
   }
 
   /** Sends a frame to be relayed, unless there is no connection; `answered`: the server is done with it. */
@@ -95,6 +122,7 @@ export class ServerLink {
     if (this.#ended) return this.#closing
     this.#ended = true
     clearTimeout(this.#deadline)
+    clearTimeout(this.#resend)
     this.#closing = this.#close()
     this.#handlers.onend(reason)
     return this.#closing
@@ -112,14 +140,44 @@ export class ServerLink {
     await closed
   }
 
-  #transmit(number: number, to: string, message: SignalingMessage): void {
-    // Not into Socket.IO's own buffer: what it would send on reconnection, the outbox sends too.
+  #transmit([number, to, message, after]: Signal): void {
+    // Not into Socket.IO's own buffer: what it would send on reconnection is sent on the welcome.
     if (!this.#welcomed) return
-    this.#socket.emit('signal', number, to, message, (answer: unknown) => {
-      this.#outbox.acknowledge(number)
+    const former = this.#due.get(number)
+    const wait = former ? former.wait * 2 : Math.max(RESEND.first, RESEND.patience * this.#usual)
+    this.#due.set(number, {
+      sent: performance.now(),
+      wait: Math.min(wait, RESEND.longest),
+      again: former !== undefined,
+    })
+    this.#socket.emit('signal', number, to, message, after, (answer: unknown) => {
       const refusal = v.safeParse(ErrorBodySchema, answer)
+      // What was too much at once is due again later.
+      if (!refusal.success || refusal.output.code !== 'ERR_SIGNALING_RATE') this.#settle(number)
       if (refusal.success) this.#handlers.onerror(new SignalingError(refusal.output))
     })
+  }
+
+  #settle(number: number): void {
+    const due = this.#due.get(number)
+    // What has been sent twice does not tell which of them was acknowledged.
+    if (due?.again === false) this.#usual += (performance.now() - due.sent - this.#usual) / 8
+    this.#pending.remove(number)
+    this.#due.delete(number)
+  }
+
+  #scheduleResend(): void {
+    if (this.#resend !== undefined || this.#pending.isEmpty || this.#ended) return
+    this.#resend = setTimeout(() => {
+      this.#resend = undefined
+      const now = performance.now()
+      const late = this.#pending.signals().filter(([number]) => {
+        const due = this.#due.get(number)
+        return due === undefined || due.sent + due.wait <= now
+      })
+      for (const signal of late.slice(0, RESEND.batch)) this.#transmit(signal)
+      this.#scheduleResend()
+    }, RESEND.first)
   }
 
   #onwelcome(raw: unknown): void {
@@ -134,7 +192,9 @@ export class ServerLink {
     if (!welcome.output.resumed) this.#received = 0
     this.#handlers.onwelcome(welcome.output)
     this.#welcomed = true
-    for (const { number, item } of this.#outbox.pending()) this.#transmit(number, item.to, item.message)
+    this.#due.clear()
+    for (const signal of this.#pending.signals()) this.#transmit(signal)
+    this.#scheduleResend()
     this.#handlers.onready()
   }
 
@@ -143,10 +203,23 @@ export class ServerLink {
     const parsed = v.safeParse(NumberedEventSchema, raw)
     if (!parsed.success || this.#ended) return
     const [number, event] = parsed.output
-    if (typeof acknowledge === 'function') acknowledge()
-    if (number <= this.#received) return
-    this.#received = number
-    this.#handlers.onevent(event)
+    const isNew = number > this.#received && this.#take(event)
+    // Before it is handled: what the application throws is no reason to send it again.
+    if (typeof acknowledge === 'function') acknowledge(isNew !== undefined)
+    this.#received = Math.max(this.#received, number)
+    if (isNew === true) this.#handlers.onevent(event)
+  }
+
+  /** `true`: it is to be handled. `false`: it has been. `undefined`: it cannot be now, and has to come again. */
+  #take(event: RoomEvent): boolean | undefined {
+    if (event.type !== 'signal') return true
+    const { from, number, after = 0 } = event
+    if (number === undefined) return true // of a server that counts by itself
+    const judgement = this.#heard.judge(from, number, after)
+    if (judgement === 'known') return false
+    if (judgement === 'early' || !this.#handlers.accepts(from)) return undefined
+    this.#heard.note(from, number)
+    return true
   }
 
   #onrelay(raw: unknown[]): void {

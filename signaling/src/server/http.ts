@@ -23,16 +23,30 @@ export function mount(server: Server, attach: () => void): () => void {
   }
 }
 
-/** Answers GET `path` with `report()` as JSON; leaves all else to the listeners that were there before. */
-export function interceptHealth(server: Server, path: string, report: () => unknown): void {
+/** What a path of ours answers. */
+export interface Report {
+  readonly status: number
+  readonly type: 'application/json' | 'text/plain; version=0.0.4; charset=utf-8'
+  readonly body: string
+}
+
+export function jsonReport(status: number, value: unknown): Report {
+  return { status, type: 'application/json', body: `${JSON.stringify(value)}\n` }
+}
+
+/** Answers GET and HEAD of these paths; leaves all else to the listeners that were there before. */
+export function intercept(server: Server, reports: ReadonlyMap<string, () => Report>): void {
   const others = server.listeners('request') as Listener[]
   server.removeAllListeners('request')
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (request.method !== 'GET' || request.url?.split('?', 1)[0] !== path) {
+    const readable = request.method === 'GET' || request.method === 'HEAD'
+    const report = readable ? reports.get(request.url?.split('?', 1)[0] ?? '') : undefined
+    if (report === undefined) {
       for (const listener of others) listener.call(server, request, response)
       return
     }
-    response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
-    response.end(`${JSON.stringify(report())}\n`)
+    const { status, type, body } = report()
+    response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
+    response.end(request.method === 'HEAD' ? undefined : body)
   })
 }

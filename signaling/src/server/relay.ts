@@ -1,9 +1,10 @@
 import type { ErrorBody } from '../protocol.ts'
 import { errorBody } from '../protocol.ts'
-import type { Link, Member } from './rooms.ts'
+import type { Link, Member } from './member.ts'
+import type { ForwardedFrame, Neighbours, RemoteMember } from './neighbours.ts'
 
 export interface RelayLimits {
-  /** Bytes per second that one connection, and one room, may relay in the long run. 0: none, there is no relay. */
+  /** Bytes per second that one connection, and one room at one server, may relay in the long run. 0: none, there is no relay. */
   readonly relayBytesPerSecond: number
   readonly roomRelayBytesPerSecond: number
 }
@@ -23,13 +24,15 @@ const BURST = 1
 /** Relays frames between members of a room, and slows down who sends more than the limits allow, by answering late. */
 export class FrameRelay {
   readonly #limits: RelayLimits
+  readonly #neighbours: Neighbours
   /** Of connections and rooms. Weak: they go with what they belong to. */
   readonly #meters = new WeakMap<object, Meter>()
   readonly #unanswered = new WeakMap<Member, number>()
   readonly #unacknowledged = new WeakMap<Link, number>()
 
-  constructor(limits: RelayLimits) {
+  constructor(limits: RelayLimits, neighbours: Neighbours) {
     this.#limits = limits
+    this.#neighbours = neighbours
   }
 
   get isOffered(): boolean {
@@ -39,10 +42,12 @@ export class FrameRelay {
   /** Calls `answered` once, when the sender may go on. Returns why not, when the frame is refused. */
   relay(now: number, from: Member, to: string, frame: Uint8Array, answered: () => void): ErrorBody | undefined {
     const receiver = from.room.members.get(to)
-    const cost = Math.max(frame.length, LEAST_COST)
-    const refusal = this.#refuse(from, receiver, cost)
+    const elsewhere = receiver === undefined ? this.#neighbours.room(from.room.name)?.members.get(to) : undefined
+    const cost = costOf(frame)
+    const refusal = this.#refuse(from, receiver, elsewhere, cost)
     if (refusal !== undefined) return refusal
-    this.#forward(from.info.id, receiver!.link!, frame, cost)
+    if (elsewhere === undefined) this.#forward(from.info.id, receiver!.link!, frame, cost)
+    else this.#neighbours.forwardFrame(elsewhere, { room: from.room.name, from: from.info.id, to, frame })
     const { relayBytesPerSecond, roomRelayBytesPerSecond } = this.#limits
     const delay = Math.max(
       this.#meter(from, relayBytesPerSecond).spend(now, cost),
@@ -60,16 +65,32 @@ export class FrameRelay {
     return undefined
   }
 
-  #refuse(from: Member, receiver: Member | undefined, cost: number): ErrorBody | undefined {
+  /** Takes a frame of a member at another server, which has set its pace. It is lost when the receiver has no room for it. */
+  deliver(receiver: Member | undefined, { from, frame }: ForwardedFrame): void {
+    const link = receiver?.link
+    const cost = costOf(frame)
+    if (link !== undefined && this.#hasRoom(link, cost)) this.#forward(from, link, frame, cost)
+  }
+
+  #refuse(
+    from: Member,
+    receiver: Member | undefined,
+    elsewhere: RemoteMember | undefined,
+    cost: number,
+  ): ErrorBody | undefined {
     if (!this.isOffered) return errorBody('ERR_SIGNALING_RATE', 'This server relays no frames.')
-    if (receiver?.link === undefined || receiver === from) {
+    if ((receiver?.link ?? elsewhere) === undefined || receiver === from) {
       return errorBody('ERR_SIGNALING_PEER', 'That peer is not connected to this room at the moment.')
     }
     if ((this.#unanswered.get(from) ?? 0) + cost > MAX_UNANSWERED) {
       return errorBody('ERR_SIGNALING_RATE', 'Frames come faster than they may be relayed.')
     }
-    if ((this.#unacknowledged.get(receiver.link) ?? 0) + cost <= MAX_UNACKNOWLEDGED) return undefined
+    if (receiver?.link === undefined || this.#hasRoom(receiver.link, cost)) return undefined
     return errorBody('ERR_SIGNALING_OVERFLOW', 'That peer takes frames more slowly than they come.')
+  }
+
+  #hasRoom(link: Link, cost: number): boolean {
+    return (this.#unacknowledged.get(link) ?? 0) + cost <= MAX_UNACKNOWLEDGED
   }
 
   #forward(from: string, link: Link, frame: Uint8Array, cost: number): void {
@@ -88,6 +109,10 @@ export class FrameRelay {
     this.#meters.set(of, meter)
     return meter
   }
+}
+
+function costOf({ length }: Uint8Array): number {
+  return Math.max(length, LEAST_COST)
 }
 
 function add<Key extends object>(sums: WeakMap<Key, number>, key: Key, amount: number): void {

@@ -1,54 +1,10 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { Outbox, type OutboxEntry } from '../outbox.ts'
-import type {
-  AgentKind,
-  ErrorBody,
-  Handshake,
-  IceServer,
-  PeerInfo,
-  RoomEvent,
-  SignalingMessage,
-  Welcome,
-} from '../protocol.ts'
-import { errorBody } from '../protocol.ts'
+import { type ErrorBody, errorBody, type Handshake, type IceServer, type RoomEvent, type Signal } from '../protocol.ts'
 import type { IceServerSupply } from './ice-servers.ts'
-import { TokenBucket } from './token-bucket.ts'
-
-/** One client connection, as the rooms see it: Socket.IO in production. */
-export interface Link {
-  /** Where it comes from, for counting wrong secrets. */
-  readonly address: string
-  welcome(welcome: Welcome): void
-  /** In place of those of `welcome`. */
-  renew(iceServers: IceServer[]): void
-  /** Sends an event; calls `acknowledged` when the client has it. */
-  deliver(entry: OutboxEntry<RoomEvent>, acknowledged: () => void): void
-  /** Sends a frame of the peer `from`; calls `acknowledged` when the client has it, which may be never. */
-  relay(from: string, frame: Uint8Array, acknowledged: () => void): void
-  /** Tells the client why, then closes. */
-  end(error: ErrorBody): void
-}
-
-/** Somebody in a room, with or without a connection at this moment. */
-export interface Member {
-  readonly info: PeerInfo
-  readonly room: Room
-  readonly outbox: Outbox<RoomEvent>
-  /** `undefined` while its place is held after a lost connection. */
-  link: Link | undefined
-  /** Number of the last signal that came from it. */
-  received: number
-  held: ReturnType<typeof setTimeout> | undefined
-  /** Of its ICE servers, while it has a connection. */
-  renewal: ReturnType<typeof setTimeout> | undefined
-}
-
-interface Room {
-  readonly name: string
-  readonly secretHash: Buffer
-  readonly members: Map<string, Member>
-  arrivals: number
-}
+import { type Answer, hashSecret, type Link, type Member, peerId, type Room, receiverOf, signalKey } from './member.ts'
+import type { ForwardedSignal, LocalRooms, Neighbours, RemoteMember } from './neighbours.ts'
+import { SecretCheck } from './secrets.ts'
 
 export interface RoomsOptions {
   readonly rooms: number
@@ -62,96 +18,98 @@ export interface RoomsOptions {
   /** The secret that a room demands; `undefined`: whoever opens it decides. */
   readonly secretFor: (room: string) => string | undefined
   readonly onRoom: (room: string, secret: string | undefined) => void
+  readonly onLeave: (member: Member, reason: 'left' | 'vanished') => void
   readonly iceServersFor: (room: string, peer: string) => IceServerSupply
+  readonly neighbours: Neighbours
 }
-
-/** Guesses of a secret per address: 20 at once, then one in 10 s. Makes even a four-digit secret last for a day. */
-const WRONG_SECRETS = { perSecond: 0.1, burst: 20, addresses: 10_000 } as const
 
 /** Of an outbox. The rest is for who comes and goes, so that nobody can write another peer out of the room. */
 const SIGNAL_SHARE = 0.5
 
 /** Who is in which room, and who may say what to whom. Knows nothing of sockets. */
-export class Rooms {
+export class Rooms implements LocalRooms {
   readonly #options: RoomsOptions
+  readonly #neighbours: Neighbours
   readonly #rooms = new Map<string, Room>()
-  readonly #wrongSecrets = new Map<string, TokenBucket>()
+  readonly #secrets = new SecretCheck()
   #peers = 0
 
   constructor(options: RoomsOptions) {
     this.#options = options
+    this.#neighbours = options.neighbours
   }
 
+  /** Rooms with somebody at this server. */
   get size(): number {
     return this.#rooms.size
   }
 
-  /** Members of all rooms, held places included. */
+  /** Members at this server, held places included. */
   get peers(): number {
     return this.#peers
   }
 
-  peersIn(room: string): number {
-    return this.#rooms.get(room)?.members.size ?? 0
+  /** At all servers. */
+  peersIn(name: string): number {
+    return (this.#rooms.get(name)?.members.size ?? 0) + (this.#neighbours.room(name)?.members.size ?? 0)
   }
 
   /** Lets a client in, or back in when its token is that of a member. Says why when not. */
   join(link: Link, handshake: Handshake): Member | ErrorBody {
-    const known = this.#rooms.get(handshake.room)
-    const refusal = this.#refuse(known, link, handshake)
+    const refusal = this.#refuse(link, handshake)
     if (refusal !== undefined) return refusal
-    const room = known ?? this.#open(handshake)
+    const isNew = this.peersIn(handshake.room) === 0
+    const room = this.#rooms.get(handshake.room) ?? this.#open(handshake)
     const id = peerId(handshake)
-    const returning = room.members.get(id)
-    const member = returning ?? this.#admit(room, id, handshake.agent)
+    const returning = resumable(room.members.get(id), handshake)
+    const member = returning ?? this.#admit(room, id, handshake)
+    member.resumed = returning !== undefined
     this.#attach(member, link)
-    const peers = [...room.members.values()].filter((other) => other !== member).map((other) => other.info)
-    const { resumeGrace, relay } = this.#options
-    const iceServers = this.#supply(member)
-    link.welcome({
-      self: member.info,
-      peers,
-      resumed: returning !== undefined,
-      resumeGrace,
-      relay,
-      ...(iceServers && { iceServers }),
-    })
-    for (const entry of member.outbox.pending()) deliver(member, entry)
-    if (known === undefined) this.#options.onRoom(room.name, handshake.secret)
+    member.connection = handshake.connection ?? member.connection + 1
+    this.#welcome(member, link)
+    this.#neighbours.announce(member)
+    if (isNew) this.#options.onRoom(room.name, handshake.secret)
     return member
   }
 
-  /** Relays a message to the peer `to` of the same room. A number that has been seen already is a repetition. */
-  signal(from: Member, number: number, to: string, message: SignalingMessage): ErrorBody | null {
-    if (number <= from.received) return null
-    from.received = number
-    const receiver = from.room.members.get(to)
-    if (receiver === undefined || receiver === from) {
-      return errorBody('ERR_SIGNALING_PEER', `There is no other peer ${JSON.stringify(to)} in this room.`)
+  /** Relays a message to a peer of the same room. */
+  signal(from: Member, [number, to, message, after]: Signal, answer: Answer): void {
+    const signal: ForwardedSignal = { room: from.room.name, from: from.info.id, to, number, after, message }
+    const remote = this.#neighbours.room(from.room.name)?.members.get(to)
+    if (from.room.members.has(to) || remote === undefined) {
+      this.onForwarded(signal, answer)
+      return
     }
-    const entry = receiver.outbox.add({ type: 'signal', from: from.info.id, message }, SIGNAL_SHARE)
-    if (entry === undefined) return errorBody('ERR_SIGNALING_OVERFLOW', `Too much waits to be delivered to ${to}.`)
-    deliver(receiver, entry)
-    return null
+    const key = signalKey(to, number)
+    if (from.forwarded.size >= this.#options.heldMessages && !from.forwarded.has(key)) {
+      answer(errorBody('ERR_SIGNALING_OVERFLOW', `Too much waits to be delivered from ${from.info.id}.`))
+      return
+    }
+    from.forwarded.set(key, answer)
+    this.#neighbours.forward(remote, signal)
   }
 
   /** The connection broke: keeps the place for a while. */
   detach(member: Member, link: Link): void {
     if (member.link !== link) return
     member.link = undefined
+    member.forwarded.clear() // nobody is left to be answered; the client asks again
     clearTimeout(member.renewal)
     member.held = setTimeout(() => this.leave(member, 'vanished'), this.#options.resumeGrace)
   }
 
   leave(member: Member, reason: 'left' | 'vanished'): void {
-    const { room } = member
-    stopTimers(member)
-    member.link = undefined
-    if (room.members.get(member.info.id) !== member) return
-    room.members.delete(member.info.id)
-    this.#peers -= 1
-    if (room.members.size === 0) this.#rooms.delete(room.name)
-    for (const other of [...room.members.values()]) this.#tell(other, { type: 'left', id: member.info.id, reason })
+    if (!this.#remove(member)) return
+    this.#options.onLeave(member, reason)
+    this.#neighbours.retract(member, reason)
+    this.#tellOfLeft(member.room, member.info.id, reason)
+  }
+
+  /** The connections of all members, in the order in which their rooms were opened. */
+  links(): Link[] {
+    return [...this.#rooms.values()].flatMap(({ members }) =>
+      [...members.values()].flatMap(({ link }) => (link === undefined ? [] : [link])),
+    )
   }
 
   /** Tells everybody why and forgets everything. */
@@ -168,67 +126,152 @@ export class Rooms {
     this.#peers = 0
   }
 
-  #refuse(room: Room | undefined, link: Link, handshake: Handshake): ErrorBody | undefined {
+  all(): Iterable<Room> {
+    return this.#rooms.values()
+  }
+
+  room(name: string): Room | undefined {
+    return this.#rooms.get(name)
+  }
+
+  onRemoteJoined(name: string, { info }: RemoteMember): void {
+    const room = this.#rooms.get(name)
+    for (const member of [...(room?.members.values() ?? [])]) this.#tell(member, { type: 'joined', peer: info })
+  }
+
+  onRemoteLeft(name: string, id: string, reason: 'left' | 'vanished'): void {
+    const room = this.#rooms.get(name)
+    if (room !== undefined) this.#tellOfLeft(room, id, reason)
+  }
+
+  yield(member: Member): void {
+    const { link } = member
+    if (!this.#remove(member)) return
+    link?.end(errorBody('ERR_SIGNALING_REPLACED', 'Another connection with the same resume token has taken over.'))
+  }
+
+  evict(room: Room): void {
+    for (const member of [...room.members.values()]) {
+      const { link } = member
+      this.leave(member, 'vanished')
+      link?.end(errorBody('ERR_SIGNALING_SECRET', `Room ${room.name} was opened before, with another secret.`))
+    }
+  }
+
+  askAgain(): void {
+    for (const { name, members } of this.#rooms.values()) {
+      const elsewhere = this.#neighbours.room(name)?.members
+      for (const member of [...members.values()]) {
+        const receivers = new Set([...member.forwarded.keys()].map(receiverOf))
+        for (const id of receivers) {
+          const info = elsewhere?.get(id)?.info
+          if (info !== undefined) this.#tell(member, { type: 'joined', peer: info })
+        }
+      }
+    }
+  }
+
+  onForwarded({ room, from, to, number, after, message }: ForwardedSignal, answer: Answer): void {
+    const receiver = this.#rooms.get(room)?.members.get(to)
+    if (receiver === undefined && to !== from && !this.#neighbours.settled) return
+    if (receiver === undefined || to === from) {
+      answer(errorBody('ERR_SIGNALING_PEER', `There is no other peer ${JSON.stringify(to)} in this room.`))
+      return
+    }
+    const key = signalKey(from, number)
+    const waiting = receiver.answers.has(key)
+    if (waiting) receiver.answers.set(key, answer) // it has been sent again: the latest is who is to be told
+    if (waiting) return
+    const entry = receiver.outbox.add({ type: 'signal', from, message, number, after }, SIGNAL_SHARE)
+    if (entry === undefined) {
+      answer(errorBody('ERR_SIGNALING_OVERFLOW', `Too much waits to be delivered to ${to}.`))
+      return
+    }
+    receiver.answers.set(key, answer)
+    deliver(receiver, entry)
+  }
+
+  onAnswer(room: string, from: string, to: string, number: number, error: ErrorBody | null): void {
+    const sender = this.#rooms.get(room)?.members.get(from)
+    const key = signalKey(to, number)
+    const answer = sender?.forwarded.get(key)
+    sender?.forwarded.delete(key)
+    answer?.(error)
+  }
+
+  #refuse(link: Link, handshake: Handshake): ErrorBody | undefined {
     const { rooms, peersPerRoom } = this.#options
-    const secretHash = room?.secretHash ?? this.#demandedHash(handshake)
-    const now = performance.now()
-    const guesses = this.#wrongSecrets.get(link.address)
-    if (guesses !== undefined && !guesses.has(now)) {
-      return errorBody('ERR_SIGNALING_RATE', 'Too many wrong secrets have come from this address.')
+    const room = this.#rooms.get(handshake.room)
+    const elsewhere = this.#neighbours.room(handshake.room)
+    const secretHash = room?.secretHash ?? elsewhere?.secretHash ?? this.#demandedHash(handshake)
+    const refusal = this.#secrets.refuse(link.address, handshake, secretHash)
+    if (refusal !== undefined) return refusal
+    const id = peerId(handshake)
+    const known = room?.members.get(id) ?? elsewhere?.members.get(id)
+    if (known !== undefined && handshake.connection !== undefined && handshake.connection < known.connection) {
+      return errorBody('ERR_SIGNALING_REPLACED', 'A later connection with the same resume token is here already.')
     }
-    if (!timingSafeEqual(secretHash, hash(handshake.secret ?? ''))) {
-      this.#countWrongSecret(link.address, now)
-      return errorBody('ERR_SIGNALING_SECRET', `The secret is not that of room ${handshake.room}.`)
-    }
-    if (room === undefined) {
-      if (this.#rooms.size < rooms) return undefined
+    if (room === undefined && this.#rooms.size >= rooms) {
       return errorBody('ERR_SIGNALING_SERVER_FULL', `This server has its ${rooms} rooms already.`)
     }
-    if (room.members.size < peersPerRoom || room.members.has(peerId(handshake))) return undefined
-    return errorBody('ERR_SIGNALING_ROOM_FULL', `Room ${room.name} has its ${peersPerRoom} peers already.`)
+    if (known !== undefined || this.peersIn(handshake.room) < peersPerRoom) return undefined
+    return errorBody('ERR_SIGNALING_ROOM_FULL', `Room ${handshake.room} has its ${peersPerRoom} peers already.`)
   }
 
   #demandedHash(handshake: Handshake): Buffer {
-    return hash(this.#options.secretFor(handshake.room) ?? handshake.secret ?? '')
-  }
-
-  #countWrongSecret(address: string, now: number): void {
-    const guesses =
-      this.#wrongSecrets.get(address) ?? new TokenBucket(WRONG_SECRETS.perSecond, WRONG_SECRETS.burst, now)
-    guesses.take(now)
-    this.#wrongSecrets.delete(address) // so that the Map's first is the one unheard of for the longest time
-    this.#wrongSecrets.set(address, guesses)
-    if (this.#wrongSecrets.size <= WRONG_SECRETS.addresses) return
-    for (const oldest of this.#wrongSecrets.keys()) {
-      this.#wrongSecrets.delete(oldest)
-      return
-    }
+    return hashSecret(this.#options.secretFor(handshake.room) ?? handshake.secret ?? '')
   }
 
   #open(handshake: Handshake): Room {
     const name = handshake.room
-    const room: Room = { name, secretHash: this.#demandedHash(handshake), members: new Map(), arrivals: 0 }
+    const elsewhere = this.#neighbours.room(name)
+    const room: Room = {
+      name,
+      secretHash: elsewhere?.secretHash ?? this.#demandedHash(handshake),
+      opened: elsewhere?.opened ?? Date.now(),
+      members: new Map(),
+    }
     this.#rooms.set(name, room)
     return room
   }
 
-  #admit(room: Room, id: string, agent: AgentKind): Member {
+  #admit(room: Room, id: string, handshake: Handshake): Member {
     const { heldMessages, heldSize } = this.#options
-    const info: PeerInfo = { id, agent, joined: ++room.arrivals }
-    const outbox = new Outbox<RoomEvent>({ entries: heldMessages, size: heldSize })
+    const former = room.members.get(id)
+    const elsewhere = this.#neighbours.room(room.name)?.members.get(id)
+    const joined = (former ?? elsewhere)?.info.joined ?? this.#arrival(room, handshake)
+    const info = { id, agent: handshake.agent, joined }
     const member: Member = {
       info,
       room,
-      outbox,
-      link: undefined,
-      received: 0,
+      outbox: new Outbox<RoomEvent>({ entries: heldMessages, size: heldSize }),
+      numbering: randomBytes(9).toString('base64url'),
+      answers: new Map(),
+      forwarded: new Map(),
+      connection: (former ?? elsewhere)?.connection ?? 0,
+      link: former?.link,
+      resumed: false,
       held: undefined,
       renewal: undefined,
     }
-    for (const other of [...room.members.values()]) this.#tell(other, { type: 'joined', peer: info })
+    if (former === undefined) this.#peers += 1
+    else {
+      stopTimers(former)
+      former.link = undefined // it is the new one's to end
+    }
+    for (const other of [...room.members.values()]) {
+      if (other !== former) this.#tell(other, { type: 'joined', peer: info })
+    }
     room.members.set(id, member)
-    this.#peers += 1
     return member
+  }
+
+  /** After everybody who is there; who has been in this room before knows where it stood. */
+  #arrival(room: Room, { joined }: Handshake): number {
+    const now = Date.now()
+    if (joined !== undefined && joined <= now) return joined
+    const others = [...room.members.values(), ...(this.#neighbours.room(room.name)?.members.values() ?? [])]
+    return others.reduce((latest, { info }) => Math.max(latest, info.joined + 1), now)
   }
 
   #attach(member: Member, link: Link): void {
@@ -237,6 +280,40 @@ export class Rooms {
     const former = member.link
     member.link = link
     former?.end(errorBody('ERR_SIGNALING_REPLACED', 'Another connection with the same resume token has taken over.'))
+  }
+
+  #welcome(member: Member, link: Link): void {
+    const { info, room, resumed, numbering, outbox } = member
+    const present = [...room.members.values(), ...(this.#neighbours.room(room.name)?.members.values() ?? [])]
+    const peers = present.map((other) => other.info).filter(({ id }) => id !== info.id)
+    const iceServers = this.#supply(member)
+    const { resumeGrace, relay } = this.#options
+    link.welcome({ self: info, peers, resumed, numbering, resumeGrace, relay, ...(iceServers && { iceServers }) })
+    for (const entry of outbox.pending()) deliver(member, entry)
+  }
+
+  /** `false`: it had been removed before. */
+  #remove(member: Member): boolean {
+    const { room, info } = member
+    stopTimers(member)
+    member.link = undefined
+    if (room.members.get(info.id) !== member) return false
+    room.members.delete(info.id)
+    this.#peers -= 1
+    if (room.members.size === 0) this.#rooms.delete(room.name)
+    return true
+  }
+
+  #tellOfLeft(room: Room, id: string, reason: 'left' | 'vanished'): void {
+    const gone = errorBody('ERR_SIGNALING_PEER', `The peer ${JSON.stringify(id)} has left this room.`)
+    for (const other of [...room.members.values()]) {
+      for (const [key, answer] of other.forwarded) {
+        if (receiverOf(key) !== id) continue
+        other.forwarded.delete(key)
+        answer(gone)
+      }
+      this.#tell(other, { type: 'left', id, reason })
+    }
   }
 
   /** The member's ICE servers as of now; tells it others when these will expire. */
@@ -264,21 +341,23 @@ export class Rooms {
   }
 }
 
+/** Unless the client's numbers are those of another connection: events would pass for repetitions. */
+function resumable(member: Member | undefined, { numbering }: Handshake): Member | undefined {
+  return numbering === undefined || member?.numbering === numbering ? member : undefined
+}
+
 function deliver(member: Member, entry: OutboxEntry<RoomEvent>): void {
-  member.link?.deliver(entry, () => member.outbox.acknowledge(entry.number))
+  member.link?.deliver(entry, (taken = true) => {
+    const event = member.outbox.acknowledge(entry.number)
+    if (event?.type !== 'signal' || event.number === undefined) return
+    const key = signalKey(event.from, event.number)
+    const answer = member.answers.get(key)
+    member.answers.delete(key)
+    if (taken) answer?.(null)
+  })
 }
 
 function stopTimers({ held, renewal }: Member): void {
   clearTimeout(held)
   clearTimeout(renewal)
-}
-
-/** One-way, so that an id, which everybody in the room sees, gives nobody the token. 96 bits. */
-function peerId({ room, resumeToken }: Handshake): string {
-  return createHash('sha256').update(`${room}\n${resumeToken}`).digest('base64url').slice(0, 16)
-}
-
-/** Equal length for `timingSafeEqual`, whatever the secret's. */
-function hash(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
 }

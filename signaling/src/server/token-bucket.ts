@@ -1,3 +1,9 @@
+/** Refused attempts, in multiples of the burst, after which who makes them is shown the door. */
+export const PATIENCE = 4
+
+/** Refused attempts that are held against somebody at most, in multiples of the burst: a flood has to end some time. */
+const WORST = 2 * PATIENCE
+
 /** Lets `burst` through at once and `perSecond` in the long run. Starts full. */
 export class TokenBucket {
   readonly #perSecond: number
@@ -19,7 +25,7 @@ export class TokenBucket {
    */
   take(now: number): boolean {
     this.#fill(now)
-    this.#tokens -= 1
+    this.#tokens = Math.max(this.#tokens - 1, -WORST * this.#burst)
     return this.#tokens >= 0
   }
 

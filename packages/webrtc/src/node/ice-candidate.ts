@@ -18,12 +18,15 @@ export class RTCIceCandidate {
   readonly relatedAddress: string | null
   readonly relatedPort: number | null
   /** Known of local candidates only: how the relay was reached. */
-  readonly relayProtocol: 'udp' | 'tcp' | 'tls' | null = null
+  readonly relayProtocol: 'udp' | 'tcp' | 'tls' | null
   /** Known of local candidates only: the server that it was learnt from. */
   readonly url: string | null
 
-  /** Throws `TypeError` when neither `sdpMid` nor `sdpMLineIndex` is given, as W3C has it. */
-  constructor(init: RTCIceCandidateInit = {}, url: string | null = null) {
+  /**
+   * Throws `TypeError` when neither `sdpMid` nor `sdpMLineIndex` is given, as W3C has it. `origin` is ours alone: what is known
+   * of a local candidate and not in its line.
+   */
+  constructor(init: RTCIceCandidateInit = {}, origin?: Pick<Candidate, 'url' | 'relayProtocol'>) {
     const { candidate = '', sdpMid, sdpMLineIndex, usernameFragment } = dictionary(init, 'RTCIceCandidateInit')
     this.sdpMid = isNothing(sdpMid) ? null : String(sdpMid)
     this.sdpMLineIndex = isNothing(sdpMLineIndex) ? null : wrapAround(sdpMLineIndex, 16)
@@ -31,7 +34,8 @@ export class RTCIceCandidate {
       throw new TypeError('An RTCIceCandidate needs an sdpMid or an sdpMLineIndex')
     }
     this.candidate = String(candidate)
-    this.url = url
+    this.url = origin?.url ?? null
+    this.relayProtocol = origin?.relayProtocol ?? null
     const parsed = parseCandidate(this.candidate)
     this.usernameFragment = isNothing(usernameFragment) ? (parsed?.usernameFragment ?? null) : String(usernameFragment)
     this.foundation = parsed?.foundation ?? null

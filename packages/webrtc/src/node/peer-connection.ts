@@ -332,9 +332,8 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
 
   #reportCandidate(init: RTCIceCandidateInit | null): void {
     if (this.#isClosed) return
-    const url = init && this.#werift.urlOf(new RTCIceCandidate(init))
-    const candidate = init && new RTCIceCandidate(init, url)
-    this.dispatchEvent(new RTCPeerConnectionIceEvent('icecandidate', { candidate, url }))
+    const candidate = init && new RTCIceCandidate(init, this.#werift.localCandidate(new RTCIceCandidate(init)))
+    this.dispatchEvent(new RTCPeerConnectionIceEvent('icecandidate', { candidate, url: candidate?.url ?? null }))
   }
 
   #updateStates(): void {

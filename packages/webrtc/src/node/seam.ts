@@ -88,13 +88,12 @@ export class SeamPeerConnection extends WeriftPeerConnection {
     return { type, sdp }
   }
 
-  /** The server that a local candidate was learnt from. */
-  urlOf(candidate: { address: string | null; port: number | null }): string | null {
+  /** The local candidate that a line is about, with what the line does not say: the server that it was learnt from. */
+  localCandidate(candidate: { address: string | null; port: number | null; protocol: string | null }) {
     const local = this.transports.flatMap(({ connection }) => connection.transport.getLocalCandidates())
-    const found = local.find(({ hostname, address: { ip, port } }) => {
-      return (hostname ?? ip) === candidate.address && port === candidate.port
+    return local.find(({ hostname, protocol, address: { ip, port } }) => {
+      return (hostname ?? ip) === candidate.address && port === candidate.port && protocol === candidate.protocol
     })
-    return found?.url ?? null
   }
 
   #createTransport(inheritCredentials: boolean): GuardedDtlsTransport {

@@ -64,8 +64,11 @@ export class RTCIceTransport extends EventTarget {
   }
 
   #view(candidate: Candidate): RTCIceCandidate {
-    const { usernameFragment = null, url = null } = candidate
-    return new RTCIceCandidate({ candidate: formatCandidate(candidate), usernameFragment, ...this.#section() }, url)
+    const { usernameFragment = null } = candidate
+    return new RTCIceCandidate(
+      { candidate: formatCandidate(candidate), usernameFragment, ...this.#section() },
+      candidate,
+    )
   }
 }
 

@@ -1,0 +1,119 @@
+/** What comes from one address, over all of its connections: counted, and bounded. */
+import type { IncomingMessage } from 'node:http'
+import { isIPv6 } from 'node:net'
+import type { SignalingLimits } from './limits.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+interface Usage {
+  connections: number
+  readonly arrivals: TokenBucket
+  readonly messages: TokenBucket
+}
+
+/** How many addresses without a connection are remembered, for their buckets. Beyond that the longest unheard of is forgotten. */
+const REMEMBERED = 20_000
+
+/** Connections and rates per address. Times are milliseconds of any clock that never runs backwards. */
+export class Addresses {
+  readonly #limits: SignalingLimits
+  readonly #used = new Map<string, Usage>()
+  /** Those without a connection, the longest unheard of first. */
+  readonly #idle = new Map<string, Usage>()
+
+  constructor(limits: SignalingLimits) {
+    this.#limits = limits
+  }
+
+  /** How many are known, now connected or not. */
+  get size(): number {
+    return this.#used.size + this.#idle.size
+  }
+
+  /** Why this address may have no further connection now; `undefined`: it has been counted as an arrival. */
+  refuse(address: string, now: number): string | undefined {
+    const usage = this.#usage(address, now)
+    if (usage.connections >= this.#limits.connectionsPerAddress) return 'this address has all its connections already'
+    if (this.isFlooding(address, now)) return 'too many messages come from this address'
+    if (!usage.arrivals.take(now)) return 'too many connections come from this address, wait a moment'
+    return undefined
+  }
+
+  opened(address: string, now: number): void {
+    const usage = this.#usage(address, now)
+    usage.connections += 1
+    this.#idle.delete(address)
+    this.#used.set(address, usage)
+  }
+
+  closed(address: string): void {
+    const usage = this.#used.get(address)
+    if (usage === undefined || --usage.connections > 0) return
+    this.#used.delete(address)
+    this.#remember(address, usage)
+  }
+
+  /** Counts a message; `false`: too many. */
+  message(address: string, now: number): boolean {
+    return this.#usage(address, now).messages.take(now)
+  }
+
+  /** As many messages too many as it may send at once: its connections are not worth keeping, nor new ones to be had. */
+  isFlooding(address: string, now: number): boolean {
+    const usage = this.#used.get(address) ?? this.#idle.get(address)
+    if (usage === undefined || usage.messages.has(now)) return false
+    return usage.messages.debt > this.#limits.messageBurstPerAddress
+  }
+
+  #usage(address: string, now: number): Usage {
+    const known = this.#used.get(address) ?? this.#idle.get(address)
+    if (known !== undefined) return known
+    const limits = this.#limits
+    const usage: Usage = {
+      connections: 0,
+      arrivals: new TokenBucket(limits.connectionsPerSecondPerAddress, limits.connectionBurstPerAddress, now),
+      messages: new TokenBucket(limits.messagesPerSecondPerAddress, limits.messageBurstPerAddress, now),
+    }
+    this.#remember(address, usage)
+    return usage
+  }
+
+  #remember(address: string, usage: Usage): void {
+    this.#idle.delete(address)
+    this.#idle.set(address, usage)
+    if (this.#idle.size <= REMEMBERED) return
+    for (const oldest of this.#idle.keys()) {
+      this.#idle.delete(oldest)
+      return
+    }
+  }
+}
+
+/**
+ * Where a request comes from, in the form in which it is counted: IPv4 as it is, IPv6 as its /64, which is what one
+ * subscriber has. Behind `trustedProxies` proxies: what the outermost of them has written into X-Forwarded-For. What stands
+ * left of that was written by the client, and is not believed.
+ */
+export function addressOf(request: IncomingMessage, trustedProxies: number): string {
+  const direct = request.socket.remoteAddress ?? ''
+  if (trustedProxies === 0) return countedAs(direct)
+  const forwarded = [request.headers['x-forwarded-for'] ?? []]
+    .flat()
+    .join(',')
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+  return countedAs(forwarded.at(-trustedProxies) ?? forwarded[0] ?? direct)
+}
+
+function countedAs(address: string): string {
+  const bare = address.replace(/^\[(.*)\].*$/, '$1').replace(/%.*$/, '')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)
+  if (mapped !== null) return mapped[1]!
+  if (!isIPv6(bare)) return bare.replace(/:\d+$/, '').slice(0, 64) // some proxies add the port
+  const [head = '', tail] = bare.toLowerCase().split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = tail === undefined ? 0 : 8 - before.length - after.length - (bare.includes('.') ? 1 : 0)
+  const groups = [...before, ...Array<string>(Math.max(zeros, 0)).fill('0'), ...after].slice(0, 4)
+  return `${groups.map((group) => group.replace(/^0+(?=.)/, '')).join(':')}::/64`
+}

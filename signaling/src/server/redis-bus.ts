@@ -1,0 +1,244 @@
+/** The bus between servers: Redis, through the adapter that Socket.IO maintains. Loaded only when it is asked for. */
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { RedisClientType } from '@redis/client'
+import type { Server } from 'socket.io'
+import { signalingError } from '../protocol.ts'
+import type { Bus, ClusterMessage } from './bus.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+
+export interface RedisOptions {
+  /** `redis://user:password@host:6379`, or `rediss:` for TLS. */
+  readonly url: string
+  /** What its channels begin with: servers with the same one are one cluster. Default `floe`. */
+  readonly prefix?: string
+}
+
+/** Redis 6.2 and later. Milliseconds. */
+const RECONNECT = { first: 100, longest: 2_000 } as const
+const CONNECT_TIMEOUT = 5_000
+
+/** How long the adapter's reader waits for the stream, which carries nothing of ours, at once: in ms. */
+const BLOCK_TIME = 5_000
+
+/** Commands that a Redis which hangs may owe us an answer to: what goes beyond is lost, not kept. */
+const UNANSWERED = 10_000
+
+/** Bytes that Redis may not have taken yet before relayed frames, which may be lost, are: it hangs, or is too slow. */
+const FRAME_BACKLOG = 8_388_608
+
+/** Messages between servers that leave together. */
+const BATCH = 256
+
+/** Of the messages between servers: servers of different kinds do not listen to each other. */
+const CLUSTER_VERSION = 1
+
+/** A connection to Redis and the adapter over it. */
+export class Redis {
+  readonly adapter: Parameters<Server['adapter']>[0]
+  /** The others are heard from then on. */
+  readonly subscribed: Promise<void>
+  readonly #clients: RedisClientType[]
+  readonly #backlog: { readonly size: number }
+
+  /** @throws {SignalingError} `ERR_SIGNALING_UNREACHABLE`, or `ERR_SIGNALING_ARGUMENT` without its packages */
+  static async connect({ url, prefix = 'floe' }: RedisOptions): Promise<Redis> {
+    const { createClient, createAdapter } = await loadPackages()
+    const reconnectStrategy = (attempt: number) => Math.min(RECONNECT.first * 2 ** attempt, RECONNECT.longest)
+    // What cannot be sent now is not worth keeping: clients send again, and servers compare what they know.
+    const client = createClient({
+      url,
+      disableOfflineQueue: true,
+      commandsQueueMaxLength: UNANSWERED,
+      socket: { reconnectStrategy },
+    }) as RedisClientType
+    await firstConnection(client, url)
+    const clients = [client]
+    // The adapter does not look whether Redis takes what it publishes, and a rejected promise would end the process.
+    const publish = client.publish.bind(client)
+    const backlog = { size: 0 }
+    const guarded = (...args: Parameters<typeof publish>) => {
+      const { length } = args[1]
+      backlog.size += length
+      return publish(...args)
+        .catch(() => 0)
+        .finally(() => {
+          backlog.size -= length
+        })
+    }
+    let onsubscribed = () => {}
+    const subscribed = new Promise<void>((resolve) => {
+      onsubscribed = resolve
+    })
+    const duplicate = () => {
+      // With a queue: the adapter's reader would ask again and again, without a pause.
+      const copy = client.duplicate({ disableOfflineQueue: false })
+      clients.push(copy)
+      const subscribe = (...args: Parameters<typeof copy.subscribe>) => copy.subscribe(...args).then(onsubscribed)
+      return withMembers(copy, { subscribe })
+    }
+    const forAdapter = withMembers(client, { publish: guarded, duplicate })
+    const name = `${prefix}:signaling:${CLUSTER_VERSION}`
+    const adapter = createAdapter(forAdapter, { streamName: name, channelPrefix: name, blockTimeInMs: BLOCK_TIME })
+    await Promise.all(clients.map((each) => each.isReady || once(each, 'ready')))
+    return new Redis(adapter, clients, subscribed, backlog)
+  }
+
+  private constructor(
+    adapter: Parameters<Server['adapter']>[0],
+    clients: RedisClientType[],
+    subscribed: Promise<void>,
+    backlog: { readonly size: number },
+  ) {
+    this.adapter = adapter
+    this.subscribed = subscribed
+    this.#clients = clients
+    this.#backlog = backlog
+  }
+
+  get ready(): boolean {
+    return this.#clients.every((client) => client.isReady)
+  }
+
+  /** What Redis has not taken yet, in bytes. */
+  get backlog(): number {
+    return this.#backlog.size
+  }
+
+  watch(onchange: () => void): void {
+    for (const client of this.#clients) client.on('ready', onchange).on('error', onchange).on('end', onchange)
+  }
+
+  close(): void {
+    for (const client of this.#clients) client.destroy()
+  }
+}
+
+export class RedisBus implements Bus {
+  readonly id = randomBytes(9).toString('base64url')
+  onmessage: (from: string, message: ClusterMessage) => void = () => {}
+  onreconnected: () => void = () => {}
+  readonly #io: Server
+  readonly #redis: Redis
+  readonly #metrics: Metrics
+  #queue: ClusterMessage[] = []
+  #scheduled = false
+  #connected: boolean
+
+  constructor(io: Server, redis: Redis, metrics: Metrics, log: Log) {
+    this.#io = io
+    this.#redis = redis
+    this.#metrics = metrics
+    this.#connected = redis.ready
+    redis.watch(() => {
+      if (this.#connected === redis.ready) return
+      this.#connected = redis.ready
+      if (this.#connected) this.onreconnected()
+      else log({ level: 'error', event: 'cluster', state: 'disconnected' })
+    })
+    io.on('floe', (from: string, messages: ClusterMessage[]) => {
+      for (const message of messages) this.#receive(from, message, log)
+    })
+  }
+
+  get connected(): boolean {
+    return this.#connected
+  }
+
+  async others(): Promise<number | undefined> {
+    try {
+      await Promise.race([this.#redis.subscribed, delay(CONNECT_TIMEOUT, undefined, { ref: false })])
+      return (await this.#io.of('/').adapter.serverCount()) - 1
+    } catch {
+      return undefined // Redis has gone again
+    }
+  }
+
+  post(message: ClusterMessage): void {
+    if (!this.#connected) {
+      this.#metrics.count('floe_signaling_cluster_errors_total')
+      return
+    }
+    if (message.type === 'frame' && this.#redis.backlog > FRAME_BACKLOG) return
+    this.#queue.push(message)
+    if (this.#queue.length >= BATCH) this.#flush()
+    else if (!this.#scheduled) {
+      this.#scheduled = true
+      setImmediate(() => {
+        this.#scheduled = false
+        this.#flush()
+      })
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#flush()
+    if (this.#connected) await delay(20) // it is on its way
+    await this.#io.of('/').adapter.close()
+    this.#redis.close()
+  }
+
+  #flush(): void {
+    if (this.#queue.length === 0) return
+    const messages = this.#queue
+    this.#queue = []
+    for (const { type } of messages) this.#metrics.count('floe_signaling_cluster_messages_total', { sent: type })
+    this.#io.serverSideEmit('floe', this.id, messages)
+  }
+
+  #receive(from: string, message: ClusterMessage, log: Log): void {
+    this.#metrics.count('floe_signaling_cluster_messages_total', { received: message.type })
+    try {
+      this.onmessage(from, message)
+    } catch (error) {
+      // A server of another make, or a stranger in our Redis: no reason to die.
+      log({ level: 'error', event: 'cluster', state: 'bad-message', server: from, message: String(error) })
+    }
+  }
+}
+
+/** The client with some members of ours in place of its own; the others are called on the client itself. */
+function withMembers<Client extends object>(client: Client, members: Readonly<Record<string, unknown>>): Client {
+  return new Proxy(client, {
+    get: (target, name) => {
+      if (typeof name === 'string' && Object.hasOwn(members, name)) return members[name]
+      const member: unknown = Reflect.get(target, name)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
+
+async function loadPackages() {
+  try {
+    const [{ createClient }, { createAdapter }] = await Promise.all([
+      import('@redis/client'),
+      import('@socket.io/redis-streams-adapter'),
+    ])
+    return { createClient, createAdapter }
+  } catch (error) {
+    const problem = 'Redis needs the packages @redis/client and @socket.io/redis-streams-adapter.'
+    throw signalingError('ERR_SIGNALING_ARGUMENT', problem, error)
+  }
+}
+
+async function firstConnection(client: RedisClientType, url: string): Promise<void> {
+  let cause: unknown
+  client.on('error', (error) => {
+    cause = error
+  })
+  let timer: ReturnType<typeof setTimeout> | undefined
+  try {
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(cause ?? new Error('no answer')), CONNECT_TIMEOUT)
+    })
+    await Promise.race([client.connect(), late])
+  } catch (error) {
+    client.destroy()
+    const where = URL.canParse(url) ? new URL(url).host : 'its address'
+    throw signalingError('ERR_SIGNALING_UNREACHABLE', `Redis at ${where}: ${(error as Error).message}.`, error)
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,381 @@
+import type { Server as HttpServer, IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Server } from 'socket.io'
+import * as v from 'valibot'
+import {
+  describeIssues,
+  type ErrorBody,
+  errorBody,
+  type Handshake,
+  HandshakeSchema,
+  PROTOCOL_VERSION,
+  SignalSchema,
+  signalingError,
+} from '../protocol.ts'
+import { Addresses, addressOf } from './addresses.ts'
+import { admission } from './admission.ts'
+import { Cluster } from './cluster.ts'
+import { intercept, jsonReport, mount, type Report } from './http.ts'
+import { iceServerSource } from './ice-servers.ts'
+import { DEFAULT_LIMITS, type SignalingLimits } from './limits.ts'
+import { type FloeServer, type FloeSocket, handshakeError, linkTo, relayFrames } from './link.ts'
+import { type Log, silent } from './log.ts'
+import type { Answer, Link, Member } from './member.ts'
+import { type Gauge, Metrics } from './metrics.ts'
+import { ALONE } from './neighbours.ts'
+import {
+  DEFAULT_RESUME_GRACE,
+  type SignalingHealth,
+  type SignalingServer,
+  type SignalingServerOptions,
+  type StopOptions,
+} from './options.ts'
+import { type Redis, RedisBus } from './redis-bus.ts'
+import { FrameRelay } from './relay.ts'
+import { Rooms } from './rooms.ts'
+import { PATIENCE, TokenBucket } from './token-bucket.ts'
+
+/** A silent connection counts as broken after `interval + timeout`, in ms. */
+const HEARTBEAT = { interval: 10_000, timeout: 10_000 } as const
+
+/** Time for a new connection to say who it is, in ms. */
+const HANDSHAKE_TIMEOUT = 10_000
+
+/** Time for clients to take the last messages when the server stops, in ms. */
+const DRAIN_TIMEOUT = 1_000
+
+/** Where connections come from, noted when the request is let in, by Engine.IO's request. */
+const ADDRESS = Symbol('address')
+type AdmittedRequest = IncomingMessage & { [ADDRESS]?: string }
+
+/** `SignalingServer` over Socket.IO; see `createSignalingServer()`. */
+export class SocketSignalingServer implements SignalingServer {
+  readonly #httpServer: HttpServer
+  readonly #options: SignalingServerOptions
+  readonly #limits: SignalingLimits
+  readonly #io: FloeServer
+  readonly #rooms: Rooms
+  readonly #relay: FrameRelay
+  readonly #cluster: Cluster | undefined
+  readonly #addresses: Addresses
+  readonly #admit: ReturnType<typeof admission>
+  readonly #metrics = new Metrics()
+  readonly #log: Log
+  readonly #unmount: () => void
+  readonly #started = performance.now()
+  #draining = false
+  #stopped: Promise<void> | undefined
+
+  constructor(httpServer: HttpServer, options: SignalingServerOptions, redis: Redis | undefined) {
+    const { roomSecret, origins = [], resumeGrace = DEFAULT_RESUME_GRACE } = options
+    this.#httpServer = httpServer
+    this.#options = options
+    this.#log = options.log ?? silent
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.#admit = admission(options)
+    this.#addresses = new Addresses(this.#limits)
+    this.#io = new Server({
+      serveClient: false,
+      ...(redis && { adapter: redis.adapter }),
+      maxHttpBufferSize: this.#limits.messageSize,
+      connectTimeout: HANDSHAKE_TIMEOUT,
+      pingInterval: HEARTBEAT.interval,
+      pingTimeout: HEARTBEAT.timeout,
+      destroyUpgrade: options.httpServer === undefined,
+      cors: { origin: origins === '*' ? true : [...origins] },
+      allowRequest: (request, answer) => {
+        const refusal = this.#refuseRequest(request, origins)
+        answer(refusal, refusal === undefined)
+      },
+    })
+    if (redis !== undefined) {
+      const bus = new RedisBus(this.#io as unknown as Server, redis, this.#metrics, this.#log)
+      this.#cluster = new Cluster(bus, {
+        resumeGrace,
+        log: this.#log,
+        onframe: (frame) => this.#relay.deliver(this.#rooms.room(frame.room)?.members.get(frame.to), frame),
+      })
+    }
+    const neighbours = this.#cluster ?? ALONE
+    this.#relay = new FrameRelay(this.#limits, neighbours)
+    this.#rooms = new Rooms({
+      ...this.#limits,
+      relay: this.#relay.isOffered,
+      resumeGrace,
+      secretFor: typeof roomSecret === 'function' ? roomSecret : () => roomSecret,
+      onRoom: options.onRoom ?? (() => {}),
+      onLeave: (member, reason) => this.#onleave(member, reason),
+      iceServersFor: iceServerSource(options.iceServers),
+      neighbours,
+    })
+    this.#unmount = mount(httpServer, () => {
+      intercept(httpServer, this.#reports())
+      this.#io.attach(httpServer)
+    })
+    this.#io.engine.on('connection', (connection: EngineConnection) => this.#count(connection))
+    this.#io.on('connection', (socket) => void this.#welcome(socket))
+  }
+
+  /** Meets the other servers, where there are any. */
+  async start(): Promise<void> {
+    await this.#cluster?.start(this.#rooms)
+  }
+
+  get url(): string {
+    const address = this.#httpServer.address() as AddressInfo | string | null
+    if (address === null || typeof address === 'string') {
+      throw signalingError('ERR_SIGNALING_CLOSED', 'The HTTP server does not listen on a TCP port.')
+    }
+    return `http://${reachableHost(address)}:${address.port}`
+  }
+
+  health(): SignalingHealth {
+    return {
+      status: this.#stopped === undefined ? 'ok' : this.#draining ? 'draining' : 'stopping',
+      version: PROTOCOL_VERSION,
+      rooms: this.#rooms.size,
+      peers: this.#rooms.peers,
+      connections: this.#io.engine.clientsCount,
+      uptime: Math.round(performance.now() - this.#started),
+      ...(this.#cluster && { cluster: this.#clusterHealth(this.#cluster) }),
+    }
+  }
+
+  #clusterHealth({ connected, servers, peers }: Cluster) {
+    return { connected, servers, peers }
+  }
+
+  ready(): boolean {
+    if (this.#cluster?.connected === false) return false
+    return this.#stopped === undefined && this.#io.engine.clientsCount < this.#limits.connections
+  }
+
+  metrics(): string {
+    return this.#metrics.expose(this.#gauges())
+  }
+
+  peersIn(room: string): number {
+    return this.#rooms.peersIn(room)
+  }
+
+  stop(options: StopOptions = {}): Promise<void> {
+    return (this.#stopped ??= this.#stop(options.drain ?? 0))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  async #stop(drain: number): Promise<void> {
+    const farewell = stopping()
+    if (drain > 0) await this.#drain(drain, farewell)
+    this.#rooms.close(farewell)
+    const deadline = performance.now() + DRAIN_TIMEOUT
+    while (this.#io.engine.clientsCount > 0 && performance.now() < deadline) await delay(5)
+    this.#io.engine.close()
+    await this.#cluster?.close()
+    this.#unmount()
+    this.#log({ level: 'info', event: 'stopped' })
+    if (this.#options.httpServer !== undefined || !this.#httpServer.listening) return
+    await new Promise<void>((resolve) => {
+      this.#httpServer.close(() => resolve())
+      this.#httpServer.closeAllConnections()
+    })
+  }
+
+  /** Sends one after the other away; ends before its time when nobody is left. */
+  async #drain(duration: number, farewell: ErrorBody): Promise<void> {
+    this.#draining = true
+    this.#log({ level: 'info', event: 'draining', milliseconds: duration, peers: this.#rooms.peers })
+    const sendAway = this.#rooms.links()
+    const started = performance.now()
+    for (const [index, link] of sendAway.entries()) {
+      const due = started + (duration * index) / sendAway.length
+      if (due > performance.now()) await delay(due - performance.now())
+      link.end(farewell)
+    }
+    this.#draining = false
+  }
+
+  #reports(): ReadonlyMap<string, () => Report> {
+    const { healthPath = '/healthz', readyPath = '/readyz', metricsPath = false } = this.#options
+    const reports = new Map<string, () => Report>()
+    if (healthPath !== false) reports.set(healthPath, () => jsonReport(200, this.health()))
+    if (readyPath !== false) {
+      reports.set(readyPath, () => jsonReport(this.ready() ? 200 : 503, { ready: this.ready() }))
+    }
+    if (metricsPath !== false) {
+      const type = 'text/plain; version=0.0.4; charset=utf-8'
+      reports.set(metricsPath, () => ({ status: 200, type, body: this.metrics() }))
+    }
+    return reports
+  }
+
+  #gauges(): Gauge[] {
+    const { rooms, peers, connections, cluster } = this.health()
+    const clusterGauges: Gauge[] = cluster
+      ? [
+          {
+            name: 'floe_signaling_cluster_connected',
+            help: '1: Redis is reached.',
+            value: cluster.connected ? 1 : 0,
+          },
+          { name: 'floe_signaling_cluster_servers', help: 'Other servers that are alive.', value: cluster.servers },
+          { name: 'floe_signaling_cluster_peers', help: 'Peers at other servers.', value: cluster.peers },
+        ]
+      : []
+    return [
+      ...clusterGauges,
+      { name: 'floe_signaling_rooms', help: 'Rooms with somebody in them.', value: rooms },
+      { name: 'floe_signaling_peers', help: 'Peers in rooms, held places included.', value: peers },
+      { name: 'floe_signaling_connections', help: 'Connections, joined or not.', value: connections },
+      { name: 'floe_signaling_addresses', help: 'Addresses that limits are kept for.', value: this.#addresses.size },
+      { name: 'floe_signaling_ready', help: '1: newcomers are welcome.', value: this.ready() ? 1 : 0 },
+    ]
+  }
+
+  #refuseRequest(request: AdmittedRequest, origins: readonly string[] | '*'): string | undefined {
+    const address = addressOf(request, this.#options.trustedProxies ?? 0)
+    const [reason, refusal] = this.#refusal(request, address, origins) ?? []
+    if (reason === undefined) {
+      request[ADDRESS] = address
+      return undefined
+    }
+    this.#metrics.count('floe_signaling_connections_refused_total', { reason })
+    this.#log({ level: reason === 'stopping' ? 'debug' : 'warn', event: 'refused', address, reason })
+    return refusal
+  }
+
+  #refusal(request: IncomingMessage, address: string, origins: readonly string[] | '*'): [string, string] | undefined {
+    if (this.#stopped !== undefined) return ['stopping', 'the server is stopping']
+    if (this.#io.engine.clientsCount >= this.#limits.connections) {
+      return ['full', 'the server has all its connections already']
+    }
+    const origin = foreignOrigin(request, origins)
+    if (origin !== undefined) {
+      return ['origin', `pages of ${origin} may not connect; allow them with the option 'origins'`]
+    }
+    const excess = this.#addresses.refuse(address, performance.now())
+    return excess === undefined ? undefined : ['address', excess]
+  }
+
+  #count(connection: EngineConnection): void {
+    const address = (connection.request as AdmittedRequest)[ADDRESS] ?? ''
+    this.#addresses.opened(address, performance.now())
+    this.#metrics.count('floe_signaling_connections_total')
+    connection.once('close', () => this.#addresses.closed(address))
+  }
+
+  async #welcome(socket: FloeSocket): Promise<void> {
+    socket.on('error', () => {}) // a packet that does not parse; Socket.IO closes the connection
+    const address = (socket.request as AdmittedRequest)[ADDRESS] ?? ''
+    const link = linkTo(socket, address)
+    this.#limitRate(socket, link)
+    const handshake = v.safeParse(HandshakeSchema, socket.handshake.auth)
+    if (!handshake.success) {
+      this.#reject(link, handshakeError(socket.handshake.auth, handshake.issues))
+      return
+    }
+    const applicant = { handshake: handshake.output, address, headers: socket.request.headers }
+    const verdict = this.#admit(applicant)
+    const refusal = verdict instanceof Promise ? await verdict : verdict
+    if (!socket.connected) return // it did not wait for the answer
+    if (this.#stopped !== undefined) link.end(stopping())
+    else if (refusal === undefined) this.#join(socket, link, handshake.output)
+    else this.#reject(link, refusal, handshake.output.room)
+  }
+
+  #join(socket: FloeSocket, link: Link, handshake: Handshake): void {
+    const member = this.#rooms.join(link, handshake)
+    if ('code' in member) {
+      this.#reject(link, member, handshake.room)
+      return
+    }
+    const event = member.resumed ? 'resumed' : 'joined'
+    this.#metrics.count('floe_signaling_joins_total', { result: event })
+    this.#log({ level: 'info', event, room: handshake.room, peer: member.info.id, address: link.address })
+    socket.on('signal', (...raw: unknown[]) => {
+      const acknowledge = raw.pop()
+      this.#signal(member, raw, typeof acknowledge === 'function' ? (error) => acknowledge(error) : () => {})
+    })
+    relayFrames(socket, member, this.#relay, this.#limits, (error) => this.#reject(link, error, handshake.room))
+    socket.on('leave', (acknowledge: unknown) => {
+      if (member.link === link) this.#rooms.leave(member, 'left')
+      if (typeof acknowledge === 'function') acknowledge()
+    })
+    socket.on('disconnect', () => this.#rooms.detach(member, link))
+  }
+
+  #reject(link: Link, error: ErrorBody, room?: string): void {
+    this.#metrics.count('floe_signaling_rejections_total', { code: error.code })
+    this.#log({ level: 'warn', event: 'rejected', code: error.code, address: link.address, room })
+    link.end(error)
+  }
+
+  #onleave({ room, info }: Member, reason: 'left' | 'vanished'): void {
+    this.#metrics.count('floe_signaling_leaves_total', { reason })
+    this.#log({ level: 'info', event: 'left', room: room.name, peer: info.id, reason })
+  }
+
+  #signal(member: Member, raw: unknown[], acknowledge: (error: unknown) => void): void {
+    const arrived = performance.now()
+    const answer: Answer = (error) => {
+      this.#metrics.count('floe_signaling_signals_total', { result: error === null ? 'delivered' : error.code })
+      if (error === null) this.#metrics.delivered(performance.now() - arrived)
+      acknowledge(error)
+    }
+    const parsed = v.safeParse(SignalSchema, raw)
+    if (parsed.success) return this.#rooms.signal(member, parsed.output, answer)
+    const problem = `The server does not relay this message: ${describeIssues(parsed.issues)}.`
+    answer(errorBody('ERR_SIGNALING_MESSAGE', problem))
+  }
+
+  #limitRate(socket: FloeSocket, link: Link): void {
+    const { messagesPerSecond, messageBurst } = this.#limits
+    const bucket = new TokenBucket(messagesPerSecond, messageBurst, performance.now())
+    let flooding = false
+    socket.use((packet: unknown[], next) => {
+      // Frames have a limit of their own, once there is somebody to take them.
+      if (packet[0] === 'relay' && socket.listenerCount('relay') > 0) return next()
+      const now = performance.now()
+      const ofSocket = bucket.take(now)
+      const ofAddress = this.#addresses.message(link.address, now)
+      if (ofSocket && ofAddress) return next()
+      const whose = ofSocket ? 'address' : 'connection'
+      this.#metrics.count('floe_signaling_rate_limited_total', { whose })
+      if (!flooding) this.#log({ level: 'warn', event: 'flooding', address: link.address, whose })
+      flooding = true
+      const rate = ofSocket ? this.#limits.messagesPerSecondPerAddress : messagesPerSecond
+      const error = errorBody('ERR_SIGNALING_RATE', `More than ${rate} messages per second of this ${whose}.`)
+      const acknowledge = packet.at(-1)
+      if (bucket.debt > PATIENCE * messageBurst || this.#addresses.isFlooding(link.address, now))
+        this.#reject(link, error)
+      else if (typeof acknowledge === 'function') acknowledge(error)
+    })
+  }
+}
+
+function stopping(): ErrorBody {
+  return errorBody('ERR_SIGNALING_STOPPED', 'The signaling server is stopping.')
+}
+
+interface EngineConnection {
+  readonly request: IncomingMessage
+  once(event: 'close', listener: () => void): void
+}
+
+/** Browsers do not hold WebSockets to the same-origin policy: without this any web page could join our rooms. */
+function foreignOrigin({ headers }: IncomingMessage, origins: readonly string[] | '*'): string | undefined {
+  const { origin, host } = headers
+  if (origin === undefined || origins === '*' || origins.includes(origin)) return undefined
+  if (URL.canParse(origin) && new URL(origin).host === host) return undefined
+  return origin
+}
+
+/** An unspecified address is one to listen on, not one to connect to. */
+function reachableHost({ address, family }: AddressInfo): string {
+  if (address === '0.0.0.0') return '127.0.0.1'
+  if (address === '::') return '[::1]'
+  return family === 'IPv6' ? `[${address}]` : address
+}
