@@ -1,7 +1,7 @@
 import { keepScenario } from '../corpus.ts'
 import type { Failure } from '../explore.ts'
 import { shrink } from '../shrink.ts'
-import type { Surroundings } from './main.ts'
+import type { Surroundings } from './surroundings.ts'
 
 /** What to make of a failure. */
 export interface Lessons {

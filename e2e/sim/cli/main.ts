@@ -4,19 +4,10 @@ import { HELP } from './help.ts'
 import { type Options, parseOptions, UsageError } from './options.ts'
 import { playOne, readScenario } from './play.ts'
 import { exploreSeeds } from './search.ts'
+import type { Surroundings } from './surroundings.ts'
 
 /** What the process ends with. Stable: scripts rely on it. */
 export const EXIT = { held: 0, failed: 1, usage: 2 } as const
-
-/** Where the command runs, and who hears of it. */
-export interface Surroundings {
-  /** Folder that `--keep` writes to. */
-  readonly corpus: string
-  /** Results, without the last line's end. */
-  readonly print: (text: string) => void
-  /** What is no result: progress and complaints. */
-  readonly complain: (text: string) => void
-}
 
 /** Runs the command line `args` and returns the exit code. */
 export function main(args: readonly string[], surroundings: Surroundings): number {

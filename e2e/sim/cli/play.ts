@@ -4,8 +4,8 @@ import type { CorpusEntry } from '../corpus.ts'
 import { resultOf } from '../explore.ts'
 import { Trace } from '../trace.ts'
 import { headOf, type Lessons, learn } from './lesson.ts'
-import type { Surroundings } from './main.ts'
 import { UsageError } from './options.ts'
+import type { Surroundings } from './surroundings.ts'
 
 /** Steps of the trace that a failure shows without being asked for all of them. */
 const LAST_STEPS = 40

@@ -1,7 +1,7 @@
 import { drawScenario } from '../draw.ts'
 import { type Explored, explore, type Failure } from '../explore.ts'
 import { headOf, type Lessons, learn } from './lesson.ts'
-import type { Surroundings } from './main.ts'
+import type { Surroundings } from './surroundings.ts'
 
 export interface Search extends Lessons {
   readonly from: number
