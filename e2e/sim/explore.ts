@@ -55,7 +55,8 @@ export function explore({ from, count, draw, onfailure, onseed, prepare }: Explo
   let done = 0
   while (done < count) {
     const result = resultOf(draw(from + done), { ...(prepare && { prepare }) })
-    onseed?.(++done)
+    done++
+    onseed?.(done)
     if (!('error' in result)) verdicts[result.expected]++
     else {
       failures.push(result)
