@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { prepare } from './prepare.mjs'
 
 /** In the order of the life of a packet. */
-const BENCHES = ['stun', 'connect', 'handshake', 'throughput', 'memory', 'idle']
+const BENCHES = ['stun', 'connect', 'handshake', 'peer', 'first-message', 'throughput', 'relay', 'memory', 'idle']
 
 const root = join(import.meta.dirname, '..')
 const asked = process.argv.slice(2)

@@ -6,7 +6,8 @@ const { module } = await runnerImport(join(import.meta.dirname, '..', 'e2e', 'na
   configFile: false,
   logLevel: 'error',
   oxc: { target: 'node20' },
-  environments: { inline: { resolve: { conditions: ['floe:source', 'import', 'default'] } } },
+  // Bundled for the moment, not taken from dist/, which may be older or missing.
+  environments: { inline: { resolve: { conditions: ['floe:source', 'import', 'default'], noExternal: [/^@floe\//] } } },
 })
 try {
   process.exitCode = await module.main(process.argv.slice(2))

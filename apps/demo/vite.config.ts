@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { defineConfig } from 'vite'
 
 /** Where `npm run dev -w @floe/demo` finds a running `floe serve`. */
@@ -7,6 +8,12 @@ export default defineConfig({
   root: import.meta.dirname,
   base: './',
   resolve: { conditions: ['floe:source', 'browser', 'module', 'import', 'default'] },
-  build: { outDir: 'dist', emptyOutDir: true, target: 'es2022', modulePreload: { polyfill: false } },
+  build: {
+    outDir: 'dist',
+    emptyOutDir: true,
+    target: 'es2022',
+    modulePreload: { polyfill: false },
+    rollupOptions: { input: ['index.html', 'network.html'].map((page) => join(import.meta.dirname, page)) },
+  },
   server: { proxy: { '/socket.io': { target: server, ws: true } } },
 })

@@ -7,8 +7,8 @@
  */
 
 import { createHook, executionAsyncResource } from 'node:async_hooks'
-import { spawnSync } from 'node:child_process'
 import { CONNECT } from './agents.mjs'
+import { inOwnProcess } from './own-process.mjs'
 import { report } from './report.mjs'
 
 const PAIRS = 500
@@ -25,7 +25,9 @@ if (competitor) console.log(JSON.stringify(await measure(CONNECT[competitor])))
 else compare()
 
 function compare() {
-  const results = Object.fromEntries(Object.keys(CONNECT).map((name) => [name, inOwnProcess(name)]))
+  const results = Object.fromEntries(
+    Object.keys(CONNECT).map((name) => [name, inOwnProcess(import.meta.filename, name)]),
+  )
   const row = (what, unit, quantity, more) => ({
     what,
     unit,
@@ -40,15 +42,6 @@ function compare() {
     row('timers that go off, of all agents', '1/s', 'timers'),
     row('CPU time, of all agents', 'ms/s', 'cpu'),
   ])
-}
-
-function inOwnProcess(name) {
-  const { status, stdout } = spawnSync(process.execPath, [import.meta.filename, name], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    encoding: 'utf8',
-  })
-  if (status !== 0) throw new Error(`the process of ${name} ended with ${status}`)
-  return JSON.parse(stdout)
 }
 
 async function measure(connect) {

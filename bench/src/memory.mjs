@@ -4,8 +4,8 @@
  * count. Each competitor has a process of its own, in which some pairs have come and gone before, so that code and
  * caches are not counted as an agent's.
  */
-import { spawnSync } from 'node:child_process'
 import { CONNECT, connectFloe } from './agents.mjs'
+import { inOwnProcess } from './own-process.mjs'
 import { report } from './report.mjs'
 import { median } from './rounds.mjs'
 
@@ -22,7 +22,8 @@ else compare()
 
 function compare() {
   const runs = Object.fromEntries(Object.keys(COMPETITORS).map((name) => [name, []]))
-  for (let run = 0; run < RUNS; run++) for (const name in COMPETITORS) runs[name].push(inOwnProcess(name))
+  for (let run = 0; run < RUNS; run++)
+    for (const name in COMPETITORS) runs[name].push(inOwnProcess(import.meta.filename, name, ['--expose-gc']))
   const of = (name, quantity) => median(runs[name].map((result) => result[quantity]))
   const row = (what, quantity, target, ours = 'floe') => ({
     what,
@@ -37,15 +38,6 @@ function compare() {
     row('resident set', 'resident'),
     row('heap, with ICE over TCP', 'heap', undefined, 'tcp'),
   ])
-}
-
-function inOwnProcess(name) {
-  const { status, stdout } = spawnSync(process.execPath, ['--expose-gc', import.meta.filename, name], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    encoding: 'utf8',
-  })
-  if (status !== 0) throw new Error(`the process of ${name} ended with ${status}`)
-  return JSON.parse(stdout)
 }
 
 async function measure(connect) {

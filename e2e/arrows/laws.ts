@@ -21,11 +21,11 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'packages/turn': ['packages/stun'],
   'packages/ice': ['packages/stun', 'packages/turn'],
   'packages/nat': ['packages/stun'],
-  'packages/webrtc': ['packages/stun', 'packages/ice'],
+  'packages/webrtc': ['packages/stun', 'packages/ice', 'packages/nat'],
   signaling: ['packages/stun', 'packages/webrtc'],
   'apps/exchange': ['packages/webrtc'],
   'apps/demo': ['packages/webrtc', 'signaling', 'apps/exchange'],
-  'apps/cli': ['packages/stun', 'packages/ice', 'packages/webrtc', 'signaling', 'apps/exchange'],
+  'apps/cli': ['packages/stun', 'packages/ice', 'packages/nat', 'packages/webrtc', 'signaling', 'apps/exchange'],
 }
 
 export const LAWS: readonly Law[] = [
@@ -69,7 +69,7 @@ export const LAWS: readonly Law[] = [
   {
     name: 'arrows between workspaces',
     reason:
-      'stun ← turn ← ice, stun ← nat, ice ← webrtc, and applications on top: a lower room never knows a higher one',
+      'stun ← turn ← ice, stun ← nat, ice and nat ← webrtc, and applications on top: a lower room never knows a higher one',
     check: (repository) =>
       repository.files.flatMap((file) => {
         const allowed = ARROWS[file.workspace]

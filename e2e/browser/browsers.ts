@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { chromium } from 'playwright'
+import { type Browser as ChromiumBrowser, chromium } from 'playwright'
 import puppeteer from 'puppeteer-core'
 
 export type BrowserName = 'chromium' | 'firefox'
@@ -45,6 +45,11 @@ function executable(name: BrowserName): string {
   return path
 }
 
+/** Playwright's own browser, for tests that want more of it than `launch()` gives. */
+export function startChromium(more: readonly string[] = []): Promise<ChromiumBrowser> {
+  return chromium.launch({ executablePath: executable('chromium'), args: [...CHROMIUM_ARGUMENTS, ...more] })
+}
+
 /** The sandbox wants a user other than root. The others stop Chromium from looking for Google's hosts. */
 const CHROMIUM_ARGUMENTS = [
   '--no-sandbox',
@@ -57,11 +62,11 @@ const CHROMIUM_ARGUMENTS = [
 ]
 
 async function launchChromium({ plainAddresses, authority }: BrowserOptions): Promise<Browser> {
-  const args = [...CHROMIUM_ARGUMENTS]
+  const args: string[] = []
   if (plainAddresses) args.push('--disable-features=WebRtcHideLocalIpsWithMdns')
   // Its trust store is the user's: what a test trusts does not belong there.
   if (authority !== undefined) args.push('--ignore-certificate-errors')
-  const browser = await chromium.launch({ executablePath: executable('chromium'), args })
+  const browser = await startChromium(args)
   return {
     name: 'chromium',
     close: () => browser.close(),

@@ -1,6 +1,7 @@
 /** The page with a relay beside it: `floe serve --turn`, which takes Debian's coturn. */
-import { type Browser, chromium, type Page } from 'playwright'
+import type { Browser, Page } from 'playwright'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { startChromium } from '../browser/browsers.ts'
 import { buildPage, type Product, startProduct } from './product.ts'
 
 /** So short that a page sees its credentials renewed within two seconds. */
@@ -13,18 +14,7 @@ const pages: Page[] = []
 beforeAll(async () => {
   await buildPage()
   product = await startProduct(['--turn', '--turn-port', '0', '--turn-lifetime', LIFETIME_SECONDS])
-  browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  browser = await startChromium()
 })
 
 afterEach(async () => {
@@ -73,8 +63,8 @@ test('an open connection takes the credentials that come later: an ICE restart f
     const sdp = await onPeerConnection(page, (pc) => pc.localDescription!.sdp)
     return / typ relay /.test(sdp) ? /a=ice-ufrag:(\S+)/.exec(sdp)![1] : undefined
   }
+  await expect.poll(relayed).toBeDefined()
   const [first, before] = [await username(), await relayed()]
-  expect(before).toBeDefined()
   const expired = () => Date.now() / 1000 > Number(first.split(':')[0])
   await expect.poll(expired, { timeout: 10_000 }).toBe(true)
   expect(await username()).not.toBe(first)

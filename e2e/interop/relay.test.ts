@@ -99,12 +99,12 @@ describe.skipIf(!isPrivate).each<BrowserName>(['chromium', 'firefox'])('I69 Node
 })
 
 describe('IceTransport and its relays', () => {
-  const options = (servers: readonly Coturn[]): IceTransportOptions => ({
+  const options = (servers: readonly Coturn[], by: 'udp' | 'tcp' = 'udp'): IceTransportOptions => ({
     gatherPolicy: 'relay',
     includeLoopback: true,
     interfaceFilter: ({ ip }) => ip === '127.0.0.1',
     iceServers: servers.map((server) => ({
-      urls: server.url('turn', 'udp'),
+      urls: server.url('turn', by),
       username: server.username,
       credential: server.credential,
     })),
@@ -186,20 +186,24 @@ describe('IceTransport and its relays', () => {
     }
   }, 30_000)
 
-  test('restarted: the allocation is regained, and signalled as a new candidate', async () => {
-    await using server = await startCoturn()
-    await using a = new IceTransport(options([server]))
-    a.gather()
-    await expect.poll(() => a.getLocalCandidates().length, { timeout: 5_000 }).toBe(1)
-    const [before] = a.getLocalCandidates()
-    // So that the agent has something to send, which finds the port closed.
-    a.start({ usernameFragment: 'abcd', password: 'x'.repeat(22) }, 'controlling')
-    a.addRemoteCandidate({ candidate: 'candidate:1 1 udp 1 127.0.0.1 9 typ host' })
-    await server.kill('SIGKILL')
-    await expect.poll(() => a.getLocalCandidates().length, { timeout: 10_000 }).toBe(0)
-    await server.start()
-    await expect.poll(() => a.getLocalCandidates().length, { timeout: 10_000 }).toBe(1)
-    expect(a.getLocalCandidates()[0]).not.toEqual(before)
-    await expect.poll(() => a.gatheringState).toBe('complete')
-  }, 30_000)
+  test.each(['udp', 'tcp'] as const)(
+    'restarted, over %s: the allocation is regained, and signalled',
+    async (by) => {
+      await using server = await startCoturn()
+      await using a = new IceTransport(options([server], by))
+      a.gather()
+      await expect.poll(() => a.getLocalCandidates().length, { timeout: 5_000 }).toBe(1)
+      const [before] = a.getLocalCandidates()
+      // So that the agent has something to send, which finds the port closed.
+      a.start({ usernameFragment: 'abcd', password: 'x'.repeat(22) }, 'controlling')
+      a.addRemoteCandidate({ candidate: 'candidate:1 1 udp 1 127.0.0.1 9 typ host' })
+      await server.kill('SIGKILL')
+      await expect.poll(() => a.getLocalCandidates().length, { timeout: 10_000 }).toBe(0)
+      await server.start()
+      await expect.poll(() => a.getLocalCandidates().length, { timeout: 10_000 }).toBe(1)
+      expect(a.getLocalCandidates()[0]).not.toEqual(before)
+      await expect.poll(() => a.gatheringState).toBe('complete')
+    },
+    30_000,
+  )
 })

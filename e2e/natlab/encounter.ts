@@ -9,11 +9,13 @@ import { join, type SignalingOptions } from './signaling.ts'
 export interface Encounter {
   /** On the hosts `a` and `b`; the first one offers. */
   readonly peers: readonly [PeerKind, PeerKind]
-  /** Both are told of the TURN server. */
-  readonly relay: boolean
+  /** Both are told of the TURN server, or none, or those in Node alone: a browser needs no relay of its own then. */
+  readonly relay: boolean | 'node'
   readonly signaling?: SignalingOptions
   /** The servers take requests and never answer. */
   readonly serversDead?: boolean
+  /** Node peers ask their routers for mappings. */
+  readonly portMapping?: boolean
   /** Beside the servers, for both. */
   readonly configuration?: object
 }
@@ -55,9 +57,16 @@ const SETTLE = 300
 const LOOK_EVERY = 50
 
 export async function meet(internet: Internet, encounter: Encounter, patience: Patience): Promise<Meeting> {
-  const { peers, configuration } = encounter
+  const { peers, configuration, portMapping } = encounter
+  const ice = portMapping && { ice: { portMapping } }
   const peer = (host: string, kind: PeerKind) =>
-    startPeer(internet, host, kind, { ...configuration, iceServers: iceServers(internet, host, encounter) })
+    startPeer(internet, host, kind, {
+      ...configuration,
+      ...ice,
+      iceServers: iceServers(internet, host, {
+        relay: encounter.relay === true || (encounter.relay === 'node' && kind === 'node'),
+      }),
+    })
   const [[a, b], servers] = await Promise.all([
     Promise.all([peer('a', peers[0]), peer('b', peers[1])]),
     startServers(internet),

@@ -6,7 +6,7 @@ import type { Cell } from './cell.ts'
 import type { Route } from './encounter.ts'
 
 export interface Expectation {
-  /** More than one where it depends on whose packet comes first. */
+  /** The usual one first; more than one where it depends on whose packet comes first, or on how long one looks. */
   readonly routes: readonly Route[]
   readonly reason: string
 }
@@ -34,7 +34,7 @@ interface Access {
   /** TCP may leave to ports beside 443. */
   readonly tcp: boolean
   readonly v6: boolean
-  readonly v4: V4 | undefined
+  readonly v4: V4
   readonly nat64: boolean
 }
 
@@ -71,8 +71,8 @@ const RULES: readonly Rule[] = [
   },
   {
     routes: ['relay'],
-    reason: 'no agent here sends to an IPv4 candidate through NAT64 (RFC 6052), and the NAT64 lets in nobody unasked',
-    holds: (a) => a.nat64,
+    reason: 'browsers do not send to IPv4 candidates through a NAT64 (RFC 6052), which lets in nobody unasked',
+    holds: (a, _, { peers }) => a.nat64 && peers[0] !== 'node',
   },
   {
     routes: ['direct'],
@@ -95,8 +95,10 @@ const RULES: readonly Rule[] = [
     holds: (a, b) => a.v4 === 'unpredictable' && b.v4 === 'unpredictable',
   },
   {
-    routes: ['relay'],
-    reason: 'the side that filters by port cannot know the port that the other NAT picks for it',
+    routes: ['relay', 'direct'],
+    reason:
+      'the side that filters by port cannot know the port that the other NAT picks for it; it is searched for after ' +
+      'three seconds, see docs/hard-nat.md',
     holds: (a, b) => a.v4 === 'unpredictable' && b.v4 === 'address-and-port-dependent',
   },
   {
@@ -125,12 +127,13 @@ function accessOf(name: NatTypeName): Access {
     udp: outgoingPorts === undefined,
     tcp: outgoingTcpPorts === undefined,
     v6: placements.some(({ nat64, family }) => nat64 || family === 6),
-    v4: first.nat64 ? undefined : v4Of(first),
+    v4: v4Of(first),
     nat64: first.nat64 !== undefined,
   }
 }
 
-function v4Of({ nat, carrier, firewall }: Placement): V4 {
+/** Where there is no IPv4, by way of the NAT64. */
+function v4Of({ nat64, nat = nat64, carrier, firewall }: Placement): V4 {
   if (!nat) return firewall ? 'address-and-port-dependent' : 'open'
   const layers = [nat, ...(carrier ? [carrier.nat] : [])]
   if (layers.some(isUnpredictable)) return 'unpredictable'

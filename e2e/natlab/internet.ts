@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Placement } from '../topology/placement.ts'
 import { LINE_DEVICE, Line } from './line.ts'
+import { MappingRouter } from './mapping-router.ts'
 import { inNamespace, namespaceName, removeNamespaces } from './namespaces.ts'
 import { resolverFile, startNat64 } from './nat64.ts'
 import { type HostPlan, type Leg, type NamespacePlan, type Plan, planInternet } from './plan.ts'
@@ -21,6 +22,8 @@ let internets = 0
 
 export class Internet implements AsyncDisposable {
   readonly plan: Plan
+  /** Routers that map ports, by name. */
+  readonly mappingRouters = new Map<string, MappingRouter>()
   readonly #prefix = `${++internets}-`
   readonly #children = new Set<ChildProcess>()
   #line: Line | undefined
@@ -98,7 +101,13 @@ export class Internet implements AsyncDisposable {
     this.#line = new Line(this.namespace('core'), seed)
     const wire = (leg: Leg) => this.line.attach(leg, { latency: leg.name === 'servers' ? 0 : latency, ...leg.link })
     await Promise.all(legs.map(wire))
-    for (const [name, { nat64 }] of this.plan.routers) if (nat64) await startNat64(this, name, nat64)
+    for (const [name, { nat64, mappingProtocols }] of this.plan.routers) {
+      if (nat64) await startNat64(this, name, nat64)
+      if (!mappingProtocols) continue
+      const router = new MappingRouter(this, name, mappingProtocols)
+      this.mappingRouters.set(name, router)
+      await router.start()
+    }
   }
 }
 
@@ -121,8 +130,15 @@ function coreScript({ legs }: Plan): string {
     `route add default dev ${LINE_DEVICE} table 7`,
     ...legs.map((leg) => `rule add iif ${leg.device} lookup 7`),
   ]
-  return [here('ip -batch -', [...device, ...detour]), here('ip -6 -batch -', detour)].join('\n')
+  return [
+    here('ip -batch -', [...device, ...detour]),
+    here('ip -6 -batch -', detour),
+    here('nft -f -', [DISTANCE]),
+  ].join('\n')
 }
+
+/** The core is one machine, the internet between two homes is many: a packet of few hops does not get through. */
+const DISTANCE = 'table ip distance { chain forward { type filter hook forward priority 0; ip ttl < 10 drop; }; }'
 
 function here(command: string, lines: readonly string[]): string {
   return lines.length > 0 ? `${command} <<'end'\n${lines.join('\n')}\nend` : ''

@@ -3,6 +3,7 @@
  *     [--jobs 2] [--pcap]
  * npm run natlab -- events [--only words]
  * npm run natlab -- report
+ * npm run natlab -- hard-nat [--only words] [--runs 40]
  * npm run natlab -- up easy hard [--pcap]
  */
 import { join } from 'node:path'
@@ -20,6 +21,7 @@ import {
   recordEvents,
   rewriteEvents,
 } from './events-report.ts'
+import { type Figures, titleOf as hardNatTitle, isReached, measure, summary, TABLE_HEAD, TRIALS } from './hard-nat.ts'
 import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
@@ -31,6 +33,7 @@ import { type Survival, survive } from './survival.ts'
 const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
 npm run natlab -- events [--only words]
 npm run natlab -- report                        what docs/ has, with the simulator as it is now
+npm run natlab -- hard-nat [--only words] [--runs n]
 npm run natlab -- up place place … [--pcap]
 
 places: ${TYPE_NAMES.join(' ')}; easy is eim-apdf, hard is apdm-random
@@ -56,6 +59,7 @@ export async function main(args: readonly string[]): Promise<number> {
       peers: { type: 'string' },
       only: { type: 'string' },
       with: { type: 'string' },
+      runs: { type: 'string', default: '40' },
       jobs: { type: 'string', default: '2' },
       pcap: { type: 'boolean', default: false },
     },
@@ -70,6 +74,7 @@ export async function main(args: readonly string[]): Promise<number> {
   if (reason) return complain(`No internet can be made here: ${reason}.`)
   if (command === 'up' && names.length > 0) return up(names.map(placeNamed), values.pcap)
   if (command === 'events') return events(values.only)
+  if (command === 'hard-nat') return hardNat(values.only, Number(values.runs))
   if (command !== 'matrix') return complain(USAGE)
   return matrix({
     peers: values.peers?.split(',').map(peersNamed) ?? ALL_PEERS,
@@ -139,6 +144,17 @@ async function events(words = ''): Promise<number> {
   }
   recordEvents(begun, survivals)
   return survivals.every(isAsExpected) && begun.every(hasBegun) ? 0 : 1
+}
+
+/** Those whose titles have `words` in them; one run after the other, since time is what is measured. */
+async function hardNat(words = '', runs: number): Promise<number> {
+  const all: Figures[] = []
+  for (const trial of TRIALS.filter((one) => hardNatTitle(one).includes(words))) {
+    console.log(hardNatTitle(trial))
+    all.push(await measure(trial, runs, (text) => console.log(text)))
+  }
+  console.log([TABLE_HEAD, ...all.map(summary)].join('\n'))
+  return all.every(isReached) ? 0 : 1
 }
 
 async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number> {

@@ -41,7 +41,7 @@ export interface Judged {
 
 export async function judgeCell(cell: Cell, captures?: string): Promise<Judged> {
   const { routes, reason } = expectedOf(cell)
-  const upgrade = routes.includes('direct') ? PATIENCE.upgrade : PATIENCE.relayed
+  const upgrade = routes[0] === 'direct' ? PATIENCE.upgrade : PATIENCE.relayed
   const outcome = await runCell(cell, { connect: PATIENCE.connect, upgrade }, captures)
   if (routes.includes(outcome.route)) return { outcome }
   return { outcome, failure: `${titleOf(cell)}: ${outcome.route}, expected ${routes.join(' or ')}: ${reason}` }

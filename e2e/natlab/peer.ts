@@ -13,7 +13,7 @@ export const PEER_KINDS = ['node', 'chromium', 'firefox', 'werift'] as const
 export type PeerKind = (typeof PEER_KINDS)[number]
 
 /** A LabPeer, called from afar. */
-export type LabEndpoint = Endpoint & Pick<LabPeer, 'notes' | 'beat' | 'arrivals'>
+export type LabEndpoint = Endpoint & Pick<LabPeer, 'notes' | 'beat' | 'arrivals' | 'relay'>
 
 export interface Peer extends Pick<Remote, 'suspend' | 'resume'> {
   readonly endpoint: LabEndpoint

@@ -1,7 +1,7 @@
 /** From a description of places to namespaces, cables, addresses and routes. Pure: nothing is made here. */
 import type { LinkQuality, NatBehavior } from '../topology/behavior.ts'
 import type { Placement } from '../topology/placement.ts'
-import { firewallRules, natRules, timeouts } from './rules.ts'
+import { firewallRules, mappingRules, natRules, timeouts } from './rules.ts'
 
 export interface Plan {
   readonly namespaces: ReadonlyMap<string, NamespacePlan>
@@ -50,6 +50,7 @@ export interface RouterPlan {
   readonly outside: readonly string[]
   /** IPv6 address inside, of a router that translates to IPv4. */
   readonly nat64?: string
+  readonly mappingProtocols?: Placement['mappingProtocols']
 }
 
 export interface Leg {
@@ -76,7 +77,8 @@ export function planInternet(hosts: Readonly<Record<string, readonly Placement[]
 interface Router extends RouterPlan {
   readonly name: string
   readonly n: number
-  readonly kind: 'home' | 'carrier'
+  /** `squatter`: a carrier whose inside has addresses that belong to others. */
+  readonly kind: 'home' | 'carrier' | 'squatter'
   readonly translates: boolean
   readonly leg: Leg
   /** Itself and those beyond it. */
@@ -137,27 +139,28 @@ class Planner implements Plan {
   }
 
   #home(name: string, placement: Placement, families: readonly (4 | 6)[]): Router {
-    const { carrier, nat, nat64, firewall, link } = placement
-    const outer = carrier && (this.routers.get(carrier.name) ?? this.#carrier(carrier, link))
-    const router = this.#router(name, 'home', { nat, nat64, families, outer, link })
+    const { carrier, nat, nat64, firewall, link, mappingProtocols } = placement
+    const outer = carrier && (this.routers.get(carrier.name) ?? this.#carrier(carrier, placement))
+    const router = this.#router(name, 'home', { nat, nat64, families, outer, link, mappingProtocols })
     const { nft } = this.namespaces.get(name)!
     if (firewall) nft.push(firewallRules(firewall, nat === undefined))
     return router
   }
 
-  #carrier({ name, nat }: NonNullable<Placement['carrier']>, link: LinkQuality | undefined): Router {
-    return this.#router(name, 'carrier', { nat, families: [4], link })
+  #carrier({ name, nat }: NonNullable<Placement['carrier']>, { link, mappingProtocols }: Placement): Router {
+    return this.#router(name, mappingProtocols ? 'squatter' : 'carrier', { nat, families: [4], link })
   }
 
   #router(
     name: string,
     kind: Router['kind'],
-    { nat, nat64, families, outer, link }: RouterSides & { readonly outer?: Router | undefined },
+    { nat, nat64, families, outer, link, mappingProtocols }: RouterSides & { readonly outer?: Router | undefined },
   ): Router {
     const n = this.routers.size + 1
     const { ip, sysctl, nft } = this.#namespace(name)
     sysctl.push(...FORWARDING)
-    const own = [...(nat || nat64 ? [`198.51.100.${n}`] : []), ...(families.includes(6) ? [`2001:db8:0:2::${n}`] : [])]
+    const outside4 = mappingProtocols ? `11.22.33.${n}` : `198.51.100.${n}`
+    const own = [...(nat || nat64 ? [outside4] : []), ...(families.includes(6) ? [`2001:db8:0:2::${n}`] : [])]
     // Something to route by, where the router itself has no use for an address.
     if (own.length === 0) own.push(`198.51.100.${n}`)
     const outside = outer ? [this.#plug(outer, name, 'wan', 4)] : own
@@ -172,9 +175,22 @@ class Planner implements Plan {
       nft.push(natRules(translation, outside[0]!))
       sysctl.push(...timeouts(translation))
     }
+    if (mappingProtocols) nft.push(mappingRules(mappingProtocols))
     const chain = [name, ...(outer?.chain ?? [])]
     const translator = nat64 && { nat64: `${insideOf(kind, n, 6)}1` }
-    const router = { name, n, kind, outside, leg, chain, ports: 0, translates: nat !== undefined, ...translator }
+    const maps = mappingProtocols && { mappingProtocols }
+    const router = {
+      name,
+      n,
+      kind,
+      outside,
+      leg,
+      chain,
+      ports: 0,
+      translates: nat !== undefined,
+      ...translator,
+      ...maps,
+    }
     this.routers.set(name, router)
     return router
   }
@@ -253,6 +269,7 @@ interface RouterSides {
   readonly nat64?: NatBehavior | undefined
   readonly families: readonly (4 | 6)[]
   readonly link?: LinkQuality | undefined
+  readonly mappingProtocols?: Placement['mappingProtocols']
 }
 
 /** The core and the routers. No redirects: a router that hairpins must not tell its hosts of a shorter way. */
@@ -284,10 +301,13 @@ function familyOf({ nat64, family = nat64 ? 6 : 4 }: Placement): 4 | 6 {
   return family
 }
 
-/** The network inside a router, but for the last number: RFC 1918, or RFC 6598 behind a carrier's NAT. */
+/**
+ * The network inside a router, but for the last number: RFC 1918, or RFC 6598 behind a carrier's NAT. miniupnpd maps for
+ * neither, so homes that have one stand behind a carrier that takes the addresses of others, as some do, or on them.
+ */
 function insideOf(kind: Router['kind'], n: number, family: 4 | 6): string {
   if (family === 6) return `2001:db8:${n}::`
-  return kind === 'home' ? `10.0.${n}.` : `100.64.${n}.`
+  return { home: `10.0.${n}.`, carrier: `100.64.${n}.`, squatter: `11.64.${n}.` }[kind]
 }
 
 /** The first interface is the default; what is sent from another one's IPv4 address leaves through that. */

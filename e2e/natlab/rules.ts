@@ -1,5 +1,6 @@
 /** What nftables has to do for a NAT or firewall in RFC 4787's words. A router's interfaces are `wan` and `lan`. */
 import type { Dependence, FirewallPolicy, NatBehavior } from '../topology/behavior.ts'
+import type { Placement } from '../topology/placement.ts'
 
 /** Default of NatBehavior.mappingTimeout and FirewallPolicy.timeout, milliseconds. */
 const TIMEOUT = 120_000
@@ -169,6 +170,39 @@ function filterRules(family: 4 | 6, filtering: Dependence, timeout: number, hair
   chain post {
     type filter hook postrouting priority 120
     ${open ? '' : `${check('meta mark 1')}\n    ${turning}`}
+  }
+}`
+}
+
+/**
+ * Chains that miniupnpd fills. What it has translated passes where it also says `accept`, and nothing else does; the
+ * router's own filter, which knows answers only, leaves those packets alone. For routers whose own mappings are connection
+ * tracking's, where a translated destination is miniupnpd's work.
+ */
+export function mappingRules(protocols: NonNullable<Placement['mappingProtocols']>): string {
+  // miniupnpd has one switch for both: a router that knows no PCP drops its version byte.
+  const [hasPcp, hasNatPmp] = [protocols.includes('pcp'), protocols.includes('nat-pmp')]
+  const version = hasPcp === hasNatPmp ? '' : `udp dport 5351 @th,64,8 ${hasPcp ? 0 : 2} drop`
+  return `table inet mapping {
+  chain versions {
+    type filter hook input priority 0
+    ${version}
+  }
+  chain prerouting {
+    type nat hook prerouting priority -101
+    iifname "wan" jump prerouting_miniupnpd
+  }
+  chain prerouting_miniupnpd {
+  }
+  chain postrouting_miniupnpd {
+  }
+  chain forward {
+    type filter hook forward priority -5
+    iifname "wan" ct status dnat meta mark set 0
+    iifname "wan" ct status dnat ct state new jump miniupnpd
+    iifname "wan" ct status dnat ct state new drop
+  }
+  chain miniupnpd {
   }
 }`
 }

@@ -1,4 +1,4 @@
-import type { CandidatePair } from '@floe/ice'
+import { type CandidatePair, FRESH_SOCKETS, SEARCH } from '@floe/ice'
 import { type Address, formatAddress, sameAddress } from '@floe/stun'
 import { describePair, type Peer } from './peer.ts'
 
@@ -38,7 +38,9 @@ export function assertUnverifiedBounded(peers: readonly Peer[]) {
   for (const peer of peers) {
     const bases = peer.outputs('candidate').filter(({ candidate }) => candidate?.type === 'host').length
     const once = Math.max(UNVERIFIED_LIMIT * (peer.agent.generation + 1), UNVERIFIED_PER_BASE * bases)
-    const limit = once + (bases * peer.now) / UPGRADE_INTERVAL
+    // Many sockets send to one address three times each: an opener, a check, and once more.
+    const search = peer.mostSockets > FRESH_SOCKETS + bases ? 3 * SEARCH.sockets : 0
+    const limit = once + (bases * peer.now) / UPGRADE_INTERVAL + search
     for (const [address, count] of peer.unverified) {
       if (count > limit && !isServer(peer, address)) {
         throw new Violation('unverified', `${peer.name} sent ${count} packets to ${address}, which has never answered`)

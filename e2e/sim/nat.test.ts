@@ -2,8 +2,9 @@ import { type Address, decode, encode, newTransactionId } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
 import type { Dependence, NatBehavior } from '../topology/behavior.ts'
 import { MAPPING_TIMEOUT } from './nat.ts'
+import { synthesized } from './nat64.ts'
 import { Network, Realm, type Socket } from './network.ts'
-import { Router, synthesized } from './router.ts'
+import { Router } from './router.ts'
 import { STUN_PORT, StunServer } from './stun-server.ts'
 
 const DEPENDENCES = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'] as const

@@ -42,8 +42,8 @@ export class Network {
     return new Link(this.clock, this.random.fork(name), quality)
   }
 
-  datagram(source: Address, destination: Address, bytes: Uint8Array, tcp = false): Datagram {
-    return { id: ++this.#datagrams, tcp, source, destination, bytes }
+  datagram(source: Address, destination: Address, bytes: Uint8Array, tcp = false, ttl?: number): Datagram {
+    return { id: ++this.#datagrams, tcp, source, destination, bytes, ...(ttl !== undefined && { ttl }) }
   }
 
   drop(at: string, datagram: Datagram, reason: string) {
@@ -225,9 +225,10 @@ export class Socket {
   }
 
   /** Sends; `source` is for attackers who lie about theirs. */
-  send(destination: Address, bytes: Uint8Array, source: Address = this.address) {
+  send(destination: Address, bytes: Uint8Array, source: Address = this.address, ttl?: number) {
     const { network, name } = this.host
-    const datagram = network.datagram(source, { ip: destination.ip, port: destination.port }, bytes, this.tcp)
+    const to = { ip: destination.ip, port: destination.port }
+    const datagram = network.datagram(source, to, bytes, this.tcp, ttl)
     network.trace.packet(network.clock.now, 'send', name, datagram)
     for (const observer of network.observers) observer.sent(datagram, this.host)
     for (const rule of network.rules) {

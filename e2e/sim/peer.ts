@@ -11,6 +11,7 @@ import {
 } from '@floe/ice'
 import { type Address, formatAddress, type Packet } from '@floe/stun'
 import type { Appointment } from './clock.ts'
+import { inward, outward } from './nat64.ts'
 import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
 import type { StunServer } from './stun-server.ts'
@@ -62,6 +63,8 @@ export class Peer {
   /** Packets sent to an address that nothing has come from yet; RFC 8445 §19.5.1 is about this number. */
   readonly unverified = new Map<string, number>()
   packetsSent = 0
+  /** Open at a time. */
+  mostSockets = 0
   wakes = 0
   readonly #options: PeerOptions
   readonly #random: Random
@@ -184,12 +187,17 @@ export class Peer {
   }
 
   #bind(ip: string): Socket {
-    const socket = this.host.bind(ip, this.#options.port, (packet) => this.#receive(packet))
+    return this.#keep(this.host.bind(ip, this.#options.port, (packet) => this.#receive(packet)))
+  }
+
+  #keep(socket: Socket): Socket {
     this.#sockets.set(socket.address, socket)
     return socket
   }
 
-  #receive(packet: Packet) {
+  /** As the driver does: behind NAT64 the agent knows IPv4 addresses, and the wire those that stand for them. */
+  #receive(arrived: Packet) {
+    const packet = { ...arrived, remote: inward(arrived.remote) }
     this.#heardFrom.add(formatAddress(packet.remote))
     this.#handling = packet
     this.call((agent) => agent.handlePacket(this.now, packet))
@@ -201,13 +209,29 @@ export class Peer {
   }
 
   #perform(output: AgentOutput) {
-    if (output.type === 'packet') return this.#send(output.packet)
+    if (output.type === 'packet') return this.#send(output.packet, output.ttl)
     if (output.type === 'connect') return this.#connect(output)
     if (output.type === 'disconnect') return this.#disconnect(output.local)
+    if (output.type === 'sockets') return this.#open(output)
+    if (output.type === 'release') return this.#release(output.local)
     if (output.type === 'data') return this.#take(output.bytes)
     this.events.push({ time: this.now, output })
     this.host.network.trace.note(this.now, this.name, () => describeOutput(output))
     if (output.type === 'candidate') this.oncandidate?.(output.candidate)
+  }
+
+  #open({ near, count }: Extract<AgentOutput, { type: 'sockets' }>) {
+    const addresses = Array.from(
+      { length: count },
+      () => this.#keep(this.host.bind(near.ip, undefined, (packet) => this.#receive(packet))).address,
+    )
+    this.mostSockets = Math.max(this.mostSockets, this.#sockets.size)
+    this.host.network.clock.after(0, () => this.call((agent) => agent.socketsOpened(this.now, near, addresses)))
+  }
+
+  #release(local: Address) {
+    this.#sockets.get(local)?.close()
+    this.#sockets.delete(local)
   }
 
   /** The driver's answer comes later, never from inside. There is no TLS and no TCP between peers: who asks hears so. */
@@ -233,7 +257,7 @@ export class Peer {
     this.#connections.delete(local)
   }
 
-  #send({ local, remote, bytes }: Packet) {
+  #send({ local, remote, bytes }: Packet, ttl?: number) {
     const socket = this.#sockets.get(local) ?? this.#connections.get(local)
     if (socket === undefined) {
       throw new Error(`${this.name} sends from ${formatAddress(local)}, which is no base and no connection of its`)
@@ -242,7 +266,7 @@ export class Peer {
     if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
     const to = formatAddress(remote)
     if (!this.#heardFrom.has(to)) this.unverified.set(to, (this.unverified.get(to) ?? 0) + 1)
-    socket.send(remote, bytes)
+    socket.send(outward(socket.address, remote), bytes, socket.address, ttl)
   }
 
   #countRequest() {
@@ -297,6 +321,8 @@ function describeOutput(output: AgentOutput): string {
       return output.candidate
         ? `candidate ${output.candidate.type} ${formatAddress(output.candidate.address)}`
         : 'end of candidates'
+    case 'candidatesremoved':
+      return `candidates removed: ${output.candidates.map(({ address }) => formatAddress(address)).join(', ')}`
     case 'selectedpair':
       return `selected ${describePair(output.pair)} (${output.reason})`
     case 'state':
@@ -312,6 +338,8 @@ function describeOutput(output: AgentOutput): string {
     case 'data':
     case 'connect':
     case 'disconnect':
+    case 'sockets':
+    case 'release':
       return `${output.type}`
   }
 }

@@ -1,8 +1,9 @@
-import { type Address, decode, encode, newTransactionId, type Packet, sameAddress } from '@floe/stun'
+import { type Address, decode, encode, isIPv4, newTransactionId, type Packet, sameAddress } from '@floe/stun'
 import type { Fault } from '../topology/fault.ts'
 import type { Scenario } from '../topology/scenario.ts'
 import { Faults } from './faults.ts'
 import { isV6 } from './link.ts'
+import { inward, outward } from './nat64.ts'
 import type { Host, Socket } from './network.ts'
 import { placementsOf } from './scenario.ts'
 import { Trace } from './trace.ts'
@@ -99,8 +100,8 @@ class Prober {
       this.onaddress(socket.address)
       const mapped = this.#world.mapped(socket.address)
       if (mapped) this.onaddress(mapped)
-      for (const { address } of this.#world.serversFor(this.host)) {
-        if (sameFamily(address, socket.address)) this.#ask(socket, address)
+      for (const { address } of this.#world.configuredServers) {
+        if (this.#reaches(socket, address)) this.#ask(socket, address)
       }
       for (const address of this.#remote) this.#aim(socket, address)
     }
@@ -115,7 +116,7 @@ class Prober {
   #aim(socket: Socket, address: Address) {
     const targets = this.#targets.get(socket)!
     if (
-      !sameFamily(address, socket.address) ||
+      !this.#reaches(socket, address) ||
       targets.length >= MOST_TARGETS ||
       targets.some((known) => sameAddress(known, address))
     )
@@ -125,22 +126,31 @@ class Prober {
 
   #ask(socket: Socket, server: Address) {
     const transactionId = newTransactionId(this.#world.network.random.bytes)
-    socket.send(server, encode({ method: 'binding', class: 'request', transactionId, attributes: {} }))
+    socket.send(
+      outward(socket.address, server),
+      encode({ method: 'binding', class: 'request', transactionId, attributes: {} }),
+    )
   }
 
   #round() {
     for (const [socket, targets] of this.#targets) {
-      for (const [index, target] of targets.entries()) socket.send(target, Uint8Array.of(PING, index))
+      for (const [index, target] of targets.entries())
+        socket.send(outward(socket.address, target), Uint8Array.of(PING, index))
     }
     this.#world.network.clock.after(ROUND, () => this.#round())
   }
 
-  #receive(socket: Socket, { bytes, remote }: Packet) {
+  #reaches({ address }: Socket, to: Address): boolean {
+    return sameFamily(address, to) || (isIPv4(to.ip) && this.#world.isTranslated(this.host, address.ip))
+  }
+
+  #receive(socket: Socket, { bytes, remote: from }: Packet) {
     if (!this.#begun) return
+    const remote = inward(from)
     const [kind, index] = bytes
     if (kind === PING) {
       this.#aim(socket, remote)
-      socket.send(remote, Uint8Array.of(PONG, index!))
+      socket.send(outward(socket.address, remote), Uint8Array.of(PONG, index!))
     } else if (kind === PONG) {
       // As in RFC 8445 §7.2.5.2.1: an answer from elsewhere shows no path.
       const target = this.#targets.get(socket)?.[index!]

@@ -1,8 +1,9 @@
-import { type Address, bytesToIp, canonicalIp, ipToBytes } from '@floe/stun'
+import type { Address } from '@floe/stun'
 import type { FirewallPolicy, LinkQuality, NatBehavior } from '../topology/behavior.ts'
 import { Firewall } from './firewall.ts'
 import { isV6 } from './link.ts'
 import { Nat, type Verdict } from './nat.ts'
+import { embeddedIpv4, synthesized } from './nat64.ts'
 import type { Attachment, Gateway, Realm } from './network.ts'
 import type { Datagram } from './trace.ts'
 
@@ -124,6 +125,7 @@ export class Router implements Gateway {
   }
 
   #toOutside(datagram: Datagram) {
+    if ((datagram.ttl ?? DISTANCE) < DISTANCE) return this.#drop(datagram, 'TTL exceeded on the way')
     const lost = this.#wan.up.carry(datagram, () => this.outside.route(datagram))
     if (lost) this.#drop(datagram, lost)
   }
@@ -135,13 +137,5 @@ export class Router implements Gateway {
   }
 }
 
-const WELL_KNOWN_PREFIX = '64:ff9b::'
-
-/** RFC 6052 §2.2 with the well-known /96 prefix. */
-export function synthesized(ipv4: string): string {
-  return canonicalIp(`${WELL_KNOWN_PREFIX}${ipv4}`)!
-}
-
-function embeddedIpv4(ip: string): string | undefined {
-  return ip.startsWith(WELL_KNOWN_PREFIX) ? bytesToIp(ipToBytes(ip)!, 12, 4) : undefined
-}
+/** Hops between two routers. */
+const DISTANCE = 8

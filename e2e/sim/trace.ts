@@ -19,6 +19,8 @@ export interface Datagram {
   readonly source: Address
   readonly destination: Address
   readonly bytes: Uint8Array
+  /** Hops that it may take, if fewer than usual. */
+  readonly ttl?: number
 }
 
 /** What happened to every packet, in order; readable when a test fails. */

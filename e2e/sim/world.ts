@@ -1,4 +1,4 @@
-import { type Address, isIPv4 } from '@floe/stun'
+import { type Address, isIPv6 } from '@floe/stun'
 import type { NatBehavior } from '../topology/behavior.ts'
 import type { Placement } from '../topology/placement.ts'
 import type { RelayPlan, ServerPlan, SignalingPlan } from '../topology/scenario.ts'
@@ -6,7 +6,7 @@ import { assertQuietAfterClose, assertStatesLegal, assertUnverifiedBounded } fro
 import { type Attachment, type Host, Network, Realm } from './network.ts'
 import { Peer, type PeerOptions, type ServerAddress } from './peer.ts'
 import { RawPeer, type RawPeerOptions } from './raw-peer.ts'
-import { Router, synthesized } from './router.ts'
+import { Router } from './router.ts'
 import { Signaling } from './signaling.ts'
 import { StunServer, type StunServerOptions } from './stun-server.ts'
 import type { Trace } from './trace.ts'
@@ -54,8 +54,8 @@ export class World {
     return server
   }
 
-  /** The STUN and TURN servers as this host's resolver gives them. */
-  serversFor(host: Host): readonly ServerAddress[] {
+  /** The STUN and TURN servers as they are configured. */
+  get configuredServers(): readonly ServerAddress[] {
     const relays = this.relays.flatMap((relay): ServerAddress[] => {
       const { address, address6, url, username, credential } = relay
       const udp = [address, address6!].map((one) => ({ address: one, url, username, credential }))
@@ -63,22 +63,13 @@ export class World {
       const tcp = { address: { ip, port: TCP_PORT }, url, username, credential, protocol: 'tcp' } as const
       return this.#overTcp.has(relay) ? [...udp, tcp] : udp
     })
-    return [...this.#stunServersFor(host), ...relays]
+    return [...this.servers, ...relays]
   }
 
-  /** Behind NAT64, IPv4 servers have synthesized addresses too (RFC 6147). */
-  #stunServersFor(host: Host): readonly ServerAddress[] {
-    const nat64 = host.attachments.some(({ realm }) => this.#routerOf(realm)?.nat64)
-    if (!nat64) return this.servers
-    return this.servers.flatMap(({ address, url }) => {
-      const { ip, port } = address
-      return isIPv4(ip)
-        ? [
-            { address, url },
-            { address: { ip: synthesized(ip), port }, url },
-          ]
-        : [{ address, url }]
-    })
+  /** Whether this address of a host's reaches IPv4 through NAT64. */
+  isTranslated(host: Host, ip: string): boolean {
+    const attachment = host.attachments.find((it) => it.ip === ip)
+    return isIPv6(ip) && attachment !== undefined && this.#routerOf(attachment.realm)?.nat64 !== undefined
   }
 
   /** Where the outside reaches this endpoint by a mapping that its router has been asked for. */
@@ -92,9 +83,13 @@ export class World {
     const host = this.host(name, placements)
     const base = (ip: string, port: number) => {
       const mapped = this.mapped({ ip, port })
-      return { ...(mapped && { mapped: [mapped] }), ...options.base?.(ip, port) }
+      return {
+        ...(mapped && { mapped: [mapped] }),
+        ...(this.isTranslated(host, ip) && { translated: true }),
+        ...options.base?.(ip, port),
+      }
     }
-    const peer = new Peer(host, { servers: this.serversFor(host), ...options, base })
+    const peer = new Peer(host, { servers: this.configuredServers, ...options, base })
     this.peers.push(peer)
     return peer
   }

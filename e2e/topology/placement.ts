@@ -6,6 +6,8 @@ export interface Placement {
   readonly nat?: NatBehavior
   /** The home router maps the host's port statically, and the host knows it: as after UPnP, PCP or by hand. */
   readonly portMapping?: boolean
+  /** The home router maps ports for who asks by one of these. In the kernel lab; nobody asks in the simulator. */
+  readonly mappingProtocols?: readonly ('pcp' | 'nat-pmp' | 'upnp')[]
   /** A second NAT between home and internet. Homes that name the same carrier stand behind the same one. */
   readonly carrier?: { readonly name: string; readonly nat: NatBehavior }
   /** An IPv6-only network that reaches IPv4 through the well-known prefix 64:ff9b::/96 (RFC 6146, RFC 6052). */

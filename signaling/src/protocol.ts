@@ -4,6 +4,7 @@
  */
 import { parseStunUri, parseTurnUri } from '@floe/stun'
 import * as v from 'valibot'
+import type { RelayClientEvents, RelayServerEvents } from './relay.ts'
 
 /** Raised when an old client and a new server (or the reverse) would misunderstand each other. */
 export const PROTOCOL_VERSION = 1
@@ -15,6 +16,7 @@ export const LENGTHS = {
   resumeToken: { min: 22, max: 128 }, // 22 characters of base64 hold 128 bits: not to be guessed
   sdp: 65_536,
   candidate: 1_024,
+  hello: 2_048, // with the fingerprints of a dozen certificates
   short: 256, // ids, ufrags (RFC 8839 §5.4 allows 256), reasons
   url: 512,
   credential: 512, // a USERNAME has at most 508 bytes (RFC 8489 §14.3)
@@ -42,6 +44,8 @@ export const SignalingMessageSchema = v.union([
   }),
   v.object({ candidate: v.nullable(candidateInit) }),
   v.object({ bye: short }),
+  /** What `connect()` agrees on keys by, see `docs/connect.md`. `proof`: that a shared secret is known. */
+  v.object({ hello: v.pipe(v.string(), v.maxLength(LENGTHS.hello)), proof: v.exactOptional(short) }),
 ])
 /** The same shape as `SignalingMessage` of `@floe/webrtc`: a `Peer` fits its `connect()`. */
 export type SignalingMessage = v.InferOutput<typeof SignalingMessageSchema>
@@ -121,6 +125,8 @@ export const WelcomeSchema = v.object({
   resumeGrace: v.number(),
   /** For connections with peers of this room. Absent, as from older servers: those that were known before, if any. */
   iceServers: v.exactOptional(IceServersSchema),
+  /** Whether frames are relayed (`relay.ts`). Absent, as from older servers: no. */
+  relay: v.exactOptional(v.boolean()),
 })
 export type Welcome = v.InferOutput<typeof WelcomeSchema>
 
@@ -138,7 +144,7 @@ const HINTS = {
   ERR_SIGNALING_ROOM_FULL: 'Choose another room, or wait until somebody leaves.',
   ERR_SIGNALING_SERVER_FULL: 'Try again later, or raise the limits of the server.',
   ERR_SIGNALING_RATE: 'Send less, or wait a moment and try again.',
-  ERR_SIGNALING_MESSAGE: 'Send { description }, { candidate } or { bye } of ordinary size.',
+  ERR_SIGNALING_MESSAGE: 'Send { description }, { candidate }, { hello } or { bye } of ordinary size.',
   ERR_SIGNALING_PEER: 'The peer has left the room: wait for it to come back.',
   ERR_SIGNALING_REPLACED: 'Close the other session that uses the same resume token.',
   ERR_SIGNALING_STOPPED: 'The client reconnects by itself when the server is back.',
@@ -186,7 +192,7 @@ export function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string 
 }
 
 /** What each side may emit, and with which acknowledgement. Arguments are unknown until a schema has seen them. */
-export interface ClientEvents {
+export interface ClientEvents extends RelayClientEvents<ErrorBody> {
   signal: (
     number: number,
     to: string,
@@ -196,7 +202,7 @@ export interface ClientEvents {
   /** Leaves the room: the rest of the connection is for the acknowledgement only. */
   leave: (acknowledge: () => void) => void
 }
-export interface ServerEvents {
+export interface ServerEvents extends RelayServerEvents {
   welcome: (welcome: Welcome) => void
   event: (number: number, event: RoomEvent, acknowledge: () => void) => void
   /**

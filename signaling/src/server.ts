@@ -15,8 +15,10 @@ import {
   SignalSchema,
   signalingError,
 } from './protocol.ts'
+import { RelaySchema } from './relay.ts'
 import { interceptHealth, mount } from './server/http.ts'
 import { type IceServersOption, iceServerSource } from './server/ice-servers.ts'
+import { FrameRelay, type RelayLimits } from './server/relay.ts'
 import { type Link, type Member, Rooms } from './server/rooms.ts'
 import { TokenBucket } from './server/token-bucket.ts'
 
@@ -30,7 +32,7 @@ export { SignalingError, type SignalingErrorCode } from './protocol.ts'
 export type { IceServerOffer, IceServersOption } from './server/ice-servers.ts'
 
 /** What one server, room and connection may use. Everything that comes from the network is bounded by one of these. */
-export interface SignalingLimits {
+export interface SignalingLimits extends RelayLimits {
   /** Connections to the server, joined or not. */
   readonly connections: number
   readonly rooms: number
@@ -54,6 +56,8 @@ export const DEFAULT_LIMITS: SignalingLimits = {
   messageBurst: 1_000, // one peer that connects to a full room: 63 × (description + a dozen candidates)
   heldMessages: 1_024,
   heldSize: 1_048_576,
+  relayBytesPerSecond: 1_048_576, // a conversation while ICE looks for a path, not the files of everybody
+  roomRelayBytesPerSecond: 4_194_304,
 }
 
 /** How long a peer whose connection broke keeps its place, in ms. Longer than a phone's change of network. */
@@ -142,6 +146,7 @@ class SocketSignalingServer implements SignalingServer {
   readonly #limits: SignalingLimits
   readonly #io: FloeServer
   readonly #rooms: Rooms
+  readonly #relay: FrameRelay
   readonly #unmount: () => void
   readonly #started = performance.now()
   #stopped: Promise<void> | undefined
@@ -151,8 +156,10 @@ class SocketSignalingServer implements SignalingServer {
     this.#httpServer = httpServer
     this.#owned = options.httpServer === undefined
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.#relay = new FrameRelay(this.#limits)
     this.#rooms = new Rooms({
       ...this.#limits,
+      relay: this.#relay.isOffered,
       resumeGrace: options.resumeGrace ?? DEFAULT_RESUME_GRACE,
       secretFor: typeof roomSecret === 'function' ? roomSecret : () => roomSecret,
       onRoom: options.onRoom ?? (() => {}),
@@ -251,6 +258,7 @@ class SocketSignalingServer implements SignalingServer {
       const error = this.#signal(member, raw)
       if (typeof acknowledge === 'function') acknowledge(error)
     })
+    this.#relayFrames(socket, link, member)
     socket.on('leave', (acknowledge: unknown) => {
       if (member.link === link) this.#rooms.leave(member, 'left')
       if (typeof acknowledge === 'function') acknowledge()
@@ -267,11 +275,28 @@ class SocketSignalingServer implements SignalingServer {
     )
   }
 
+  /** Frames are limited by their bytes (`server/relay.ts`); who goes on after having been refused is a flood. */
+  #relayFrames(socket: FloeSocket, link: Link, member: Member): void {
+    const { messagesPerSecond, messageBurst } = this.#limits
+    const refusals = new TokenBucket(messagesPerSecond, messageBurst, performance.now())
+    socket.on('relay', (...raw: unknown[]) => {
+      const answer = raw.pop()
+      const parsed = v.safeParse(RelaySchema, raw)
+      const refusal = parsed.success
+        ? this.#relay.relay(performance.now(), member, ...parsed.output, () => isCallable(answer) && answer(null))
+        : errorBody('ERR_SIGNALING_MESSAGE', `This is no frame to relay: ${describeIssues(parsed.issues)}.`)
+      if (refusal === undefined) return
+      if (isCallable(answer)) answer(refusal)
+      if (!refusals.take(performance.now())) link.end(refusal)
+    })
+  }
+
   #limitRate(socket: FloeSocket, link: Link): void {
     const { messagesPerSecond, messageBurst } = this.#limits
     const bucket = new TokenBucket(messagesPerSecond, messageBurst, performance.now())
     const error = errorBody('ERR_SIGNALING_RATE', `More than ${messagesPerSecond} messages per second.`)
     socket.use((packet: unknown[], next) => {
+      if (packet[0] === 'relay') return next()
       if (bucket.take(performance.now())) return next()
       const acknowledge = packet.at(-1)
       if (bucket.debt > 4 * messageBurst) link.end(error)
@@ -286,6 +311,7 @@ function linkTo(socket: FloeSocket): Link {
     welcome: (welcome) => socket.emit('welcome', welcome),
     renew: (iceServers) => socket.emit('iceServers', iceServers),
     deliver: ({ number, item }, acknowledged) => socket.emit('event', number, item, acknowledged),
+    relay: (from, frame, acknowledged) => socket.emit('relay', from, frame, acknowledged),
     end: (error) => {
       socket.emit('goodbye', error)
       // Not socket.disconnect(): a Socket.IO client takes that for final, yet after a stop it is to come back.
@@ -300,6 +326,10 @@ function handshakeError(auth: Record<string, unknown>, issues: readonly v.BaseIs
   }
   const theirs = typeof auth.version === 'number' ? `version ${auth.version}` : 'no version'
   return errorBody('ERR_SIGNALING_VERSION', `The server speaks version ${PROTOCOL_VERSION}, the client ${theirs}.`)
+}
+
+function isCallable(answer: unknown): answer is (error: ErrorBody | null) => void {
+  return typeof answer === 'function'
 }
 
 function answerNotFound(_request: unknown, response: ServerResponse): void {

@@ -8,6 +8,8 @@ export interface ConnectOptions extends IceServerChoice {
   readonly room: string
   readonly server: string
   readonly secret: string | undefined
+  /** What we and the peer know, and the server does not. */
+  readonly key: string | undefined
   readonly send: readonly FileSource[]
   readonly receive: string | undefined
   /** Bytes. */
@@ -16,6 +18,8 @@ export interface ConnectOptions extends IceServerChoice {
   readonly wait: number | undefined
   /** Milliseconds of silence after which we hang up; `undefined`: we leave that to the peer. */
   readonly linger: number | undefined
+  /** Ask the router to let peers in. */
+  readonly portMapping: boolean
 }
 
 /** @throws CliError when something is wrong with them, before anybody is bothered */
@@ -26,6 +30,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     options: {
       server: { type: 'string', default: 'http://127.0.0.1:3000' },
       secret: { type: 'string' },
+      key: { type: 'string' },
       send: { type: 'string', multiple: true, default: [] },
       receive: { type: 'string' },
       'max-size': { type: 'string', default: '1G' },
@@ -34,6 +39,7 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
       'turn-username': { type: 'string' },
       'turn-credential': { type: 'string' },
       'relay-only': { type: 'boolean', default: false },
+      'no-port-mapping': { type: 'boolean', default: false },
       wait: { type: 'string' },
       linger: { type: 'string' },
       json: { type: 'boolean' },
@@ -53,11 +59,13 @@ export async function readConnectOptions(args: string[]): Promise<ConnectOptions
     room,
     server: values.server,
     secret: values.secret,
+    key: values.key,
     send: await Promise.all(values.send.map(openSource)),
     receive: values.receive === undefined ? undefined : await openFolder(values.receive),
     maxSize: parseSize('connect', 'max-size', values['max-size']),
     iceServers: iceServers.length === 0 ? undefined : iceServers,
     relayOnly: values['relay-only'],
+    portMapping: !values['no-port-mapping'] && !values['relay-only'],
     wait: values.wait === undefined ? undefined : parseSeconds('connect', 'wait', values.wait),
     linger: linger === undefined ? undefined : parseSeconds('connect', 'linger', linger),
   }

@@ -1,3 +1,4 @@
+import { PortMapper } from '@floe/nat/node'
 import { joinRoom, type Peer, type Room } from '@floe/signaling'
 import { type Connection, connect } from '@floe/webrtc'
 import { type ConnectOptions, readConnectOptions } from './connect-options.ts'
@@ -12,13 +13,14 @@ export async function connectCommand(args: string[], output: Output, interrupted
   const options = await readConnectOptions(args)
   const { room: name, server } = options
   const room = await join(options, interrupted)
+  await using portMapper = options.portMapping ? new PortMapper() : undefined
   let connection: Connection | undefined
   const hangUp = () => void connection?.close('interrupted')
   interrupted.addEventListener('abort', hangUp, { once: true })
   try {
     expectRelay(room, options)
     output.event('joined', { room: name, id: room.id, server }, `In room ${name}, waiting for a peer …`)
-    connection = await connectToFirst(room, options, output, interrupted)
+    connection = await connectToFirst(room, options, output, interrupted, portMapper)
     void connection.closed.then((reason) => {
       output.prompt = undefined // there is nobody left to type for
       output.event('closed', { reason }, reason === DONE ? undefined : `The connection has ended: ${printable(reason)}`)
@@ -54,6 +56,7 @@ async function connectToFirst(
   options: ConnectOptions,
   output: Output,
   interrupted: AbortSignal,
+  portMapper: PortMapper | undefined,
 ): Promise<Connection> {
   const patience =
     options.wait === undefined ? interrupted : AbortSignal.any([interrupted, AbortSignal.timeout(options.wait)])
@@ -64,21 +67,35 @@ async function connectToFirst(
     peer.onleave = () => gone.abort()
     try {
       const connection = await connect(peer, {
-        ...connectionOptions(peer, options),
+        ...connectionOptions(peer, options, portMapper),
+        ...(options.key !== undefined && { secret: options.key }),
         signal: AbortSignal.any([interrupted, gone.signal]),
         onpeerconnection: (peerConnection) => reportServers(peerConnection, output),
       })
       room.onpeer = (other) => {
         if (other !== peer) other.send({ bye: 'busy with somebody else' })
       }
-      const path = await describePath(connection.peerConnection)
-      output.event('connected', { peer: peer.id, ...path }, `Connected${path === undefined ? '' : `: ${path.summary}`}`)
+      output.event('connected', { peer: peer.id }, 'Connected.')
+      reportPaths(connection, output)
       return connection
     } catch (error) {
       if (!gone.signal.aborted || interrupted.aborted) throw error
       output.event('peer-left', { id: peer.id }, 'The peer has left again, waiting for another …')
     }
   }
+}
+
+/** Where messages go, from now on. */
+function reportPaths(connection: Connection, output: Output): void {
+  const tell = async () => {
+    const { path } = connection
+    const ends = path === 'direct' ? await describePath(connection.peerConnection) : undefined
+    if (connection.path !== path) return
+    if (path === 'direct') output.event('path', { path, ...ends }, `The path is ${ends?.summary ?? 'direct'}`)
+    else if (path === 'relay') output.event('path', { path }, 'The path is the signaling server, encrypted end to end')
+  }
+  connection.addEventListener('pathchange', () => void tell())
+  void tell()
 }
 
 /** With --relay-only and no relay there is nothing to wait for. */

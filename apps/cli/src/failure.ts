@@ -8,6 +8,7 @@ export const EXIT = {
   connection: 5,
   transfer: 6,
   turn: 7,
+  relayed: 8,
   interrupted: 130, // 128 + SIGINT, as shells have it
 } as const
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]

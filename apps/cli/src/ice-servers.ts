@@ -1,4 +1,5 @@
 /** Which STUN and TURN servers a connection uses, and how. */
+import type { PortMapper } from '@floe/nat/node'
 import type { Peer } from '@floe/signaling'
 import { parseStunUri, parseTurnUri } from '@floe/stun'
 import type { ConnectOptions } from '@floe/webrtc'
@@ -51,6 +52,7 @@ export function hasRelay(iceServers: readonly RTCIceServer[]): boolean {
 export function connectionOptions(
   peer: Peer,
   { iceServers, relayOnly }: IceServerChoice,
+  portMapper?: PortMapper,
 ): Pick<ConnectOptions, 'iceServers' | 'configuration'> {
   // A TURN server on this machine's loopback is reached from there only.
   const local = urlsOf(iceServers ?? peer.iceServers).some((url) => LOOPBACK.test(parseTurnUri(url)?.host ?? ''))
@@ -58,7 +60,7 @@ export function connectionOptions(
     ...(iceServers && { iceServers }),
     configuration: {
       ...(relayOnly && { iceTransportPolicy: 'relay' }),
-      ...(local && { ice: { includeLoopback: true } }),
+      ice: { ...(local && { includeLoopback: true }), ...(portMapper && { portMapper }) },
     },
   }
 }

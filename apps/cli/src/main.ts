@@ -1,7 +1,7 @@
 /** The `floe` command. */
 import { readFile } from 'node:fs/promises'
 import { EXIT, type ExitCode, usageError } from './failure.ts'
-import { CONNECT_HELP, HELP, SERVE_HELP } from './help.ts'
+import { CONNECT_HELP, DOCTOR_HELP, HELP, SERVE_HELP } from './help.ts'
 import { Output } from './output.ts'
 
 type Command = (args: string[], output: Output, interrupted: AbortSignal) => Promise<ExitCode>
@@ -10,6 +10,7 @@ type Command = (args: string[], output: Output, interrupted: AbortSignal) => Pro
 const COMMANDS: Readonly<Record<string, { load: () => Promise<Command>; help: string }>> = {
   serve: { load: async () => (await import('./serve.ts')).serveCommand, help: SERVE_HELP },
   connect: { load: async () => (await import('./connect.ts')).connectCommand, help: CONNECT_HELP },
+  doctor: { load: async () => (await import('./doctor.ts')).doctorCommand, help: DOCTOR_HELP },
 }
 
 /** A second Ctrl-C counts from then on, in ms: npm passes on the signal that the terminal has sent us already. */

@@ -1,7 +1,11 @@
+import { explainRelay, RELAY_REASONS, type RelayReason } from '@floe/webrtc'
+
 /** How packets go between the two ends, in ICE's terms. */
 export interface PathDescription {
   readonly local: CandidateDescription
   readonly remote: CandidateDescription
+  /** Why it takes a relay, if it does. */
+  readonly whyRelayed?: RelayReason
   /** One line for people. */
   readonly summary: string
 }
@@ -31,7 +35,10 @@ export async function describePath(peerConnection: RTCPeerConnection): Promise<P
   const local = describe(entries.get(String(pair?.localCandidateId)))
   const remote = describe(entries.get(String(pair?.remoteCandidateId)))
   if (local === undefined || remote === undefined) return undefined
-  return { local, remote, summary: `${inWords(local)} ↔ ${inWords(remote)}` }
+  const whyRelayed = explainRelay(report)
+  const why = whyRelayed === undefined ? '' : `, relayed since ${RELAY_REASONS[whyRelayed]}`
+  const summary = `${inWords(local)} ↔ ${inWords(remote)}${why}`
+  return { local, remote, ...(whyRelayed && { whyRelayed }), summary }
 }
 
 function describe(entry: Record<string, unknown> | undefined): CandidateDescription | undefined {

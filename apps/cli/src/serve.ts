@@ -4,13 +4,14 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { addressScope } from '@floe/ice'
-import { createSignalingServer, type SignalingServer } from '@floe/signaling/server'
+import { createSignalingServer, type IceServerOffer, type SignalingServer } from '@floe/signaling/server'
 import sirv from 'sirv'
 import { EchoPeer } from './echo-peer.ts'
 import { CliError, EXIT, type ExitCode } from './failure.ts'
 import { parseStunUrls } from './ice-servers.ts'
 import { parseInteger, parseOptions } from './options.ts'
 import type { Output } from './output.ts'
+import { readStunOptions, STUN_OPTIONS, type StunOptions, type StunSupply, startStun } from './stun-service.ts'
 import { ownAddresses } from './turn/addresses.ts'
 import { readTurnOptions, TURN_OPTIONS, type TurnOptions } from './turn/options.ts'
 import { startTurn, type TurnSupply } from './turn/supply.ts'
@@ -20,7 +21,14 @@ interface ServeOptions {
   readonly host: string
   readonly secret: string | undefined
   readonly stun: { urls: string[] }[]
+  readonly ownStun: StunOptions | undefined
   readonly turn: TurnOptions | undefined
+}
+
+/** The servers that are run or paid for, beside the rooms. */
+interface Supplies {
+  readonly stun: StunSupply | undefined
+  readonly turn: TurnSupply | undefined
 }
 
 /** `floe serve`: runs until `interrupted`. */
@@ -28,13 +36,15 @@ export async function serveCommand(args: string[], output: Output, interrupted: 
   const options = readOptions(args)
   const httpServer = createServer(demoPage())
   let turn: TurnSupply | undefined
+  let stun: StunSupply | undefined
   try {
     await listen(httpServer, options)
     const { address } = httpServer.address() as AddressInfo
     if (options.turn !== undefined) turn = await startTurn(options.turn, address, output)
-    await serveRooms(httpServer, options, turn, output, interrupted)
+    if (options.ownStun !== undefined) stun = await startStun(options.ownStun, address, output)
+    await serveRooms(httpServer, options, { stun, turn }, output, interrupted)
   } finally {
-    await turn?.stop()
+    await Promise.all([turn?.stop(), stun?.stop()])
     await closeServer(httpServer)
   }
   output.event('stopped', {}, 'floe has stopped')
@@ -45,7 +55,7 @@ export async function serveCommand(args: string[], output: Output, interrupted: 
 async function serveRooms(
   httpServer: Server,
   options: ServeOptions,
-  turn: TurnSupply | undefined,
+  supplies: Supplies,
   output: Output,
   interrupted: AbortSignal,
 ): Promise<void> {
@@ -58,16 +68,20 @@ async function serveRooms(
   signaling = await createSignalingServer({
     httpServer,
     ...(options.secret === undefined ? {} : { roomSecret: options.secret }),
-    iceServers: (_room, peer) => [...options.stun, ...(turn === undefined ? [] : [turn.issue(peer)])],
+    iceServers: (_room, peer) => offer(peer, options, supplies),
     onRoom: (room, secret) => echo.attend(room, secret),
   })
   try {
-    announce(httpServer, signaling.url, options, turn, output)
+    announce(httpServer, signaling.url, options, supplies.turn, output)
     if (!interrupted.aborted) await once(interrupted, 'abort')
   } finally {
     await echo.close()
     await signaling.stop()
   }
+}
+
+function offer(peer: string, { stun: others }: ServeOptions, { stun, turn }: Supplies): IceServerOffer[] {
+  return [...others, ...(stun ? [{ urls: stun.urls }] : []), ...(turn ? [turn.issue(peer)] : [])]
 }
 
 function readOptions(args: string[]): ServeOptions {
@@ -78,6 +92,7 @@ function readOptions(args: string[]): ServeOptions {
       host: { type: 'string', default: '127.0.0.1' },
       secret: { type: 'string' },
       stun: { type: 'string', multiple: true, default: [] },
+      ...STUN_OPTIONS,
       ...TURN_OPTIONS,
       json: { type: 'boolean' },
     },
@@ -87,6 +102,7 @@ function readOptions(args: string[]): ServeOptions {
     host: values.host,
     secret: values.secret,
     stun: parseStunUrls('serve', values.stun),
+    ownStun: readStunOptions(values),
     turn: readTurnOptions(values),
   }
 }

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createSecret } from '@floe/webrtc'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { build, Floe, run } from './floe.ts'
 
@@ -46,7 +47,8 @@ describe('two terminals', () => {
     expect(await giver.event('file')).toEqual({ ...file, direction: 'sent' })
     expect(await taker.event('file')).toEqual({ ...file, direction: 'received', path: join(inbox, 'photo.jpg') })
     expect((await readFile(join(inbox, 'photo.jpg'))).equals(await readFile(photo))).toBe(true)
-    expect(await giver.event('connected')).toMatchObject({ local: { type: 'host' }, remote: { type: 'host' } })
+    const direct = giver.lines.find(({ event, path }) => event === 'path' && path === 'direct')
+    expect(direct).toMatchObject({ local: { type: 'host' }, remote: { type: 'host' } })
     expect(await taker.event('closed')).toMatchObject({ reason: 'done' })
   })
 
@@ -56,6 +58,22 @@ describe('two terminals', () => {
     expect(await Promise.all([first.exit, second.exit])).toEqual([0, 0])
     expect([first.stdout, second.stdout]).toEqual([['hi'], ['hello']])
     expect(first.stderr).toMatch(/Connected/)
+  })
+
+  test('a key that both ends know, or nobody gets in', async () => {
+    const key = createSecret()
+    await using first = connect('vault', ['--key', key], 'hello\n')
+    await using second = connect('vault', ['--key', key], 'hi\n')
+    expect(await Promise.all([first.exit, second.exit])).toEqual([0, 0])
+    expect([first.stdout, second.stdout]).toEqual([['hi'], ['hello']])
+    const cellar = (own: string) => connect('cellar', ['--key', own, '--wait', '4', '--json'])
+    await using third = cellar(key)
+    await using fourth = cellar(createSecret())
+    const exits = await Promise.all([third.exit, fourth.exit])
+    expect(exits).toContain(5)
+    // Who has not yet heard the other's hello when it leaves waits for somebody else.
+    for (const exit of exits) expect([4, 5]).toContain(exit)
+    expect([...third.lines, ...fourth.lines].some(({ event }) => event === 'connected')).toBe(false)
   })
 
   test('a file that is not wanted is exit code 6', async () => {

@@ -1,3 +1,5 @@
+import { discoverBehavior } from '@floe/nat/node'
+import { joinRoom } from '@floe/signaling'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { build, Floe, run } from './floe.ts'
 
@@ -55,6 +57,28 @@ describe('floe serve', () => {
   test('warns when the network can reach it', async () => {
     await using floe = new Floe(['serve', '--host', '0.0.0.0', '--port', '0'])
     await expect.poll(() => floe.stderr, { timeout: 10_000 }).toMatch(/--secret/)
+  })
+
+  test('its STUN server tells those in its rooms, and answers; not on loopback unless asked', async () => {
+    await using floe = new Floe(['serve', '--port', '0', '--stun-port', '0', '--json'])
+    const { urls, rfc5780 } = await floe.event('stun')
+    expect(urls).toEqual([expect.stringMatching(/^stun:127\.0\.0\.1:\d+$/)])
+    expect(rfc5780).toBe(false)
+    const room = await joinRoom(String((await floe.event('listening')).url), { room: 'den' })
+    expect(room.iceServers).toEqual([{ urls }])
+    await room.leave()
+    const { ipv4 } = await discoverBehavior({ servers: urls as string[] })
+    expect(ipv4?.mapped).toEqual(ipv4?.local)
+    expect(server.lines.map(({ event }) => event)).not.toContain('stun')
+  })
+
+  test.each([
+    [['--stun-port', 'x'], /--stun-port/],
+    [['--stun-host', 'a b'], /--stun-host/],
+  ])('%j is wrong usage', async (args, words) => {
+    const { code, floe } = await run(['serve', '--port', '0', ...args])
+    expect(floe.stderr).toMatch(words)
+    expect(code).toBe(2)
   })
 
   test('ends in order on Ctrl-C, and frees its port', async () => {

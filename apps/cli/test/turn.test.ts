@@ -1,5 +1,5 @@
 /** `floe serve --turn` with Debian's coturn, on loopback. */
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -39,8 +39,9 @@ function connect(room: string, options: string[] = [], input = '', address = url
 }
 
 /** Gathers relay candidates only; the first one's address, or the first error. */
-async function relayed(iceServers: readonly IceServer[]): Promise<string> {
-  await using ice = new IceTransport({ iceServers, gatherPolicy: 'relay', includeLoopback: true })
+async function relayed(iceServers: readonly IceServer[], ca?: Buffer): Promise<string> {
+  const tls = ca && { tls: { ca } }
+  await using ice = new IceTransport({ iceServers, gatherPolicy: 'relay', includeLoopback: true, ...tls })
   const outcome = new Promise<string>((resolve) => {
     ice.addEventListener('icecandidate', ({ candidate }) => resolve(candidate?.candidate ?? 'no candidate'))
     ice.addEventListener('icecandidateerror', ({ errorCode, errorText }) => resolve(`${errorCode} ${errorText}`))
@@ -78,8 +79,8 @@ describe('floe serve --turn', () => {
     await using giver = connect('den', ['--relay-only', '--send', file])
     expect([await giver.exit, await taker.exit]).toEqual([0, 0])
     const ends = { local: { type: 'relay' }, remote: { type: 'relay' } }
-    expect(await giver.event('connected')).toMatchObject(ends)
-    expect(await taker.event('connected')).toMatchObject(ends)
+    expect(directPath(giver)).toMatchObject(ends)
+    expect(directPath(taker)).toMatchObject(ends)
     const sha256 = createHash('sha256').update(bytes).digest('hex')
     expect(await taker.event('file')).toMatchObject({ direction: 'received', sha256 })
     expect((await readFile(join(inbox, 'film.mp4'))).equals(bytes)).toBe(true)
@@ -89,7 +90,7 @@ describe('floe serve --turn', () => {
     await using floe = connect('echo-relay', ['--relay-only'], 'hello\n')
     expect(await floe.exit).toBe(0)
     expect(await floe.event('message')).toMatchObject({ text: 'hello' })
-    expect(await floe.event('connected')).toMatchObject({ local: { type: 'relay' } })
+    expect(directPath(floe)).toMatchObject({ local: { type: 'relay' } })
   })
 
   test('ends with floe, and takes its folder along', async () => {
@@ -147,6 +148,48 @@ describe('floe serve --turn', () => {
   })
 })
 
+describe('floe serve --turn with a certificate', () => {
+  const withTls = (name: string) => ['--turn-cert', file(name, 'pem'), '--turn-key', file(name, 'key')]
+  const file = (name: string, ending: string) => join(folder, `${name}.${ending}`)
+
+  beforeAll(() => {
+    for (const name of ['good', 'other']) {
+      const alternatives = name === 'good' ? 'IP:127.0.0.1' : 'DNS:turn.floe.test'
+      const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file(name, 'key')]
+      const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=${alternatives}`]
+      const args = ['req', '-x509', ...key, '-out', file(name, 'pem'), '-days', '2', ...subject]
+      execFileSync('openssl', args, { stdio: 'pipe' })
+    }
+  })
+
+  test('speaks TLS too, and offers it', async () => {
+    const options = [...withTls('good'), '--turn-tls-port', '0', '--turn-secret', SECRET]
+    await using floe = new Floe([...OWN_TURN, ...options])
+    const { urls } = await floe.event('relaying')
+    expect(urls).toEqual([
+      expect.stringMatching(/^turn:127\.0\.0\.1:\d+\?transport=udp$/),
+      expect.stringMatching(/^turn:127\.0\.0\.1:\d+\?transport=tcp$/),
+      expect.stringMatching(/^turns:127\.0\.0\.1:\d+\?transport=tcp$/),
+    ])
+    const servers = [issueTurnCredentials({ secret: SECRET, urls: (urls as string[]).slice(2) })]
+    const ca = await readFile(file('good', 'pem'))
+    await expect.poll(() => relayed(servers, ca), { timeout: 5_000 }).toMatch(/ 127\.0\.0\.1 \d+ typ relay/)
+    expect(await relayed(servers)).toMatch(/^701 .*certificate/)
+  })
+
+  test.each<[string, () => string[], RegExp]>([
+    ['is for another name', () => withTls('other'), /is not for 127\.0\.0\.1/],
+    ['has another key', () => [...withTls('good').slice(0, 3), file('other', 'key')], /is not the key of/],
+    ['is not there', () => withTls('nobody'), /--turn-cert: .* cannot be used: ENOENT/],
+  ])('one that %s is refused before anything is started', async (_, options, complaint) => {
+    const { code, floe } = await run([...OWN_TURN, ...options()])
+    expect(floe.lines).toEqual([
+      expect.objectContaining({ code: 'ERR_CLI_TURN', message: expect.stringMatching(complaint) }),
+    ])
+    expect(code).toBe(7)
+  })
+})
+
 describe('a coturn that runs elsewhere', () => {
   test('is used by the rooms of a floe that knows its secret', async () => {
     const urls = turnUrls.flatMap((turnUrl) => ['--turn-server', turnUrl])
@@ -165,7 +208,7 @@ describe('a coturn that runs elsewhere', () => {
     const named = ['--turn-server', turnUrls[1]!, '--turn-username', username, '--turn-credential', credential]
     await using floe = connect('echo-own', ['--relay-only', ...named], 'hello\n', address)
     expect(await floe.exit).toBe(0)
-    expect(await floe.event('connected')).toMatchObject({ local: { type: 'relay', relayProtocol: 'tcp' } })
+    expect(directPath(floe)).toMatchObject({ local: { type: 'relay', relayProtocol: 'tcp' } })
   })
 
   test('that refuses the credentials is named, with its reason', async () => {
@@ -244,3 +287,8 @@ describe.skipIf(!process.env.FLOE_TEST_NETNS)('open to the network', () => {
     })
   }
 })
+
+/** Over which messages went once ICE had found it. */
+function directPath(floe: Floe) {
+  return floe.lines.find(({ event, path }) => event === 'path' && path === 'direct')
+}

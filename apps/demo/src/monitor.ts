@@ -1,3 +1,4 @@
+import { explainRelay } from '@floe/webrtc'
 import { candidateLines, type Pair, readPairs } from './stats.ts'
 
 /** Milliseconds between two looks at the statistics. */
@@ -19,7 +20,10 @@ export class Monitor {
       const report = await pc.getStats()
       const [local, remote] = [pc.localDescription, pc.remoteDescription].map((d) => candidateLines(d?.sdp))
       const lines = { local: local ?? [], remote: remote ?? [] }
-      if (timer !== undefined) this.#onpairs(readPairs(report as unknown as ReadonlyMap<string, unknown>, lines))
+      if (timer === undefined) return
+      const pairs = readPairs(report as unknown as ReadonlyMap<string, unknown>, lines)
+      const whyRelayed = explainRelay(report)
+      this.#onpairs(pairs.map((pair) => (pair.selected && whyRelayed ? { ...pair, whyRelayed } : pair)))
     }
     let timer: ReturnType<typeof setInterval> | undefined = setInterval(look, PERIOD)
     const lookSoon = () => void look()

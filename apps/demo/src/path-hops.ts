@@ -1,3 +1,4 @@
+import { RELAY_REASONS } from '@floe/webrtc'
 import type { End, Pair } from './stats.ts'
 
 /** A station on the way from this browser to its peer. */
@@ -32,17 +33,18 @@ export function describePath(pair: Pair | undefined, peer: PeerKind): string {
 }
 
 /** What lies between the two ends, for those who do not know the words of ICE. */
-export function explainPath({ local, remote }: Pair): string {
+export function explainPath({ local, remote, whyRelayed }: Pair): string {
+  const why = whyRelayed ? ` Why: ${RELAY_REASONS[whyRelayed]}.` : ''
   const [ours, theirs] = [local.type === 'relay', remote.type === 'relay']
   const over = local.relayProtocol ? ` over ${local.relayProtocol.toUpperCase()}` : ''
   if (ours && theirs) {
-    return `Relayed: this browser reaches a relay server${over}, which passes everything on to the relay of the other side. Neither can read any of it.`
+    return `Relayed: this browser reaches a relay server${over}, which passes everything on to the relay of the other side. Neither can read any of it.${why}`
   }
   if (ours) {
-    return `Relayed: this browser reaches a relay server${over}, which passes everything on. It cannot read any of it.`
+    return `Relayed: this browser reaches a relay server${over}, which passes everything on. It cannot read any of it.${why}`
   }
   if (theirs)
-    return 'Relayed: the other side uses a relay server, which passes everything on. It cannot read any of it.'
+    return `Relayed: the other side uses a relay server, which passes everything on. It cannot read any of it.${why}`
   return 'Direct: what you send goes straight to the other side, through no server.'
 }
 

@@ -1,13 +1,14 @@
-import type { Signaling, SignalingMessage } from '@floe/webrtc'
+import type { Relay, Signaling, SignalingMessage } from '@floe/webrtc'
 import type { Journal } from './journal.ts'
 
 /** Passes everything through and writes down what passed: what was told to the peer explains most failures. */
 export class RecordedSignaling implements Signaling {
   readonly polite: boolean
+  readonly relay?: Relay
   readonly #peer: Signaling
   readonly #journal: Journal
   readonly #servers: readonly RTCIceServer[]
-  readonly #onrecord: (kind: 'description' | 'candidate' | 'bye') => void
+  readonly #onrecord: (kind: 'hello' | 'description') => void
   #onmessage: ((message: SignalingMessage) => void) | null = null
 
   /** `servers`: ICE servers beside those that come with the peer. */
@@ -15,9 +16,10 @@ export class RecordedSignaling implements Signaling {
     peer: Signaling,
     servers: readonly RTCIceServer[],
     journal: Journal,
-    onrecord: (kind: 'description' | 'candidate' | 'bye') => void,
+    onrecord: (kind: 'hello' | 'description') => void,
   ) {
     this.polite = peer.polite ?? false
+    if (peer.relay) this.relay = peer.relay
     this.#peer = peer
     this.#servers = servers
     this.#journal = journal
@@ -62,6 +64,9 @@ export class RecordedSignaling implements Signaling {
       if (direction === 'received') this.#onrecord('description')
     } else if ('candidate' in message) {
       this.#journal.note(`${direction} candidate`, message.candidate?.candidate || 'end of candidates')
+    } else if ('hello' in message) {
+      this.#journal.note(`${direction} hello`)
+      if (direction === 'received') this.#onrecord('hello')
     } else {
       this.#journal.note(`${direction} bye`, message.bye)
     }

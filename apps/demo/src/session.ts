@@ -8,8 +8,8 @@ import { RecordedSignaling } from './recorded-signaling.ts'
 /** `waiting`: in the room, alone. `interrupted`: the path is lost and another one is being looked for. */
 export type Phase = 'joining' | 'waiting' | 'connecting' | 'open' | 'interrupted' | 'ended' | 'failed'
 
-/** What has to happen, in this order, before anything can be said. */
-export const STEPS = ['room', 'peer', 'introduced', 'path', 'channel'] as const
+/** What has to happen, usually in this order. Words can be said from `channel` on: through the server until there is a path. */
+export const STEPS = ['room', 'peer', 'introduced', 'channel', 'path'] as const
 export type Step = (typeof STEPS)[number]
 
 export interface SessionOptions {
@@ -170,6 +170,10 @@ export class Session extends EventTarget {
     this.connection = connection
     this.exchange = new Exchange(connection)
     this.#reach('channel')
+    connection.addEventListener('pathchange', () => {
+      this.journal.note('messages go', connection.path ?? 'nowhere')
+      this.#changed()
+    })
     connection.addEventListener('statechange', () => {
       if (connection.state !== 'closed') this.#enter(connection.state)
       this.#giveUpOnGone(connection)

@@ -1,5 +1,7 @@
 /** What `getStats()` knows about the candidate pairs, in one shape for Chromium, Firefox and Safari. */
 
+import type { RelayReason } from '@floe/webrtc'
+
 export type CandidateType = 'host' | 'srflx' | 'prflx' | 'relay'
 
 export interface End {
@@ -25,6 +27,8 @@ export interface Pair {
   /** Bytes of payload. */
   readonly bytesSent: number
   readonly bytesReceived: number
+  /** Of the one in use: why it takes a relay, if it does. */
+  readonly whyRelayed?: RelayReason
 }
 
 /** Stats as browsers give them: the DOM's types lack most members. */

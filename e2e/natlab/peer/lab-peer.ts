@@ -1,5 +1,5 @@
 /** A TestPeer that takes notes: the paths it went over and when, and a heartbeat that shows every gap in the data. */
-import { type PathEnds, selectedPath } from '../../peer/selected-path.ts'
+import { type PathEnds, selectedPath, selectedRelay } from '../../peer/selected-path.ts'
 import type { Signal } from '../../peer/test-peer.ts'
 import { TestPeer, type TestPeerOptions } from '../../peer/test-peer.ts'
 
@@ -54,6 +54,11 @@ export class LabPeer extends TestPeer {
   /** When something of the other end's arrived, since `from`. */
   async arrivals(from: number): Promise<number[]> {
     return this.#arrivals.filter((at) => at >= from)
+  }
+
+  /** How this end's relay is reached, while it goes over one of its own. */
+  async relay(): Promise<string | undefined> {
+    return selectedRelay(await this.connection.getStats())
   }
 
   override async close(): Promise<void> {

@@ -233,6 +233,23 @@ describe('I75 CreatePermission', () => {
       expect(client.allocation.state).toBe('allocated')
     }))
 
+  test.each([
+    [500, ['refused', 'installed']],
+    [403, ['refused']],
+  ])('refused with %i and wanted once more: %j', (code, states) =>
+    scene({ refuse: { createPermission: code } }, (it) => {
+      const { world, server, client, peer } = it
+      client.call((allocation, now) => allocation.allocate(now))
+      client.call((allocation, now) => allocation.createPermission(now, peer.address.ip))
+      world.run(10 * ROUND_TRIP)
+      server.behavior = {}
+      client.call((allocation, now) => allocation.createPermission(now, peer.address.ip))
+      world.run(10 * ROUND_TRIP)
+      expect(client.outputs('permission').map(({ state }) => state)).toEqual(states)
+      expect(client.sendText(peer.address, 'word')).toBe(code === 500)
+    }),
+  )
+
   test('withdrawn by the server at its renewal: refused then', () =>
     scene({}, (it) => {
       const { world, server, client, peer } = it

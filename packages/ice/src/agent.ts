@@ -1,24 +1,22 @@
-import type { Address, Machine, Packet } from '@floe/stun'
-import { decode, isStun, Outbox } from '@floe/stun'
-import type { Candidate } from './candidate.ts'
-import { isReachable } from './candidate.ts'
+import { type Address, decode, isStun, type Machine, Outbox, type Packet } from '@floe/stun'
+import { type Candidate, isReachable } from './candidate.ts'
 import type { CandidatePair } from './candidate-pair.ts'
 import { Connectivity } from './connectivity.ts'
 import { DataPath } from './data-path.ts'
-import { TIMING } from './defaults.ts'
 import { IceError } from './error.ts'
-import type { LocalBase } from './gatherer.ts'
 import { Generation } from './generation.ts'
 import { Generations } from './generations.ts'
+import type { LocalBase } from './local-base.ts'
 import type { AgentOptions } from './options.ts'
-import type { AgentOutput, Context, IceTransportState } from './outputs.ts'
+import { type AgentOutput, type Context, contextOf, type IceTransportState } from './outputs.ts'
 import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
-import { checkLocalParameters, checkParameters, generateParameters } from './parameters.ts'
+import { checkLocalParameters, checkRemoteParameters, generateParameters } from './parameters.ts'
 import { settledRole } from './role.ts'
-import type { ServerAddress } from './servers.ts'
+import type { ServerAddress, ServerChange } from './servers.ts'
 import { Sources } from './sources.ts'
 import { AgentState } from './state.ts'
+import { Traversal } from './traversal.ts'
 
 /**
  * An RFC 8445 agent for one data stream of one component, without I/O: see `Machine` for how it is driven.
@@ -34,6 +32,7 @@ export class IceAgent implements Machine<AgentOutput> {
   readonly #generations: Generations
   readonly #data: DataPath
   readonly #state: AgentState
+  readonly #traversal: Traversal | undefined
   /** The time of the call under way: relays have timers that start when a packet leaves. */
   #now = 0
   /** Cached `timeout()`; data packets leave it alone, so that they cost no search. */
@@ -41,23 +40,17 @@ export class IceAgent implements Machine<AgentOutput> {
 
   /** Throws ERR_ICE_ARGUMENT for malformed `parameters`. */
   constructor(options: AgentOptions) {
-    const { random, log = false } = options
     this.lite = options.lite ?? false
-    this.#context = {
-      timing: { ...TIMING, ...options.timing },
-      random,
-      emit: (output) => this.#emit(output),
-      log: log ? (now, event, detail, reason) => this.#log(now, event, detail(), reason) : () => {},
-    }
+    this.#context = contextOf(options, (output) => this.#emit(output))
     this.#state = new AgentState(this.#context.timing.pac)
     this.#pace = new Pace(options.pacer ?? new Pacer(), this.#context.timing.Ta)
-    const parameters = options.parameters ? checkLocalParameters(options.parameters) : generateParameters(random)
-    this.#generations = new Generations(this.#newGeneration(0, parameters))
-    const role = options.role ?? 'controlled'
+    const { parameters = generateParameters(options.random), role = 'controlled' } = options
+    this.#generations = new Generations(this.#newGeneration(0, checkLocalParameters(parameters)))
     this.#connectivity = new Connectivity(this.#context, this.#generation, {
       role,
       lite: this.lite,
       policy: (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true),
+      traversal: () => this.#traversal,
       onpair: (now, pair) => this.#sources.permit(now, pair),
       onvalid: (now, pair) => this.#sources.bindChannel(now, pair),
       ondead: (now, { base }) => this.#sources.relays.verify(now, base),
@@ -75,6 +68,8 @@ export class IceAgent implements Machine<AgentOutput> {
       onrefused: (now, isRefused, reason) => this.#connectivity.refuse(now, isRefused, reason),
       onpacket: (now, packet) => void this.#handlePeerPacket(now, packet),
     })
+    const parts = { generation: () => this.#generation, connectivity: this.#connectivity, sources: this.#sources }
+    this.#traversal = options.traversal && new Traversal(this.#context, options.traversal, parts)
   }
 
   get role(): IceRole {
@@ -132,7 +127,7 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[] = [], complete = true): void {
     this.#assertOpen()
-    this.#beginGathering()
+    this.#emit({ type: 'gatheringstate', state: 'gathering' })
     this.#sources.gather(now, bases, this.lite ? [] : servers, complete)
     this.#progress(now)
   }
@@ -158,17 +153,8 @@ export class IceAgent implements Machine<AgentOutput> {
    */
   start(now: number, remote: IceParameters, role?: IceRole): void {
     this.#assertOpen()
-    checkParameters(remote)
-    if (this.lite && remote.iceLite) {
-      throw new IceError('ERR_ICE_ARGUMENT', 'Both peers are lite, so nobody would check: make this agent without lite')
-    }
     const known = this.#generation.remote
-    if (known && (known.usernameFragment !== remote.usernameFragment || known.password !== remote.password)) {
-      throw new IceError(
-        'ERR_ICE_STATE',
-        'The peer has new parameters: call restart(), signal the new local parameters, then start()',
-      )
-    }
+    checkRemoteParameters(remote, known, this.lite)
     this.#connectivity.role = settledRole(this.lite, remote.iceLite ?? false, role ?? this.role)
     if (known) return
     this.#generation.setRemote(remote)
@@ -187,15 +173,38 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#progress(now)
   }
 
-  /** A socket is gone: its candidates and pairs go with it. */
+  /** In answer to a `sockets` output: those that were opened, perhaps none. They are closed when `release` says so. */
+  socketsOpened(now: number, near: Address, addresses: readonly Address[]): void {
+    this.#traversal?.opened(now, near, addresses)
+    this.#progress(now)
+  }
+
+  /** From signaling: the peer has withdrawn candidates, which are known by address. Unknown ones are ignored. ERR_ICE_CLOSED. */
+  removeRemoteCandidates(now: number, candidates: readonly Candidate[]): void {
+    this.#assertOpen()
+    this.#state.extend(now)
+    this.#connectivity.removeRemote(now, candidates)
+    this.#progress(now)
+  }
+
+  /** A socket is gone: its candidates and pairs go with it. Call `gather()` with what replaces it, before or later. */
   removeLocalBase(now: number, address: Address): void {
+    this.#state.extend(now)
     this.#sources.removeBase(now, address)
     this.#progress(now)
   }
 
+  /** Addresses or routes have changed, or time has passed unnoticed: paths and servers are asked anew. */
+  networkChanged(now: number): void {
+    this.#state.extend(now)
+    this.#sources.networkChanged(now)
+    this.#connectivity.networkChanged(now)
+    this.#progress(now)
+  }
+
   /**
-   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave them alone once sent.
-   * Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
+   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave
+   * them alone once sent. Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
    */
   send(now: number, bytes: Uint8Array): boolean {
     this.#assertOpen()
@@ -205,17 +214,19 @@ export class IceAgent implements Machine<AgentOutput> {
 
   /**
    * RFC 8445 §9: new parameters, new candidates over the same bases; data flows on over the old pair until the new
-   * generation has one. Signal the result, then `start()` with the peer's new parameters. Throws ERR_ICE_CLOSED.
+   * generation has one. Signal the result, then `start()` with the peer's new parameters. `servers`: asked from now on.
+   * Throws ERR_ICE_CLOSED.
    */
-  restart(now: number): IceParameters {
+  restart(now: number, servers?: ServerChange): IceParameters {
     this.#assertOpen()
-    this.#generations.restart(this.#newGeneration(this.generation + 1, generateParameters(this.#context.random)))
+    const next = this.#newGeneration(this.generation + 1, generateParameters(this.#context.random))
+    this.#generations.restart(next, this.#connectivity.path.outlived)
     this.#connectivity.restart(this.#generation)
     this.#state.restart()
     this.#context.log(now, 'restart', () => `generation ${this.generation}`)
     if (this.gatheringState !== 'new') {
-      this.#beginGathering()
-      this.#sources.regather(now)
+      this.#emit({ type: 'gatheringstate', state: 'gathering' })
+      this.#sources.regather(now, servers)
     }
     this.#progress(now)
     return this.localParameters
@@ -228,6 +239,7 @@ export class IceAgent implements Machine<AgentOutput> {
   close(now: number): void {
     if (this.state === 'closed') return
     this.#now = now
+    this.#traversal?.close(now)
     this.#connectivity.close()
     this.#generations.close()
     this.#context.log(now, 'close', () => '')
@@ -240,13 +252,14 @@ export class IceAgent implements Machine<AgentOutput> {
   handlePacket(now: number, packet: Packet): boolean {
     this.#now = now
     const { relays } = this.#sources
-    if (relays.uses(packet.local)) {
-      const mine = relays.handlePacket(now, packet)
-      this.#progress(now)
-      return mine
-    }
-    return this.#handlePeerPacket(now, packet)
+    const isRelays = relays.uses(packet.local)
+    if (!isRelays && !this.#traversal?.handlePacket(now, packet)) return this.#handlePeerPacket(now, packet)
+    const mine = !isRelays || relays.handlePacket(now, packet)
+    // ChannelData has been the peer's packet above, and nothing else follows from it.
+    if (!isRelays || packet.bytes[0]! < 0x40) this.#progress(now)
+    return mine
   }
+
   handleTimeout(now: number): void {
     this.#now = now
     this.#sources.relays.handleTimeout(now)
@@ -254,7 +267,11 @@ export class IceAgent implements Machine<AgentOutput> {
     if (this.state === 'closed') return
     this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
     this.#connectivity.handleTimeout(now)
-    if (this.#generations.handleTimeout(now)) this.#connectivity.closeStaleConnections()
+    this.#traversal?.handleTimeout(now)
+    if (this.#generations.handleTimeout(now)) {
+      this.#connectivity.closeStaleConnections()
+      this.#sources.forgetPrevious(now)
+    }
     this.#state.handleTimeout(now)
     this.#progress(now)
   }
@@ -269,6 +286,7 @@ export class IceAgent implements Machine<AgentOutput> {
       this.#connectivity.timeout(),
       this.#hasOrdinaryWork ? this.#pace.due : Number.POSITIVE_INFINITY,
       this.#generations.timeout(),
+      this.#traversal?.timeout() ?? Number.POSITIVE_INFINITY,
       this.#state.timeout(),
     )
     return this.#deadline
@@ -306,7 +324,8 @@ export class IceAgent implements Machine<AgentOutput> {
       if (!pair?.authenticated || message.unknownRequired.length > 0) return false
       pair.heard(now)
     } else if (!this.#generation.gatherer.handleResponse(now, message, packet)) {
-      if (!this.#connectivity.handleResponse(now, message, packet)) return false
+      const isAnswer = this.#connectivity.handleResponse(now, message, packet)
+      if (!isAnswer && !this.#traversal?.handleResponse(now, message, packet)) return false
     }
     this.#progress(now)
     return true
@@ -319,15 +338,13 @@ export class IceAgent implements Machine<AgentOutput> {
   #newGeneration(number: number, parameters: IceParameters): Generation {
     return new Generation(this.#context, number, parameters, {
       awaitsRelays: () => !this.#sources.relays.settled,
+      onreach: (now, host) => this.#connectivity.adoptLocal(now, host, undefined),
+      onremoved: (candidates) => this.#emit({ type: 'candidatesremoved', candidates }),
       oncandidate: (now, candidate, replaced) => {
         this.#emit({ type: 'candidate', candidate })
         this.#connectivity.adoptLocal(now, candidate, replaced)
       },
     })
-  }
-
-  #beginGathering(): void {
-    if (this.gatheringState !== 'gathering') this.#emit({ type: 'gatheringstate', state: 'gathering' })
   }
 
   /** Mappings are kept open while no pair is selected: nobody else sends through them. */
@@ -344,10 +361,10 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#deadline = undefined
     if (this.state === 'closed') return
     this.#connectivity.leaveDead(now)
+    this.#traversal?.update(now)
     this.#startOrdinary(now)
-    if (this.#state.update(now, this.#generation, this.#connectivity.path))
-      this.#emit({ type: 'state', state: this.state })
     const { path } = this.#connectivity
+    if (this.#state.update(now, this.#generation, path)) this.#emit({ type: 'state', state: this.state })
     if (path.selected && !path.outlived) this.#generations.retire(now + this.#context.timing.restartLinger)
   }
 
@@ -359,28 +376,22 @@ export class IceAgent implements Machine<AgentOutput> {
     }
   }
 
-  readonly #forgetDeadline = () => {
-    this.#deadline = undefined
-  }
+  readonly #forgetDeadline = () => void (this.#deadline = undefined)
 
   #emit(output: AgentOutput): void {
-    if (output.type === 'packet') return void this.#transmit(output.packet)
+    if (output.type === 'packet') return void this.#transmit(output.packet, output.ttl)
     // Closed: what releases relays is all that still leaves.
     if (this.state === 'closed' && output.type !== 'state' && output.type !== 'disconnect') return
-    if (output.type === 'gatheringstate') this.#state.gathering = output.state
+    if (output.type === 'gatheringstate' && !this.#state.enterGathering(output.state)) return
     this.#outbox.push(output)
   }
 
   /** Onto the wire, or into the relay whose address it bears. */
-  #transmit(packet: Packet): boolean {
+  #transmit(packet: Packet, ttl?: number): boolean {
     const { relays } = this.#sources
     if (relays.carries(packet.local)) return relays.transmit(this.#now, packet)
-    this.#outbox.push({ type: 'packet', packet })
+    this.#outbox.push(ttl === undefined ? { type: 'packet', packet } : { type: 'packet', packet, ttl })
     return true
-  }
-
-  #log(now: number, event: string, detail: string, reason: string | undefined): void {
-    this.#emit({ type: 'log', entry: { now, event, detail, ...(reason !== undefined && { reason }) } })
   }
 
   #assertOpen(): void {

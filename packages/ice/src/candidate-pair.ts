@@ -1,6 +1,7 @@
 import type { Address } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { addressScope } from './candidate.ts'
+import type { Timing } from './defaults.ts'
 import type { IceRole } from './parameters.ts'
 
 /** RFC 8445 §6.1.2.6. */
@@ -86,6 +87,10 @@ export class Pair implements CandidatePair {
   nominateWhenValid = false
   /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
   triggers = 0
+  /** They have been in vain for so long that nobody waits for the next one. */
+  forlorn = false
+  /** When the latest one was caused. */
+  triggeredAt = Number.NEGATIVE_INFINITY
   /** A connection of it that breaks is opened again, so often. RFC 6544 §7.2. */
   reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
@@ -144,6 +149,27 @@ export class Pair implements CandidatePair {
     this.smoothedRoundTripTime = smoothedRoundTripTime + (roundTripTime - smoothedRoundTripTime) / 8
     this.roundTrips++
     this.stats.totalRoundTripTime += roundTripTime
+  }
+
+  /** A check of ours has been answered. */
+  succeed(now: number): void {
+    this.state = 'succeeded'
+    this.validAt = now
+    this.triggers = 0
+    this.forlorn = false
+  }
+
+  /** Two NATs that give each check a new port can make two agents chase each other: this slows them down, and ends it. */
+  mayBeTriggered(now: number, { Rc, triggerInterval, maxTriggers }: Timing): boolean {
+    this.forlorn ||= this.triggers >= Rc
+    return !this.forlorn || (this.triggers < maxTriggers && now >= this.triggeredAt + triggerInterval)
+  }
+
+  /** Its TCP connection has ended: whether it is opened again (RFC 6544 §7.2). Only the active end can. */
+  reconnectsAfter(wasValid: boolean, { tcpReconnects }: Timing): boolean {
+    if (wasValid) this.reconnects = tcpReconnects
+    else if (this.reconnects > 0) this.reconnects--
+    return this.reconnects > 0 && this.local.tcpType === 'active'
   }
 
   get foundation(): string {

@@ -1,4 +1,4 @@
-import type { DecodedMessage, IntegrityKey, Packet, TransactionId } from '@floe/stun'
+import type { DecodedMessage, IntegrityKey, Packet, PortReport, TransactionId } from '@floe/stun'
 import { newTransactionId, Transaction } from '@floe/stun'
 import { peerReflexivePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
@@ -6,8 +6,11 @@ import type { Timing } from './defaults.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
 
-/** Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1; `probe`: is the path alive? */
-export type CheckPurpose = 'check' | 'nomination' | 'consent' | 'probe'
+/**
+ * Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1; `probe`: is the path alive?
+ * `opener`: see `Openers`.
+ */
+export type CheckPurpose = 'check' | 'nomination' | 'consent' | 'probe' | 'opener'
 
 /** What every check of one generation has in common. */
 export interface CheckCredentials {
@@ -27,6 +30,9 @@ export interface CheckRequest {
   readonly credentials: CheckCredentials
   /** Initial retransmission timeout, milliseconds. */
   readonly rto: number
+  /** In hops, for an opener. */
+  readonly ttl?: number | undefined
+  readonly report?: PortReport | undefined
 }
 
 export type CheckOutcome =
@@ -65,9 +71,9 @@ export class Checks {
   }
 
   send(now: number, request: CheckRequest): void {
-    const { pair, role, tieBreaker, useCandidate, nomination, credentials, purpose } = request
+    const { pair, role, tieBreaker, useCandidate, nomination, credentials, purpose, report } = request
     const { timing, random } = this.#context
-    const once = purpose === 'consent' || purpose === 'probe'
+    const once = purpose === 'consent' || purpose === 'probe' || purpose === 'opener'
     const transaction = new Transaction(now, {
       message: {
         method: 'binding',
@@ -79,6 +85,7 @@ export class Checks {
           ...(role === 'controlling' ? { iceControlling: tieBreaker } : { iceControlled: tieBreaker }),
           ...(useCandidate && { useCandidate: true }),
           ...(useCandidate && nomination > 0 && { nomination }),
+          ...(report && { portReport: report }),
         },
       },
       key: credentials.key,
@@ -89,7 +96,8 @@ export class Checks {
       // RFC 7675 §5.1: consent requests are not retransmitted, the next one is a new transaction. Each is kept until it or
       // a newer one is answered, and in any case until consent is lost.
       rto: once ? timing.consentTimeout : request.rto,
-      rc: once ? 1 : timing.Rc,
+      // What has not been answered for long is asked once each time: who spoofs a source must not gain by it.
+      rc: once || pair.forlorn ? 1 : timing.Rc,
       rm: once ? 1 : timing.Rm,
     })
     const entry = { request, transaction, abandonAt: Number.POSITIVE_INFINITY }
@@ -168,7 +176,7 @@ export class Checks {
       if (output.type === 'packet') {
         request.pair.stats.retransmissionsSent++
         request.pair.stats.lastPacketSent = now
-        this.#context.emit(output)
+        this.#context.emit(request.ttl === undefined ? output : { ...output, ttl: request.ttl })
         continue
       }
       this.#outstanding.delete(transaction.id)

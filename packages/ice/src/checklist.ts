@@ -21,25 +21,33 @@ export class Checklist {
     this.#idPrefix = idPrefix
   }
 
-  /** Whether two candidates may form a pair at all, RFC 8445 §6.1.2.2. */
-  static canPair(local: Candidate, remote: Candidate): boolean {
+  /** Whether two candidates may form a pair at all, RFC 8445 §6.1.2.2. `translated`: the local one reaches IPv4 as well. */
+  static canPair(local: Candidate, remote: Candidate, translated = false): boolean {
     if (local.component !== remote.component || local.protocol !== remote.protocol || remote.address.port === 0)
       return false
     // RFC 6544 §6.2: of two ends one connects; the other learns of the pair when that arrives.
     if (local.protocol === 'tcp' && (local.tcpType !== 'active' || remote.tcpType !== 'passive')) return false
     const family = addressFamily(remote.address.ip)
+    if (translated && family === 4 && local.protocol === 'udp') return true
     if (!family || addressFamily(local.address.ip) !== family) return false
     return family === 4 || isLinkLocal(local) === isLinkLocal(remote)
   }
 
   /**
    * Adds the pair unless its path is there already (RFC 8445 §6.1.2.4: a local candidate stands for its base, so only
-   * bases are given here) or the list is full of better ones. A worse pair that was not tried yet makes room.
+   * bases are given here) or the list is full of better ones. A worse pair that was not tried yet makes room, and is
+   * given to `onforgotten`.
    */
-  add(local: Candidate, remote: Candidate, role: IceRole, base?: Address): Pair | undefined {
+  add(
+    local: Candidate,
+    remote: Candidate,
+    role: IceRole,
+    base: Address | undefined,
+    onforgotten: (pair: Pair) => void,
+  ): Pair | undefined {
     const pair = new Pair(`${this.#idPrefix}${this.#nextId}`, local, remote, role, base)
     if (this.find({ protocol: local.protocol, local: pair.base, remote: pair.destination })) return undefined
-    if (this.pairs.length >= LIMITS.pairs && !this.#makeRoom(pair.priority)) return undefined
+    if (this.pairs.length >= LIMITS.pairs && !this.#makeRoom(pair.priority, onforgotten)) return undefined
     this.#nextId++
     this.#insert(pair)
     const sibling = this.pairs.find((other) => other !== pair && other.foundation === pair.foundation)
@@ -123,13 +131,10 @@ export class Checklist {
     return count
   }
 
-  /** No check is under way or to come. */
+  /** No check is under way or to come that anybody waits for. */
   get finished(): boolean {
-    return this.pairs.every((pair) => pair.state === 'succeeded' || pair.state === 'failed' || this.#rests(pair))
-  }
-
-  best(accept: (pair: Pair) => boolean): Pair | undefined {
-    return this.pairs.find(accept)
+    const isDone = ({ state, forlorn }: Pair) => state === 'succeeded' || state === 'failed' || forlorn
+    return this.pairs.every((pair) => isDone(pair) || this.#rests(pair))
   }
 
   #rests({ local, state }: Pair): boolean {
@@ -141,11 +146,12 @@ export class Checklist {
     this.pairs.splice(index < 0 ? this.pairs.length : index, 0, pair)
   }
 
-  #makeRoom(priority: bigint): boolean {
+  #makeRoom(priority: bigint, onforgotten: (pair: Pair) => void): boolean {
     const spare = (pair: Pair) => !pair.selected && pair.state !== 'succeeded' && pair.state !== 'in-progress'
     const victim = this.pairs.findLast((pair) => pair.state === 'failed') ?? this.pairs.findLast(spare)
     if (!victim || (victim.state !== 'failed' && victim.priority >= priority)) return false
     this.remove((pair) => pair === victim)
+    onforgotten(victim)
     return true
   }
 }

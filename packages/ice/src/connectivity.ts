@@ -1,31 +1,29 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
-import type { Pair } from './candidate-pair.ts'
-import { describePair } from './candidate-pair.ts'
-import type { CheckCredentials, CheckOutcome, CheckPurpose } from './check.ts'
-import { Checks, initialRto } from './check.ts'
+import { describePair, type Pair } from './candidate-pair.ts'
+import { type CheckCredentials, type CheckOutcome, type CheckPurpose, Checks, initialRto } from './check.ts'
+import { LIMITS } from './defaults.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
+import { Openers } from './openers.ts'
 import type { Context } from './outputs.ts'
-import type { PairingOptions } from './pairing.ts'
-import { Pairing } from './pairing.ts'
+import { Pairing, type PairingOptions } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
 import { DIRECT, tierOf } from './preference.ts'
 import { Requests } from './requests.ts'
 import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
+import type { Traversal } from './traversal.ts'
 
-export interface ConnectivityOptions extends PairingOptions {
+export interface ConnectivityOptions extends Omit<PairingOptions, 'onforgotten'> {
   readonly role: IceRole
   readonly lite: boolean
+  readonly traversal: () => Traversal | undefined
   /** A check has succeeded: the pair can carry data. */
   readonly onvalid: (now: number, pair: Pair) => void
   /** The pair in use has died or lost its consent. */
   readonly ondead: (now: number, pair: Pair) => void
 }
-
-/** After this many 487 answers a pair counts as failed: two honest agents need one. */
-const MAX_CONFLICTS = 4
 
 /** Connectivity checks: sends them, answers them, learns from them. RFC 8445 §7, and §8 through `path`. */
 export class Connectivity {
@@ -35,10 +33,9 @@ export class Connectivity {
   readonly #requests: Requests
   readonly #connections: TcpConnections
   readonly #role: Role
-  readonly #lite: boolean
   readonly #pairing: Pairing
-  readonly #onvalid: ConnectivityOptions['onvalid']
-  readonly #ondead: ConnectivityOptions['ondead']
+  readonly #options: ConnectivityOptions
+  readonly #openers = new Openers()
   #generation: Generation
   /** Those of the generation before, for consent on its pair while that is still in use. */
   #oldCredentials: CheckCredentials | undefined
@@ -46,10 +43,8 @@ export class Connectivity {
   constructor(context: Context, generation: Generation, options: ConnectivityOptions) {
     this.#context = context
     this.#generation = generation
-    this.#lite = options.lite
-    this.#pairing = new Pairing(context, options)
-    this.#onvalid = options.onvalid
-    this.#ondead = options.ondead
+    this.#pairing = new Pairing(context, { ...options, onforgotten: (now, pair) => this.#forget(now, pair) })
+    this.#options = options
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
     this.#connections = new TcpConnections(context)
@@ -60,6 +55,7 @@ export class Connectivity {
       pairing: this.#pairing,
       current: () => this.#generation,
       onrole: (now, reason) => this.#switchedRole(now, reason),
+      onreport: (now, report) => this.#options.traversal()?.hear(now, report),
       onchecked: (now, pair, check, fresh) => this.#checked(now, pair, check, fresh),
     })
   }
@@ -80,18 +76,22 @@ export class Connectivity {
     if (!this.path.outlived) this.#oldCredentials = this.#generation.credentials
     this.#generation = generation
     this.#checks.clear()
+    this.#openers.clear()
     this.path.restart()
   }
 
   close(): void {
     this.#checks.clear()
+    this.#openers.clear()
     this.#connections.closeAll()
     this.path.close()
   }
 
   /** From signaling, once the peer's parameters are known; `null` is the end of candidates. */
   addRemote(now: number, candidate: Candidate | null): void {
-    if (candidate === null) this.#generation.remoteEnded = true
+    // Behind candidates of a restart that has not been signalled yet, the end is theirs.
+    if (candidate === null && this.#generation.holds) this.#generation.hold(null)
+    else if (candidate === null) this.#generation.remoteEnded = true
     else this.#pairing.addRemote(now, this.#generation, candidate, this.role)
   }
 
@@ -105,12 +105,21 @@ export class Connectivity {
     const { selected } = this.path
     // The selected one may be of the generation before an ICE restart.
     const isOld = selected && isGone(selected) && this.path.outlived
-    for (const pair of [...this.#generation.checklist.remove(isGone), ...(isOld ? [selected] : [])]) {
-      this.#checks.forget(pair)
-      this.#connections.close(pair)
-      this.path.drop(now, pair)
-    }
+    for (const pair of [...this.#generation.checklist.remove(isGone), ...(isOld ? [selected] : [])])
+      this.#forget(now, pair)
     this.#select(now)
+  }
+
+  /** The peer has taken candidates back: their pairs go, and come again if it checks from there nevertheless. */
+  removeRemote(now: number, candidates: readonly Candidate[]): void {
+    const removed = candidates.flatMap((candidate) => this.#generation.removeRemote(candidate))
+    if (removed.length > 0) this.drop(now, ({ remote }) => removed.includes(remote))
+  }
+
+  /** Whatever was learnt about paths may be wrong now: all are asked at once. */
+  networkChanged(now: number): void {
+    this.path.doubt(now)
+    for (const pair of this.path.takeCompany(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
   }
 
   /** Pairs that a relay refuses to serve: they fail at once instead of waiting for answers. */
@@ -131,31 +140,46 @@ export class Connectivity {
     if (!pair) return
     const wasValid = pair.state === 'succeeded'
     this.#fail(now, pair, reason)
-    if (wasValid) pair.reconnects = this.#context.timing.tcpReconnects
-    else if (pair.reconnects > 0) pair.reconnects--
-    if (pair.reconnects > 0 && pair.local.tcpType === 'active') this.#generation.checklist.trigger(pair)
+    if (pair.reconnectsAfter(wasValid, this.#context.timing)) this.#generation.checklist.trigger(pair)
     this.sendTriggered(now)
   }
 
   /** Of generations that are answered no longer. */
   closeStaleConnections(): void {
-    const { pairs } = this.#generation.checklist
-    this.#connections.closeAll((pair) => pairs.includes(pair) || pair === this.path.selected)
+    this.#connections.closeAll((pair) => this.#generation.checklist.pairs.includes(pair) || pair === this.path.selected)
   }
 
   get hasOrdinary(): boolean {
-    return !this.#lite && this.#generation.credentials !== undefined && this.#generation.checklist.hasOrdinary
+    return !this.#options.lite && this.#generation.credentials !== undefined && this.#generation.checklist.hasOrdinary
   }
 
   sendOrdinary(now: number): void {
     const pair = this.#generation.checklist.nextOrdinary()
-    if (pair) this.#check(now, pair, 'check')
+    if (!pair) return
+    const ttl = this.#openers.begin(now, pair, this.#options.traversal())
+    this.#check(now, pair, ttl === undefined ? 'check' : 'opener', ttl)
+  }
+
+  /** A way to the peer was found outside the checklist: a pair is made of it, and checked at once. */
+  meet(now: number, local: Address, remote: Address): void {
+    const pair = this.#pairing.meet(now, this.#generation, local, remote, this.role)
+    if (pair && pair.state !== 'succeeded') this.#generation.checklist.trigger(pair)
+    this.sendTriggered(now)
+  }
+
+  /** Asks on the pair in use, so that the peer hears what goes with checks. */
+  tell(now: number): void {
+    if (this.path.selected) this.#check(now, this.path.selected, 'probe')
+  }
+
+  get claim(): Role['claim'] {
+    return this.#role.claim
   }
 
   /** Checks that answer the peer's own leave at once: they are bounded by what was received. RFC 8445 §6.1.4.2. */
   sendTriggered(now: number): void {
     const { checklist, credentials } = this.#generation
-    if (!credentials || this.#lite) return
+    if (!credentials || this.#options.lite) return
     for (let pair = checklist.takeUrgent(); pair; pair = checklist.takeUrgent()) this.#check(now, pair, 'check')
   }
 
@@ -185,15 +209,19 @@ export class Connectivity {
 
   handleTimeout(now: number): void {
     for (const outcome of this.#checks.handleTimeout(now)) this.#conclude(now, outcome)
+    for (const pair of this.#openers.takeDue(now)) this.#check(now, pair, 'check')
     const lost = this.path.takeExpired(now)
-    if (lost) this.#ondead(now, lost)
-    if (lost) this.#revoke(now, lost, 'consent expired')
+    if (lost) {
+      this.#options.ondead(now, lost)
+      lost.revoked = true
+      this.#fail(now, lost, 'consent expired')
+    }
     const isSilent = this.path.takeSilent(now)
     if (isSilent) this.path.revalidate(now, this.#generation.checklist)
     const used = this.path.selected
     const wasDead = used?.dead
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
-    if (used?.dead && !wasDead) this.#ondead(now, used)
+    if (used?.dead && !wasDead) this.#options.ondead(now, used)
     if (isSilent) this.#select(now)
     const urgent = this.path.takeConsentUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
@@ -203,7 +231,7 @@ export class Connectivity {
   }
 
   timeout(): number {
-    return Math.min(this.#checks.timeout(), this.path.timeout())
+    return Math.min(this.#checks.timeout(), this.path.timeout(), this.#openers.timeout())
   }
 
   /** The consent tick: the one wake-up of an idle agent, so all else that is asked regularly goes with it. */
@@ -213,32 +241,32 @@ export class Connectivity {
     this.#select(now)
   }
 
-  #check(now: number, pair: Pair, purpose: CheckPurpose): void {
+  #check(now: number, pair: Pair, purpose: CheckPurpose, ttl?: number): void {
     const { checklist } = this.#generation
     const outlived = this.path.outlived && pair === this.path.selected
     const credentials = outlived ? this.#oldCredentials : this.#generation.credentials
     if (!credentials) return
     if (purpose === 'check') {
       checklist.untrigger(pair)
+      this.#openers.forget(pair)
       pair.state = 'in-progress'
     }
     if (!this.#connections.isReady(pair)) return this.#connections.open(now, pair)
     const nominates =
       this.role === 'controlling' && (purpose === 'nomination' || (purpose !== 'check' && pair.nominated))
     if (purpose === 'nomination') pair.nomination = this.path.nomination.next()
-    const rto = initialRto(pair, this.#context.timing, checklist.active)
     this.#context.log(now, purpose, () => `${pair.id} ${describePair(pair)}`)
-    const { tieBreaker } = this.#role
-    const { nomination } = pair
     this.#checks.send(now, {
       pair,
       purpose,
       role: this.role,
-      tieBreaker,
+      tieBreaker: this.#role.tieBreaker,
       useCandidate: nominates,
-      nomination,
+      nomination: pair.nomination,
       credentials,
-      rto,
+      rto: initialRto(pair, this.#context.timing, checklist.active),
+      ttl,
+      report: this.#options.traversal()?.report,
     })
   }
 
@@ -259,10 +287,10 @@ export class Connectivity {
       pair.heard(now)
     }
     if (pair.revoked || !checklist.pairs.includes(pair)) return
-    if (this.#lite) this.#validate(now, pair, pair.local, true)
-    // Two NATs that give each check a new port can make two agents chase each other: this ends it.
-    else if (pair.state !== 'succeeded' && pair.triggers < this.#context.timing.Rc) {
+    if (this.#options.lite) this.#validate(now, pair, pair.local, true)
+    else if (pair.state !== 'succeeded' && pair.mayBeTriggered(now, this.#context.timing)) {
       if (pair.state === 'in-progress') this.#checks.cancel(now, pair)
+      pair.triggeredAt = now
       checklist.trigger(pair)
     }
     if (this.role === 'controlled') {
@@ -270,6 +298,14 @@ export class Connectivity {
       else if (pair.state === 'succeeded') pair.checkedPlain = true
     }
     if (fresh) this.sendTriggered(now)
+  }
+
+  /** The pair is not in the checklist any more. */
+  #forget(now: number, pair: Pair): void {
+    this.#checks.forget(pair)
+    this.#openers.forget(pair)
+    this.#connections.close(pair)
+    this.path.drop(now, pair)
   }
 
   #nominatedByPeer(now: number, pair: Pair, value: number | undefined): void {
@@ -308,15 +344,13 @@ export class Connectivity {
       pair.local = local
       checklist.reprioritise(this.role)
     }
-    if (this.#lite) pair.consentAt = now
+    if (this.#options.lite) pair.consentAt = now
     if (pair.state !== 'succeeded') {
       this.#checks.cancel(now, pair)
       checklist.untrigger(pair)
-      pair.state = 'succeeded'
-      pair.validAt = now
-      pair.triggers = 0
+      pair.succeed(now)
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
-      this.#onvalid(now, pair)
+      this.#options.onvalid(now, pair)
       if (unfreeze) checklist.unfreeze(pair.foundation)
       if (pair.nominateWhenValid && this.role === 'controlled') {
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)
@@ -327,7 +361,7 @@ export class Connectivity {
 
   #refused(now: number, { pair, purpose, role }: CheckOutcome['request'], message: DecodedMessage): void {
     const code = message.attributes.errorCode?.code ?? 0
-    if (code === 487 && pair.conflicts++ < MAX_CONFLICTS) {
+    if (code === 487 && pair.conflicts++ < LIMITS.conflicts) {
       if (this.#role.rejected(role) === 'switch') this.#switchedRole(now, 'the peer answered 487')
       if (pair.state !== 'succeeded') this.#generation.checklist.trigger(pair)
       else if (purpose === 'nomination') this.#select(now)
@@ -335,17 +369,13 @@ export class Connectivity {
     }
     const reason = `the peer answered ${code} ${message.attributes.errorCode?.reason ?? ''}`
     // RFC 7675 §5.2; any other refusal will not change by repetition, but by a later check of the peer's.
-    if (code === 403) this.#revoke(now, pair, reason)
-    else this.#fail(now, pair, reason)
-  }
-
-  #revoke(now: number, pair: Pair, reason: string): void {
-    pair.revoked = true
+    if (code === 403) pair.revoked = true
     this.#fail(now, pair, reason)
   }
 
   #fail(now: number, pair: Pair, reason: string): void {
     this.#checks.forget(pair)
+    this.#openers.forget(pair)
     this.#connections.close(pair)
     this.#generation.checklist.untrigger(pair)
     pair.state = 'failed'
@@ -360,7 +390,7 @@ export class Connectivity {
     const { checklist } = this.#generation
     const best = this.path.best(now, checklist)
     const isDue = best && !this.path.nomination.holds(best) && !this.#checks.isPending(best, 'nomination')
-    if (isDue && this.role === 'controlling' && !this.#lite) this.#check(now, best, 'nomination')
+    if (isDue && this.role === 'controlling' && !this.#options.lite) this.#check(now, best, 'nomination')
     this.path.select(now, best)
     const { selected } = this.path
     checklist.restsTcp = selected !== undefined && !selected.dead && !this.path.outlived && tierOf(selected) === DIRECT

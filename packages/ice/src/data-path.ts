@@ -29,7 +29,8 @@ export class DataPath {
     const { path, transmit } = this.#options
     refuseStun(bytes)
     const pair = path.selected
-    if (!pair) return false
+    // The timer that ends consent may be late: after a busy turn, or a night asleep.
+    if (!pair || !path.hasConsent(pair, now)) return false
     pair.stats.packetsSent++
     pair.stats.bytesSent += bytes.length
     pair.stats.lastPacketSent = now

@@ -16,6 +16,10 @@ export const TIMING = {
   minRto: 100,
   /** Sends per transaction, RFC 8489 §6.2.1. */
   Rc: 7,
+  /** A pair that has had Rc triggered checks in vain is checked so seldom while the peer goes on checking it, … */
+  triggerInterval: 1_000,
+  /** … and so often in all: until the PAC timer runs out, and not for ever. */
+  maxTriggers: 45,
   /** Last wait, in initial RTOs, RFC 8489 §6.2.1. */
   Rm: 16,
   /** RTO towards a STUN server: as the checks', and libwebrtc's. */
@@ -75,6 +79,19 @@ export const TIMING = {
   pac: 39_500,
   /** How often a TCP connection that carried a valid pair is opened again when it breaks, each time it does. */
   tcpReconnects: 3,
+  /**
+   * Hops of an opener: past our own NAT and a carrier's, and not as far as the peer's. A fresh socket's opener has two
+   * hops less, in case the peer is near.
+   */
+  openerTtl: 5,
+  /** The opener's lead: the peer's own has left by then, if both have learnt of each other at about the same time. */
+  openerLead: 50,
+  /** The lead where the peer cannot know our address yet: about one round trip of signaling. */
+  holdBack: 150,
+  /** The same from a fresh socket, of which nobody knows when the peer hears. A check of the peer's ends every lead. */
+  freshHoldBack: 600,
+  /** Without a direct pair for so long: perhaps the ports are taken (fresh sockets), or not to be known (search). */
+  directPatience: 3_000,
   /** How long a superseded generation is still answered after a restart: its last checks and data are in flight. */
   restartLinger: 5_000,
 }
@@ -94,12 +111,16 @@ export const LIMITS = {
    * the agents a new one with every check: they must not take the room of those that work.
    */
   reflexivePerAddress: 32,
+  /** Peer-reflexive local candidates kept; a NAT that rebinds makes another each time, and so can a hostile peer's answers. */
+  localReflexive: 50,
   /** Authenticated checks kept that arrive before the peer's parameters (RFC 8445 §7.3 last paragraph). */
   earlyChecks: 100,
   /** Local candidates trickled by one agent; a host with more interfaces than this has its worst ones left out. */
   localCandidates: 50,
   /** Relays of one agent: server addresses times interfaces. Each is an allocation on somebody's server. */
   relays: 16,
+  /** After this many 487 answers a pair counts as failed: two honest agents need one. */
+  conflicts: 4,
   /** Valid pairs kept warm beside the selected one. */
   backups: 3,
   /** Failed pairs that are tried again at a time while data takes a worse path. */
@@ -118,8 +139,63 @@ export const UPGRADE_SCHEDULE = [
   { until: Number.POSITIVE_INFINITY, every: 60_000 },
 ] as const
 
+/** Sockets that replace those whose ports an unsolicited packet has taken: one at a time, so many per generation. */
+export const FRESH_SOCKETS = 2
+
+/**
+ * The search for the ports of a NAT whose mappings depend on the endpoint. What it may cost at most: 256 NAT entries and
+ * 768 packets where the mappings are, 1024 packets (100 kB in 10 s) from the other side, twice that for a sweep.
+ */
+export const SEARCH = {
+  /** Sockets that ask a STUN server, so that the range of ports becomes known. */
+  samples: 16,
+  /** Sockets to hit: 1024 draws out of 64512 ports hit one of 256 with 98 % … */
+  sockets: 256,
+  /** … and in a carrier's block few do, while subscribers often have no more than 512 ports (RFC 6888 REQ-4). */
+  blockSockets: 64,
+  /** Largest range that is a block … */
+  block: 2_048,
+  /** … and that random ports are not mistaken for: 16 of them lie so close together once in 10^17. */
+  widestBlock: 4_096,
+  /** Largest step between consecutive ports: other hosts of the NAT take some in between. */
+  step: 20,
+  /** Between two packets of the many sockets, milliseconds: 200 per second. */
+  openEvery: 5,
+  /** After the opener, the check itself; and once more, before a NAT forgets what nobody has answered (30 s). */
+  checkAfter: 100,
+  repeatAfter: 15_000,
+  /** Between two checks of the side that looks for them: 100 per second, 80 kbit/s. */
+  probeEvery: 10,
+  probes: 1_024,
+  /** The same where one socket is looked for and seen ports tell where: the whole range around them. */
+  sweep: 2_048,
+  /** Candidates for a peer that knows nothing of searches: browsers check about ten pairs per second. */
+  offers: 200,
+  offersAtOnce: 25,
+  offerEvery: 1_500,
+  /** Milliseconds, all in all. A sweep of 2048 takes a little longer than a search. */
+  duration: 20_500,
+  /** A packet to our own server shows whether the router still copes; no answer is a no, or twice its usual time and the noise. */
+  controlEvery: 1_000,
+  controlPatience: 1_000,
+  controlNoise: 100,
+  /** Between what is told to the peer during a search. */
+  reportEvery: 1_000,
+  /** Per peer: the second search ten minutes after the first, then one per hour. */
+  pauses: [600_000, 3_600_000],
+} as const
+
+/** Ports that NATs give to flows from unprivileged ports, RFC 4787 §4.2.2. */
+export const UNPRIVILEGED_PORTS = { low: 1_024, high: 65_535 } as const
+
 /** RFC 8445 §5.1.2.2. */
 export const TYPE_PREFERENCE = { host: 126, prflx: 110, srflx: 100, relay: 0 } as const
+
+/**
+ * What servers see is preferred less than what a router has mapped, or a 1:1 NAT maps: that lets peers in who have not
+ * been sent to. In units of RFC 8445 §5.1.2.1's local preference; more than there are ranks of interfaces.
+ */
+export const SERVER_REFLEXIVE_DEMOTION = 2 ** 13
 
 /**
  * RFC 6544 §4.2: the same over TCP, where one lost segment holds back all that follow. Below every direct UDP candidate

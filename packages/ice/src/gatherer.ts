@@ -1,27 +1,24 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
-import { addressFamily, newTransactionId, sameAddress, Transaction } from '@floe/stun'
+import { addressFamily, formatAddress, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
-import { candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
-import { LIMITS, RELAY_PREFERENCE, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
+import { candidatePriority, isReachable, peerReflexivePriority } from './candidate.ts'
+import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
+import {
+  blankAddress,
+  isSameBase,
+  type LocalBase,
+  type RelayedAddress,
+  reaches,
+  relatedAddress,
+  unsignalled,
+} from './local-base.ts'
+import { forgetOldReflexive, isFull } from './local-limits.ts'
+import { relayPreference, tcpPreference } from './local-preference.ts'
+import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import type { Context } from './outputs.ts'
-import type { RelayProtocol, StunServer } from './servers.ts'
-
-/** A socket of the driver's that this agent may use. */
-export interface LocalBase {
-  /** Kept by identity: outgoing packets name this very object. */
-  readonly address: Address
-  /** RFC 6544: `active` connects from this IP address, port 9; `passive` has a listener on it. Left out: UDP. */
-  readonly tcpType?: 'active' | 'passive'
-  readonly interfaceName?: string
-  /** 0 is the interface to prefer; the order of the list when left out. */
-  readonly rank?: number
-  /** An mDNS name to signal in place of the address (draft-ietf-mmusic-mdns-ice-candidates). */
-  readonly hostname?: string
-  /** No socket of ours: relays are reached from this address, and nothing else is. */
-  readonly relayOnly?: boolean
-  /** Addresses that reach this base from outside: 1:1 NAT, port mappings. Signalled as server-reflexive candidates. */
-  readonly mapped?: readonly Address[]
-}
+import { reportFailure } from './server-failure.ts'
+import type { StunServer } from './servers.ts'
+import type { View } from './view.ts'
 
 interface Inquiry {
   readonly local: Base
@@ -29,12 +26,15 @@ interface Inquiry {
   transaction: Transaction | undefined
   deadline: number
   settled: boolean
+  /** What the server has seen last. */
+  mapped?: Address
+  mappedAt?: number
   /** When the mapping is asked for again to keep it open. */
   refreshAt: number
 }
 
 interface Base {
-  readonly base: LocalBase
+  base: LocalBase
   readonly localPreference: number
 }
 
@@ -44,19 +44,12 @@ export type OnCandidate = (now: number, candidate: Candidate, replaced: Candidat
 export interface GathererOptions {
   readonly usernameFragment: string
   readonly oncandidate: OnCandidate
+  /** A base reaches addresses that it did not reach before. */
+  readonly onreach: (now: number, host: Candidate) => void
+  /** They were told, and are no longer true. */
+  readonly onremoved: (candidates: readonly Candidate[]) => void
   /** Whether relays are still being asked for: the end of candidates waits for them. */
   readonly awaitsRelays: () => boolean
-}
-
-/** An address on a TURN server. */
-export interface RelayedAddress {
-  /** Kept by identity: it is the candidate's base. */
-  readonly address: Address
-  readonly protocol: RelayProtocol
-  readonly server: Address
-  readonly url: string
-  /** Where the server sees us; left out where that must not be told. */
-  readonly mapped?: Address
 }
 
 /** Local candidates of one generation: host at once, server-reflexive from all servers in parallel. RFC 8445 §5.1.1. */
@@ -82,10 +75,6 @@ export class Gatherer {
     return this.#candidates
   }
 
-  get complete(): boolean {
-    return this.#ended
-  }
-
   gather(now: number, bases: readonly LocalBase[], servers: readonly StunServer[], complete: boolean): void {
     this.#expectsMore = !complete
     const fresh = bases
@@ -97,9 +86,27 @@ export class Gatherer {
     this.#endIfDone(now)
   }
 
+  /** A base that is given again: other addresses reach it now, or it reaches others. */
+  update(now: number, base: LocalBase): void {
+    const local = this.#bases.find((known) => isSameBase(known.base, base))
+    if (!local) return
+    const { base: before } = local
+    local.base = { ...before, ...base, address: before.address }
+    if (base.mapped) this.#remap(now, local, before.mapped)
+    if (!base.translated || before.translated) return
+    const host = this.#candidates.find(({ type, base }) => type === 'host' && base === before.address)
+    if (host) this.#options.onreach(now, host)
+    for (const server of this.#servers) if (isIPv4(server.address.ip)) this.#inquire(local, server)
+  }
+
+  /** Whether pairs of this base with IPv4 addresses are of any use. */
+  translates(address: Address): boolean {
+    return this.#bases.some(({ base }) => base.translated && base.address === address)
+  }
+
   /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
   addRelayed(now: number, { address, protocol, server, url, mapped }: RelayedAddress): void {
-    if (this.#candidates.length >= LIMITS.localCandidates) return
+    if (isFull(this.#candidates)) return
     this.#reopen()
     const family = addressFamily(address.ip)
     const candidate: Candidate = {
@@ -119,6 +126,20 @@ export class Gatherer {
     this.#options.oncandidate(now, candidate, undefined)
   }
 
+  /** A base that the peer has found by itself: no candidate of it is signalled, and no server asked. */
+  adopt(base: LocalBase): void {
+    this.#bases.push({ base, localPreference: 0 })
+    const foundation = this.#foundation('host', base.address.ip, '')
+    this.#candidates.push(unsignalled(base, foundation, this.#options.usernameFragment))
+  }
+
+  /** Where servers have seen this base. */
+  views(base: Address): View[] {
+    return this.#inquiries.flatMap(({ local, server, mapped, mappedAt = 0 }) =>
+      local.base.address === base && mapped ? [{ observer: server.address, mapped, since: mappedAt }] : [],
+    )
+  }
+
   /** The relays have changed: perhaps all candidates are known now. */
   relaysSettled(now: number): void {
     this.#endIfDone(now)
@@ -126,7 +147,7 @@ export class Gatherer {
 
   /** Forgets a relayed address that the server no longer holds for us. */
   removeRelayed(address: Address): void {
-    this.#candidates = this.#candidates.filter(({ base }) => base !== address)
+    this.#withdraw(({ base }) => base === address)
   }
 
   /** Forgets a base whose socket or interface is gone, with everything learnt through it. */
@@ -135,8 +156,13 @@ export class Gatherer {
     if (index < 0) return
     this.#bases.splice(index, 1)
     this.#inquiries = this.#inquiries.filter(({ local }) => !sameAddress(local.base.address, address))
-    this.#candidates = this.#candidates.filter(({ base }) => !base || !sameAddress(base, address))
+    this.#withdraw(({ base }) => base !== undefined && sameAddress(base, address))
     this.#endIfDone(now)
+  }
+
+  /** The network has changed, and NATs perhaps with it: all mappings are asked for again. */
+  remap(now: number): void {
+    for (const inquiry of this.#inquiries) if (inquiry.settled && !inquiry.transaction) this.#refresh(now, inquiry)
   }
 
   /** The candidate that the peer saw us at, RFC 8445 §7.2.5.3.1: a known one, or a new peer-reflexive one. */
@@ -151,6 +177,7 @@ export class Gatherer {
         it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),
     )
     if (known) return known
+    forgetOldReflexive(this.#candidates)
     const candidate: Candidate = {
       type: 'prflx',
       protocol: host.protocol,
@@ -237,6 +264,13 @@ export class Gatherer {
     for (const server of this.#servers) this.#inquire(local, server)
   }
 
+  #remap(now: number, local: Base, before: readonly Address[] | undefined): void {
+    const { gone, fresh } = mappingChanges(before, local.base.mapped)
+    this.#withdraw((it) => it.base === local.base.address && isMapped(it, gone))
+    if (gone.length + fresh.length > 0) this.#reopen()
+    for (const mapped of fresh) this.#add(now, local, 'srflx', mapped)
+  }
+
   #addServer(server: StunServer): void {
     if (this.#servers.some(({ address }) => sameAddress(address, server.address))) return
     this.#servers.push(server)
@@ -246,7 +280,7 @@ export class Gatherer {
   /** Over UDP only: a mapping of a TCP connection says nothing about the next one. */
   #inquire(local: Base, server: StunServer): void {
     if (local.base.relayOnly || local.base.tcpType) return
-    if (!canReach(local.base.address.ip, server.address.ip)) return
+    if (!reaches(local.base, server.address.ip)) return
     const never = Number.POSITIVE_INFINITY
     this.#inquiries.push({ local, server, transaction: undefined, deadline: never, settled: false, refreshAt: never })
     this.#reopen()
@@ -264,16 +298,20 @@ export class Gatherer {
     const index = this.#candidates.findIndex((it) => sameAddress(it.address, address) && it.base === base.address)
     const known = this.#candidates[index]
     // A check's answer may have been faster than the server's: the address is gathered all the same, RFC 8445 §5.1.3.
-    if (known ? known.type !== 'prflx' : this.#candidates.length >= LIMITS.localCandidates) return
+    if (known ? known.type !== 'prflx' : isFull(this.#candidates)) return
     const candidate: Candidate = {
       type,
       protocol,
       ...(tcpType && { tcpType }),
       address,
       base: base.address,
-      foundation: this.#foundation(type, base.address.ip, tcpType ?? server?.address.ip ?? ''),
+      foundation: this.#foundation(
+        type,
+        base.fresh ? formatAddress(base.address) : base.address.ip,
+        tcpType ?? server?.address.ip ?? '',
+      ),
       component: 1,
-      priority: candidatePriority(type, localPreference, 1, protocol),
+      priority: candidatePriority(type, localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0), 1, protocol),
       usernameFragment: this.#options.usernameFragment,
       ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
       ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),
@@ -281,7 +319,16 @@ export class Gatherer {
     }
     if (known) this.#candidates[index] = candidate
     else this.#candidates.push(candidate)
+    this.#reopen()
     this.#options.oncandidate(now, candidate, known)
+  }
+
+  #withdraw(isGone: (candidate: Candidate) => boolean): void {
+    const gone = this.#candidates.filter(isGone)
+    this.#candidates = this.#candidates.filter((candidate) => !isGone(candidate))
+    // Peer-reflexive ones are not signalled, so nobody has to be told that they are gone.
+    const told = gone.filter(({ type }) => type !== 'prflx')
+    if (told.length > 0) this.#options.onremoved(told)
   }
 
   /** RFC 8445 §5.1.1.3: equal for equal type, base address, server and transport, and for nothing else. */
@@ -302,12 +349,14 @@ export class Gatherer {
 
   #answered(now: number, inquiry: Inquiry, { class: kind, attributes }: DecodedMessage): void {
     const mapped = attributes.xorMappedAddress ?? attributes.mappedAddress
-    if (kind === 'success' && mapped) {
+    if (kind === 'success' && mapped && isReachable(mapped)) {
+      inquiry.mapped = mapped
+      inquiry.mappedAt ??= now
       this.#add(now, inquiry.local, 'srflx', mapped, inquiry.server)
       this.#settle(now, inquiry)
       inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
     } else {
-      const { code, reason } = attributes.errorCode ?? { code: 701, reason: 'answer without an address' }
+      const { code, reason } = attributes.errorCode ?? { code: 701, reason: 'answer without an address of use' }
       this.#settle(now, inquiry, code, reason)
     }
   }
@@ -318,21 +367,12 @@ export class Gatherer {
     inquiry.settled = true
     inquiry.deadline = Number.POSITIVE_INFINITY
     if (errorCode === undefined || inquiry.server.tacit) return
-    const { address, url } = { address: inquiry.local.base.address, url: inquiry.server.url }
-    const server = `${inquiry.server.address.ip}:${inquiry.server.address.port}`
-    this.#context.log(now, 'server-failed', () => `${url} (${server}) from ${address.ip}`, errorText)
-    this.#context.emit({
-      type: 'candidateerror',
-      url,
-      address: inquiry.local.base.hostname ? null : address.ip,
-      port: inquiry.local.base.hostname ? null : address.port,
-      errorCode,
-      errorText: `STUN server ${server}: ${errorText}`,
-    })
+    reportFailure(now, this.#context, inquiry.local.base, inquiry.server, { errorCode, errorText })
   }
 
   #refresh(now: number, inquiry: Inquiry): void {
-    inquiry.refreshAt = Number.POSITIVE_INFINITY
+    // Whether it is answered or not: one lost exchange is no reason to let the mapping go.
+    inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
     this.#ask(now, inquiry)
   }
 
@@ -355,29 +395,4 @@ export class Gatherer {
     this.#context.emit({ type: 'candidate', candidate: null })
     this.#context.emit({ type: 'gatheringstate', state: 'complete' })
   }
-}
-
-export function isSameBase(a: LocalBase, b: LocalBase): boolean {
-  return sameAddress(a.address, b.address) && a.tcpType === b.tcpType
-}
-
-/** RFC 6544 §4.2: the direction in the upper three bits, the rest as over UDP. */
-function tcpPreference(tcpType: 'active' | 'passive', rank: number): number {
-  return TCP_DIRECTION_PREFERENCE[tcpType] * 2 ** 13 + 2 ** 13 - 1 - rank
-}
-
-/** Unique among the relayed candidates: by the way to the server, then IPv6 before IPv4, then in order of arrival. */
-function relayPreference(protocol: RelayProtocol, family: 4 | 6 | undefined, index: number): number {
-  return RELAY_PREFERENCE[protocol] * 2 ** 14 + 2 ** 14 - 1 - 2 * index - (family === 4 ? 1 : 0)
-}
-
-/** RFC 8839 §5.1: what stands for an address that is not to be told. */
-function blankAddress(family: 4 | 6 | undefined): Address {
-  return { ip: family === 6 ? '::' : '0.0.0.0', port: 9 }
-}
-
-/** Where the base is hidden behind an mDNS name its address must not leak through raddr. */
-function relatedAddress({ address, hostname }: LocalBase): Address {
-  if (hostname === undefined) return address
-  return blankAddress(addressFamily(address.ip))
 }

@@ -37,6 +37,8 @@ export class Generation {
   remoteEnded = false
   /** Candidates that were signalled before the parameters they belong to, RFC 8838 §14. */
   readonly #held: (Candidate | null)[] = []
+  /** Peer-reflexive candidates on the address of a relay of the peer's. */
+  readonly #presumedRelays = new WeakSet<Candidate>()
   #reflexive = 0
 
   constructor(
@@ -66,6 +68,11 @@ export class Generation {
     if (this.#held.length > LIMITS.remoteCandidates) this.#held.shift()
   }
 
+  /** Candidates of parameters that are not known yet have come. */
+  get holds(): boolean {
+    return this.#held.length > 0
+  }
+
   takeHeld(): (Candidate | null)[] {
     return this.#held.splice(0)
   }
@@ -82,18 +89,44 @@ export class Generation {
   addRemote(candidate: Candidate): boolean {
     const index = this.remoteCandidates.findIndex((known) => isSameRemote(known, candidate))
     const known = this.remoteCandidates[index]
-    if (known && known.type !== 'prflx') return false
+    if (known && known.type !== 'prflx' && !this.#presumedRelays.has(known)) return false
     this.#unmask(candidate)
     if (known) this.#replaceRemote(index, candidate)
-    else if (this.#hasRoomFor(candidate)) this.remoteCandidates.push(candidate)
+    else if (this.hasRoomFor(candidate)) this.remoteCandidates.push(candidate)
     else return false
     return true
   }
 
-  #hasRoomFor({ type, address }: Candidate): boolean {
+  hasRoomFor({ type, address }: Candidate): boolean {
     if (this.remoteCandidates.length >= LIMITS.remoteCandidates) return false
     const alike = this.remoteCandidates.filter((it) => it.type === 'prflx' && it.address.ip === address.ip)
     return type !== 'prflx' || alike.length < LIMITS.reflexivePerAddress
+  }
+
+  /**
+   * Takes out the oldest peer-reflexive candidate that was of use once and has not been heard of since `before`: a NAT that
+   * rebinds every minute leaves one behind each time. Those that never worked stay: two NATs that give each check a new
+   * port make more and more of them, and that has to end. One of this IP address before others.
+   */
+  staleReflexive(before: number, ip: string): Candidate | undefined {
+    const isStale = (candidate: Candidate) => {
+      const pairs = this.checklist.pairs.filter(({ remote }) => remote === candidate)
+      const wasOfUse = pairs.some(({ validAt }) => validAt < before)
+      return wasOfUse && pairs.every(({ selected, stats }) => !selected && stats.lastPacketReceived < before)
+    }
+    const stale = this.remoteCandidates.filter((candidate) => candidate.type === 'prflx' && isStale(candidate))
+    const first = stale.find(({ address }) => address.ip === ip) ?? stale[0]
+    if (first) this.remoteCandidates.splice(this.remoteCandidates.indexOf(first), 1)
+    return first
+  }
+
+  /** The peer has none at this address any more. Those that were forgotten. */
+  removeRemote(gone: Candidate): Candidate[] {
+    const removed = this.remoteCandidates.filter((known) => isSameRemote(known, gone))
+    for (const candidate of removed) this.remoteCandidates.splice(this.remoteCandidates.indexOf(candidate), 1)
+    const isHeld = (held: Candidate | null) => held !== null && isSameRemote(held, gone)
+    for (let i = this.#held.findIndex(isHeld); i >= 0; i = this.#held.findIndex(isHeld)) this.#held.splice(i, 1)
+    return removed
   }
 
   /** The remote candidate at an authenticated source, made peer-reflexive when unknown. RFC 8445 §7.3.1.3. */
@@ -101,7 +134,11 @@ export class Generation {
     const address = { ip: remote.ip.replace(/%.*$/, ''), port: remote.port }
     const known = this.remoteCandidates.find((it) => it.protocol === protocol && sameAddress(it.address, address))
     if (known) return { candidate: known, known: true }
-    const relay = this.remoteCandidates.find((it) => it.type === 'relay' && isSeenThroughNat64(it.address, address))
+    // A NAT before our mapped port, or a NAT64, may change where a relay's packet comes from; that makes it no direct path.
+    const translated = this.remoteCandidates.find(
+      (it) => it.type === 'relay' && isSeenThroughNat64(it.address, address),
+    )
+    const relay = translated ?? (protocol === 'udp' ? this.#relayAlone(address.ip) : undefined)
     const candidate: Candidate = {
       type: relay ? 'relay' : 'prflx',
       protocol,
@@ -109,9 +146,10 @@ export class Generation {
       address,
       foundation: `r${this.#reflexive++}`,
       component: 1,
-      priority,
+      priority: relay?.priority ?? priority,
       ...(this.remote && { usernameFragment: this.remote.usernameFragment }),
     }
+    if (relay) this.#presumedRelays.add(candidate)
     return { candidate, known: false }
   }
 
@@ -123,6 +161,12 @@ export class Generation {
         this.#replaceRemote(index, { ...known, type })
       }
     }
+  }
+
+  /** The peer's relay on this IP address, when no other candidate of the peer's has it. */
+  #relayAlone(ip: string): Candidate | undefined {
+    const there = this.remoteCandidates.filter(({ address }) => address.ip === ip)
+    return there.every(({ type }) => type === 'relay') ? there[0] : undefined
   }
 
   #replaceRemote(index: number, candidate: Candidate): void {

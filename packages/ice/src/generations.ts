@@ -30,10 +30,11 @@ export class Generations {
     return this.current.checklist.find(path) ?? this.#previous?.checklist.find(path)
   }
 
-  restart(next: Generation): void {
+  /** `outlived`: data still goes over a pair of the generation before the current one. */
+  restart(next: Generation, outlived: boolean): void {
     const outgoing = this.current
-    // A generation that never met its peer has nobody to answer; the one before it is the one in use.
-    if (outgoing.remote || !this.#previous) this.#previous = outgoing
+    // A generation that never met its peer has nobody to answer, and one without a path carries nothing: the one in use stays.
+    if (!this.#previous || (outgoing.remote && !outlived)) this.#previous = outgoing
     this.#previousUntil = Number.POSITIVE_INFINITY
     this.current = next
     for (const candidate of outgoing.takeHeld()) next.hold(candidate)

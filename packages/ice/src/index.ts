@@ -4,14 +4,24 @@ export { addressScope, candidatePriority, formatCandidate, parseCandidate } from
 export type { CandidatePair, CandidatePairState, CandidatePairStats } from './candidate-pair.ts'
 export { pairPriority } from './candidate-pair.ts'
 export type { Timing } from './defaults.ts'
-export { LIMITS, PACER_FLOOR, TIMING, TYPE_PREFERENCE } from './defaults.ts'
+export { FRESH_SOCKETS, LIMITS, PACER_FLOOR, SEARCH, TIMING, TYPE_PREFERENCE } from './defaults.ts'
 export type { IceErrorCode } from './error.ts'
 export { IceError } from './error.ts'
-export type { LocalBase } from './gatherer.ts'
+export type { LocalBase } from './local-base.ts'
 export type { LogEntry } from './log.ts'
 export type { AgentOptions } from './options.ts'
 export type { AgentOutput, IceTransportState } from './outputs.ts'
 export { Pacer } from './pacer.ts'
 export type { IceParameters, IceRole, Random } from './parameters.ts'
 export { generateParameters } from './parameters.ts'
-export type { RelayProtocol, ServerAddress, StunServer, TurnServer } from './servers.ts'
+export { SearchGate } from './search-gate.ts'
+export type { RelayProtocol, ServerAddress, ServerChange, StunServer, TurnServer } from './servers.ts'
+export type { TraversalOptions } from './traversal-options.ts'
+export {
+  type CandidateEvidence,
+  type PathEvidence,
+  RELAY_REASONS,
+  type RelayEvidence,
+  type RelayReason,
+  whyRelayed,
+} from './why-relayed.ts'

@@ -4,21 +4,28 @@ import type { Pair } from './candidate-pair.ts'
 export class Nomination {
   /** The pair that holds the nomination; on the controlling side once the peer has answered it. */
   nominee: Pair | undefined
-  #value = 0
+  #sent = 0
+  #received = 0
+
+  /** An ICE restart: what the peer counts from is its own business; ours goes on rising. */
+  restart(): void {
+    this.nominee = undefined
+    this.#received = 0
+  }
 
   /** Controlling: the value of the next nomination, higher than every earlier one. */
   next(): number {
-    return ++this.#value
+    return ++this.#sent
   }
 
   /** Controlling: the peer follows this pair, as far as anybody can know: a later nomination may have reached it unanswered. */
   holds(pair: Pair): boolean {
-    return pair.nominated && pair.nomination === this.#value
+    return pair.nominated && pair.nomination === this.#sent
   }
 
   /** Controlling: the peer has answered. Only the latest nomination counts: an earlier one has been thought better of. */
   confirmed(pair: Pair, value: number): boolean {
-    if (value < this.#value) return false
+    if (value < this.#sent) return false
     pair.nomination = value
     if (this.nominee) this.nominee.nominated = false
     this.#appoint(pair)
@@ -49,8 +56,8 @@ export class Nomination {
 
   #reasonToFollow(pair: Pair, value: number | undefined, nomineeIsSilent: boolean): string | undefined {
     if (value !== undefined) {
-      if (value < this.#value) return undefined
-      this.#value = value
+      if (value < this.#received) return undefined
+      this.#received = value
       return pair === this.nominee ? undefined : 'renominated by the peer'
     }
     const { nominee } = this

@@ -2,6 +2,7 @@ import type { Candidate } from './candidate.ts'
 import type { Timing } from './defaults.ts'
 import type { Pacer } from './pacer.ts'
 import type { IceParameters, IceRole, Random } from './parameters.ts'
+import type { TraversalOptions } from './traversal-options.ts'
 
 export interface AgentOptions {
   /** Cryptographically strong in production; a seeded one makes a whole run replayable. */
@@ -17,6 +18,8 @@ export interface AgentOptions {
   readonly pacer?: Pacer
   /** `false` refuses a remote candidate. Unspecified and multicast addresses are refused in any case. */
   readonly policy?: (candidate: Candidate) => boolean
+  /** For drivers that can set a packet's TTL and open more sockets: openers, fresh sockets, and the search for ports. */
+  readonly traversal?: TraversalOptions
   /** Emit `log` outputs. */
   readonly log?: boolean
 }

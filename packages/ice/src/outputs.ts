@@ -1,7 +1,7 @@
 import type { Address, Packet } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { CandidatePair } from './candidate-pair.ts'
-import type { Timing } from './defaults.ts'
+import { TIMING, type Timing } from './defaults.ts'
 import type { LogEntry } from './log.ts'
 import type { IceRole, Random } from './parameters.ts'
 import type { RelayProtocol, TurnServer } from './servers.ts'
@@ -12,7 +12,19 @@ export type IceTransportState = 'new' | 'checking' | 'connected' | 'completed' |
 /** What an agent asks of its driver. A tagged union: switch over `type`. */
 export type AgentOutput =
   /** Put on the wire. `packet.local` is the very object given to `gather()`. */
-  | { readonly type: 'packet'; readonly packet: Packet }
+  | {
+      readonly type: 'packet'
+      readonly packet: Packet
+      /** Hops that this one packet may take; the system's default when left out. Only with `traversal`. */
+      readonly ttl?: number
+    }
+  /**
+   * With `traversal`: open so many more UDP sockets on the IP address of `near`, and hand their addresses to
+   * `socketsOpened()`, fewer when there are no more to be had.
+   */
+  | { readonly type: 'sockets'; readonly near: Address; readonly count: number }
+  /** Close that socket: it is not used any more. */
+  | { readonly type: 'release'; readonly local: Address }
   /**
    * Open a connection: to a TURN server, or for ICE-TCP to the peer. `local.ip` is the address to send from; the object
    * is the connection's name from now on, in packets and in the answer: `connected()` or `disconnected()`.
@@ -32,6 +44,8 @@ export type AgentOutput =
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   /** For signaling; `null` ends the candidates of this generation (RFC 8838 §8.2). */
   | { readonly type: 'candidate'; readonly candidate: Candidate | null }
+  /** Signalled before and no longer true: their interface or relay is gone. libwebrtc's `OnIceCandidatesRemoved`. */
+  | { readonly type: 'candidatesremoved'; readonly candidates: readonly Candidate[] }
   /** W3C RTCPeerConnectionIceErrorEvent: 701 when a server did not answer. */
   | {
       readonly type: 'candidateerror'
@@ -55,4 +69,17 @@ export interface Context {
   emit(output: AgentOutput): void
   /** `detail` is a thunk: a log that is off costs nothing. */
   log(now: number, event: string, detail: () => string, reason?: string): void
+}
+
+interface ContextOptions {
+  readonly timing?: Partial<Timing>
+  readonly random: Random
+  readonly log?: boolean
+}
+
+/** Of an agent with these options. */
+export function contextOf({ timing, random, log = false }: ContextOptions, emit: Context['emit']): Context {
+  const note: Context['log'] = (now, event, detail, reason) =>
+    emit({ type: 'log', entry: { now, event, detail: detail(), ...(reason !== undefined && { reason }) } })
+  return { timing: { ...TIMING, ...timing }, random, emit, log: log ? note : () => {} }
 }

@@ -1,5 +1,6 @@
 import type { Address } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
+import { candidatePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import { describePair } from './candidate-pair.ts'
 import { Checklist } from './checklist.ts'
@@ -11,6 +12,8 @@ export interface PairingOptions {
   readonly policy: (candidate: Candidate) => boolean
   /** A pair is there that was not before. */
   readonly onpair: (now: number, pair: Pair) => void
+  /** A pair has made room for others. */
+  readonly onforgotten: (now: number, pair: Pair) => void
 }
 
 /** Forms the pairs of a generation from its candidates (RFC 8445 §6.1.2) and from checks that come in (§7.3.1.3). */
@@ -32,10 +35,12 @@ export class Pairing {
     if (!this.#options.policy(remote)) {
       return this.#context.log(now, 'candidate-refused', () => `${type} ${address.ip}:${address.port}`, 'policy')
     }
-    if (!generation.addRemote(remote)) return
+    // A zone is the sender's own business (RFC 4007 §6), and would make one address many.
+    const candidate = address.ip.includes('%') ? { ...remote, address: withoutZone(address) } : remote
+    if (!this.#addRemote(now, generation, candidate)) return
     generation.checklist.reprioritise(role)
     for (const local of generation.gatherer.candidates) {
-      if (isBase(local)) this.#pair(now, generation, local, remote, role)
+      if (isBase(local)) this.#pair(now, generation, local, candidate, role)
     }
   }
 
@@ -68,13 +73,33 @@ export class Pairing {
       this.#context.log(now, 'candidate-refused', () => `${remote.ip}:${remote.port}`, 'policy')
       return undefined
     }
-    if (!source.known && !generation.addRemote(source.candidate)) return undefined
+    if (!source.known && !this.#addRemote(now, generation, source.candidate)) return undefined
     if (protocol === 'udp') return this.#pair(now, generation, base, source.candidate, role)
     return this.#add(now, generation, base, source.candidate, role, local)
   }
 
+  /** A pair of a path on which the peer has answered without one. */
+  meet(now: number, generation: Generation, local: Address, remote: Address, role: IceRole): Pair | undefined {
+    const priority = candidatePriority('prflx', 0)
+    const path = { protocol: 'udp', local, remote, priority } as const
+    const unsaid = { remoteUsernameFragment: '', useCandidate: false, nomination: undefined }
+    return this.pairOf(now, generation, { ...path, ...unsaid }, role)
+  }
+
+  #addRemote(now: number, generation: Generation, remote: Candidate): boolean {
+    const { checklist } = generation
+    if (!generation.hasRoomFor(remote)) {
+      const before = now - this.#context.timing.consentTimeout
+      const stale = generation.staleReflexive(before, remote.address.ip)
+      if (stale)
+        for (const pair of checklist.remove(({ remote }) => remote === stale)) this.#options.onforgotten(now, pair)
+    }
+    return generation.addRemote(remote)
+  }
+
   #pair(now: number, generation: Generation, local: Candidate, remote: Candidate, role: IceRole): Pair | undefined {
-    return Checklist.canPair(local, remote) ? this.#add(now, generation, local, remote, role) : undefined
+    const translated = generation.gatherer.translates(local.base ?? local.address)
+    return Checklist.canPair(local, remote, translated) ? this.#add(now, generation, local, remote, role) : undefined
   }
 
   #add(
@@ -85,7 +110,8 @@ export class Pairing {
     role: IceRole,
     connection?: Address,
   ): Pair | undefined {
-    const pair = generation.checklist.add(local, remote, role, connection)
+    const forgotten = (victim: Pair) => this.#options.onforgotten(now, victim)
+    const pair = generation.checklist.add(local, remote, role, connection, forgotten)
     if (!pair) return undefined
     this.#context.log(now, 'pair', () => `${pair.id} ${describePair(pair)}`)
     this.#options.onpair(now, pair)
@@ -96,6 +122,10 @@ export class Pairing {
 /** Reflexive candidates are sent from their base, and so are pruned to it: RFC 8445 §6.1.2.4. */
 function isBase({ type }: Candidate): boolean {
   return type === 'host' || type === 'relay'
+}
+
+function withoutZone({ ip, port }: Address): Address {
+  return { ip: ip.replace(/%.*$/, ''), port }
 }
 
 function sameBase(candidate: Candidate, local: Address): boolean {

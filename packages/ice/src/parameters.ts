@@ -56,6 +56,20 @@ export function checkLocalParameters(parameters: IceParameters): IceParameters {
   return checkParameters(parameters)
 }
 
+/** As `checkParameters`, for parameters that the peer has signalled. `known`: those it signalled before, in this generation. */
+export function checkRemoteParameters(remote: IceParameters, known: IceParameters | undefined, lite: boolean): void {
+  checkParameters(remote)
+  if (lite && remote.iceLite) {
+    throw new IceError('ERR_ICE_ARGUMENT', 'Both peers are lite, so nobody would check: make this agent without lite')
+  }
+  if (known && (known.usernameFragment !== remote.usernameFragment || known.password !== remote.password)) {
+    throw new IceError(
+      'ERR_ICE_STATE',
+      'The peer has new parameters: call restart(), signal the new local parameters, then start()',
+    )
+  }
+}
+
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
 function iceChars(random: Random, length: number): string {

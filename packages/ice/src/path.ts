@@ -23,6 +23,7 @@ export class Path {
   #twin: Pair | undefined
   #twinUntil = Number.NEGATIVE_INFINITY
   #why = ''
+  #hasLost = false
 
   constructor(context: Context, lite: boolean) {
     this.#context = context
@@ -111,6 +112,11 @@ export class Path {
     this.#set(now, pair, 'the peer’s data has moved here')
   }
 
+  /** RFC 7675 §5.1: the peer has agreed to be sent to, and not too long ago. */
+  hasConsent(pair: Pair, now: number): boolean {
+    return this.#consent.isFresh(pair, now)
+  }
+
   /** It has not been found dead, and something has come over it within `disconnectedTimeout`. */
   isAlive(pair: Pair, now: number): boolean {
     return !pair.dead && !this.isSilent(pair, now)
@@ -127,11 +133,17 @@ export class Path {
     if (this.#selected === pair) this.#clear(now)
   }
 
+  /** The network has changed: the selected pair is asked at once, and what has failed before is tried again. */
+  doubt(now: number): void {
+    if (this.#selected) this.#selected.doubtedAt ??= now
+    this.backups.encourage()
+  }
+
   restart(): void {
     this.#outlived = this.#selected !== undefined
     // Nobody looks after the other pairs of before, such as when a relay is lost that they lead through.
     this.#twin = undefined
-    this.nomination.nominee = undefined
+    this.nomination.restart()
     this.backups.encourage()
   }
 
@@ -168,7 +180,10 @@ export class Path {
     const wasSuspected = this.#liveness.suspects
     const step = this.#lite ? undefined : this.#liveness.step(now)
     if (!step || !selected) return []
-    if (step === 'dead') return this.#bury(now, selected)
+    if (step === 'dead') {
+      this.#bury(now, selected)
+      return []
+    }
     if (!this.#liveness.suspects) return [selected]
     const backups = this.backups.of(checklist, selected).filter(({ dead }) => !dead)
     this.#twin = backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
@@ -206,17 +221,16 @@ export class Path {
     return Math.min(this.#consent.timeout(), silence, liveness)
   }
 
-  #bury(now: number, pair: Pair): readonly Pair[] {
+  #bury(now: number, pair: Pair): void {
     const { probation, maxProbation } = this.#context.timing
     pair.dead = true
     pair.probationUntil = now + Math.min(maxProbation, probation * 2 ** pair.deaths++)
     this.#context.log(now, 'dead', () => pair.id, 'no answer to several probes')
-    return []
   }
 
   #whyMove(): string {
     const selected = this.#selected
-    if (!selected) return 'first valid pair'
+    if (!selected) return this.#hasLost ? 'the pair before is gone' : 'first valid pair'
     return selected.dead ? 'the pair before is dead' : 'better than the pair before'
   }
 
@@ -237,6 +251,7 @@ export class Path {
   }
 
   #clear(now: number): void {
+    this.#hasLost = true
     if (this.#selected) this.#selected.selected = false
     this.#selected = undefined
     this.#outlived = false

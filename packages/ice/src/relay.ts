@@ -1,7 +1,7 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily, formatAddress, sameAddress } from '@floe/stun'
 import type { AllocationOutput } from '@floe/turn'
-import { Allocation, RedirectGuard, LIMITS as TURN_LIMITS } from '@floe/turn'
+import { Allocation, NO_ANSWER, RedirectGuard, LIMITS as TURN_LIMITS } from '@floe/turn'
 import type { Context } from './outputs.ts'
 import type { TurnServer } from './servers.ts'
 
@@ -21,8 +21,8 @@ export interface RelayOwner {
 
 export interface RelayOptions {
   readonly server: TurnServer
-  /** The local IP address to reach the server from; 0.0.0.0: the system's choice. */
-  readonly from: string
+  /** Local IP addresses to reach the server from, the best first; 0.0.0.0: the system's choice. */
+  readonly from: readonly string[]
   readonly families: readonly (4 | 6)[]
   /** A second allocation for the other family, which many servers do not have: its failure is no news. */
   readonly tacit?: boolean
@@ -38,11 +38,12 @@ type RelayState = 'waiting' | 'connecting' | 'allocating' | 'allocated' | 'resti
 export class Relay {
   readonly server: TurnServer
   readonly families: readonly (4 | 6)[]
-  /** The local IP address that it is reached from. */
-  readonly from: string
   readonly #context: Context
   readonly #owner: RelayOwner
   readonly #tacit: boolean
+  #sources: readonly string[]
+  /** Of them, those that led nowhere in a row. */
+  #tried = 0
   #redirects: RedirectGuard
   #target: Address
   #local: Address | undefined
@@ -55,13 +56,16 @@ export class Relay {
   #actAt = Number.POSITIVE_INFINITY
   #mismatches = 0
   #failures = 0
+  #retired = false
+  /** Of the allocation there is. */
+  readonly #permitted = new Set<string>()
 
   constructor(context: Context, options: RelayOptions, owner: RelayOwner) {
     this.#context = context
     this.#owner = owner
     this.server = options.server
     this.families = options.families
-    this.from = options.from
+    this.#sources = options.from
     this.#tacit = options.tacit ?? false
     this.#target = this.server.address
     this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
@@ -86,13 +90,32 @@ export class Relay {
     return this.#unanswered
   }
 
+  /** The local IP address that it is reached from. */
+  get from(): string {
+    return this.#sources[this.#tried % this.#sources.length]!
+  }
+
+  /** Over UDP every local address has a relay of its own; a stream has one, from whichever address leads there. */
   isFor({ server, from, families }: RelayOptions): boolean {
     return (
-      this.from === from &&
+      (server.protocol !== 'udp' || this.from === from[0]) &&
       this.server.url === server.url &&
+      this.server.username === server.username &&
+      this.server.credential === server.credential &&
       sameAddress(this.server.address, server.address) &&
       this.families.join() === families.join()
     )
+  }
+
+  /** Local addresses have come: it may be reached from these. Where none led to it, a new one is tried at once. */
+  offer(from: readonly string[]): void {
+    const fresh = this.#state === 'resting' ? from.find((ip) => !this.#sources.includes(ip)) : undefined
+    const next = fresh ?? this.from
+    this.#sources = from
+    this.#tried = Math.max(0, from.indexOf(next))
+    if (fresh === undefined) return
+    this.#state = 'waiting'
+    this.#actAt = Number.POSITIVE_INFINITY
   }
 
   /** Nobody waits for its first result any more. */
@@ -115,6 +138,12 @@ export class Relay {
     this.#failures = 0
     this.#settled = false
     this.#deadline = now + this.#context.timing.relayDeadline
+  }
+
+  /** Its server is no longer configured: it serves the pairs that it has, and once lost is not made again. */
+  retire(now: number): void {
+    this.#retired = true
+    if (this.#state !== 'allocated') this.close(now)
   }
 
   /** Its pairs are silent: perhaps the server has been restarted, and the allocation is gone. */
@@ -145,7 +174,7 @@ export class Relay {
     if (this.#state === 'closing') return this.#finish()
     if (this.#state === 'closed' || !this.#local) return
     this.#disconnect(notify)
-    this.#fail(now, 701, reason)
+    this.#fail(now, NO_ANSWER, reason)
   }
 
   handlePacket(now: number, packet: Packet): boolean {
@@ -177,8 +206,18 @@ export class Relay {
   /** Lets packets from this IP address in, RFC 8656 §9: both sides of a relay have to ask. */
   permit(now: number, ip: string): void {
     if (this.#state !== 'allocated' || !this.#serves(ip)) return
+    this.#permitted.add(ip)
     this.#allocation?.createPermission(now, ip)
     this.#drain(now)
+  }
+
+  /** Permissions end, and are renewed no more. */
+  forbid(isForbidden: (ip: string) => boolean): void {
+    for (const ip of this.#permitted) {
+      if (!isForbidden(ip)) continue
+      this.#permitted.delete(ip)
+      this.#allocation?.removePermission(ip)
+    }
   }
 
   /** Four bytes per packet instead of thirty-six, RFC 8656 §12. */
@@ -186,6 +225,20 @@ export class Relay {
     if (this.#state !== 'allocated') return
     this.#allocation?.bindChannel(now, peer)
     this.#drain(now)
+  }
+
+  /** Its interface is gone: it is reached from another, or lost; then there is no way to tell the server. `true`: lost. */
+  leave(now: number): boolean {
+    if (this.#sources.length > 1) {
+      this.disconnected(now, 'its interface is gone', true)
+      return false
+    }
+    const lost = this.#relayed
+    this.#relayed = []
+    this.#finish()
+    if (lost.length > 0) this.#owner.onlost(now, this, lost)
+    this.#settle(now)
+    return true
   }
 
   /** Tells the server that the allocation is not needed any more, and waits a moment for its answer. */
@@ -218,6 +271,7 @@ export class Relay {
     if (!local) return
     this.#local = undefined
     this.#allocation = undefined
+    this.#permitted.clear()
     this.#owner.onconnection(this, local, undefined)
     if (notify) this.#context.emit({ type: 'disconnect', local })
   }
@@ -287,9 +341,10 @@ export class Relay {
     this.#relayed = []
     this.#target = this.server.address
     this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
+    if (code === NO_ANSWER && lost.length === 0 && this.#tryNextSource()) return void (this.#state = 'waiting')
     this.#report(now, code, reason)
     const { timing } = this.#context
-    if (isFinal(code)) this.#state = 'failed'
+    if (this.#retired || isFinal(code)) this.#state = 'failed'
     else {
       const pause = lost.length > 0 ? 0 : Math.min(timing.maxRelayPause, timing.relayPause * 2 ** this.#failures)
       this.#failures++
@@ -300,11 +355,16 @@ export class Relay {
     this.#settle(now)
   }
 
+  /** An interface that does not lead to the server costs no pause, since another one may. `false`: that was the last. */
+  #tryNextSource(): boolean {
+    return !this.#retired && ++this.#tried % this.#sources.length !== 0
+  }
+
   #report(now: number, errorCode: number, reason: string): void {
     const at = formatAddress(this.#target)
     this.#context.log(now, 'relay-failed', () => `${this.server.url} at ${at}`, `${errorCode} ${reason}`)
     // Once for a server that stays away: it is asked again, but nobody needs to hear of it every time.
-    if (this.#failures > 0 || this.#tacit) return
+    if (this.#failures > 0 || this.#tacit || this.#retired) return
     this.#context.emit({
       type: 'candidateerror',
       url: this.server.url,

@@ -1,8 +1,7 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily } from '@floe/stun'
-import { canReach } from './candidate.ts'
 import { LIMITS } from './defaults.ts'
-import type { LocalBase } from './gatherer.ts'
+import { type LocalBase, reaches } from './local-base.ts'
 import type { Context } from './outputs.ts'
 import type { RelayOptions, RelayOwner } from './relay.ts'
 import { Relay } from './relay.ts'
@@ -18,7 +17,9 @@ export type RelaysOwner = Omit<RelayOwner, 'onconnection'>
 export class Relays {
   readonly #context: Context
   readonly #owner: RelaysOwner
-  readonly #relays: Relay[] = []
+  #relays: Relay[] = []
+  /** On servers that are no longer configured. */
+  #retired: Relay[] = []
   readonly #byConnection = new Map<Address, Relay>()
   readonly #byRelayed = new Map<Address, Relay>()
 
@@ -39,13 +40,38 @@ export class Relays {
 
   gather(bases: readonly LocalBase[], servers: readonly TurnServer[]): void {
     for (const server of servers) {
-      for (const from of sourcesFor(server, bases)) this.#add({ server, from, families: [4, 6] })
+      const sources = sourcesFor(server, bases)
+      if (sources.length === 0) continue
+      // Over TCP and TLS one has to do, from whichever address leads there.
+      const each = server.protocol === 'udp' ? sources.slice(0, LIMITS.relayInterfaces).map((ip) => [ip]) : [sources]
+      for (const from of each) this.#add({ server, from, families: [4, 6] })
     }
   }
 
   /** No base has this IP address any more: relays that are reached from it are lost. */
   leave(now: number, ip: string): void {
-    for (const relay of this.#relays) if (relay.from === ip) relay.disconnected(now, 'its interface is gone', true)
+    const gone: Relay[] = []
+    for (const relay of [...this.#relays, ...this.#retired]) {
+      if (relay.from !== ip) continue
+      if (relay.leave(now)) gone.push(relay)
+    }
+    this.#relays = this.#relays.filter((relay) => !gone.includes(relay))
+  }
+
+  /** These servers are no longer configured: the relays on them make no candidates, and stay until `closeRetired`. */
+  retire(now: number, isGone: (server: TurnServer) => boolean): void {
+    const gone = this.#relays.filter(({ server }) => isGone(server))
+    this.#relays = this.#relays.filter((relay) => !gone.includes(relay))
+    this.#retired = [...this.#retired.filter(({ state }) => state !== 'closed'), ...gone]
+    for (const relay of gone) relay.retire(now)
+  }
+
+  /** No pair needs them any more. */
+  closeRetired(now: number): void {
+    for (const relay of this.#retired) {
+      this.#forget(now, relay, relay.relayed)
+      relay.close(now)
+    }
   }
 
   /** An ICE restart asks servers again that have refused before: the caller may have mended something. */
@@ -74,6 +100,11 @@ export class Relays {
 
   permit(now: number, relayed: Address, ip: string): void {
     this.#byRelayed.get(relayed)?.permit(now, ip)
+  }
+
+  /** Peers that nobody needs to reach any more: whoever has their addresses now has no business with us. */
+  forget(isNeeded: (relayed: readonly Address[], ip: string) => boolean): void {
+    for (const relay of this.#relays) relay.forbid((ip) => !isNeeded(relay.relayed, ip))
   }
 
   verify(now: number, relayed: Address): void {
@@ -107,22 +138,25 @@ export class Relays {
 
   handleTimeout(now: number): void {
     for (const relay of this.#relays) if (now >= relay.timeout()) relay.handleTimeout(now)
+    for (const relay of this.#retired) if (now >= relay.timeout()) relay.handleTimeout(now)
   }
 
   timeout(): number {
     let next = Number.POSITIVE_INFINITY
     for (const relay of this.#relays) next = Math.min(next, relay.timeout())
+    for (const relay of this.#retired) next = Math.min(next, relay.timeout())
     return next
   }
 
   close(now: number): void {
     this.#byRelayed.clear()
-    for (const relay of this.#relays) relay.close(now)
+    for (const relay of [...this.#relays, ...this.#retired]) relay.close(now)
   }
 
   #add(options: RelayOptions): void {
-    const isKnown = this.#relays.some((relay) => relay.isFor(options))
-    if (isKnown || this.#relays.length >= LIMITS.relays) return
+    const known = this.#relays.find((relay) => relay.isFor(options))
+    if (known) return known.offer(options.from)
+    if (this.#relays.length >= LIMITS.relays) return
     this.#relays.push(
       new Relay(this.#context, options, {
         ...this.#owner,
@@ -143,7 +177,7 @@ export class Relays {
     this.#owner.onallocated(now, relay)
     // Older servers know ADDITIONAL-ADDRESS-FAMILY not at all: they get a second request, for the other family alone.
     const { server, from } = relay
-    for (const family of relay.unanswered) this.#add({ server, from, families: [family], tacit: true })
+    for (const family of relay.unanswered) this.#add({ server, from: [from], families: [family], tacit: true })
   }
 
   #forget(now: number, relay: Relay, relayed: readonly Address[]): void {
@@ -153,19 +187,18 @@ export class Relays {
 }
 
 /**
- * The local addresses to reach a server from. Over UDP each of the best interfaces gets a relay of its own, since a relay
- * should outlive an interface; over TCP and TLS one has to do, and a proxy is reached as the system likes.
+ * The local addresses to reach a server from, one per interface, the best first. Over UDP the best of them get a relay
+ * each, since a relay should outlive an interface. A proxy is reached as the system likes.
  */
-function sourcesFor({ protocol, address }: TurnServer, bases: readonly LocalBase[]): string[] {
+function sourcesFor({ address }: TurnServer, bases: readonly LocalBase[]): string[] {
   if (addressFamily(address.ip) === undefined) return ['0.0.0.0']
   const fitting = bases
     .map((base, index) => ({ base, rank: base.rank ?? index }))
     .sort((a, b) => a.rank - b.rank)
     .map(({ base }) => base)
-    .filter((base) => canReach(base.address.ip, address.ip))
+    .filter((base) => reaches(base, address.ip))
   return fitting
     .filter((base, index) => fitting.findIndex((other) => isSameInterface(base, other)) === index)
-    .slice(0, protocol === 'udp' ? LIMITS.relayInterfaces : 1)
     .map(({ address: { ip } }) => ip)
 }
 

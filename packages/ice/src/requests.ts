@@ -1,4 +1,4 @@
-import type { DecodedMessage, Packet } from '@floe/stun'
+import type { DecodedMessage, Packet, PortReport } from '@floe/stun'
 import { verifyIntegrity } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
 import { describePath } from './candidate-pair.ts'
@@ -16,6 +16,8 @@ export interface RequestsOptions {
   readonly current: () => Generation
   /** A tie-break has changed our role. */
   readonly onrole: (now: number, reason: string) => void
+  /** The peer has told of its NAT. */
+  readonly onreport: (now: number, report: PortReport) => void
   /** The peer has checked the pair. `fresh`: just now, and not before its parameters were known. */
   readonly onchecked: (now: number, pair: Pair, check: EarlyCheck, fresh: boolean) => void
 }
@@ -46,6 +48,8 @@ export class Requests {
     }
     const check = checkOf(message, packet)
     const isEarly = generation.remote?.usernameFragment !== check.remoteUsernameFragment
+    const { portReport } = message.attributes
+    if (portReport && !isEarly) this.#options.onreport(now, portReport)
     const pair = isEarly ? undefined : this.#pairOf(now, generation, check)
     if (!isEarly && (!pair || pair.revoked)) {
       // An answer would make the peer believe, or go on believing (RFC 7675), in a path that this side will never use.

@@ -22,12 +22,15 @@ export class Responder {
 
   #send(
     kind: 'success' | 'error',
-    { transactionId }: DecodedMessage,
+    { transactionId, sha256Offset }: DecodedMessage,
     packet: Packet,
     key: IntegrityKey,
     attributes: Attributes,
   ): void {
-    const bytes = encode({ method: 'binding', class: kind, transactionId, attributes }, { key, fingerprint: true })
+    // RFC 8489 §9.1.3: by the algorithm of the request, which shows that its sender knows it.
+    const integrity = sha256Offset === 0 ? 'sha1' : 'sha256'
+    const message = { method: 'binding', class: kind, transactionId, attributes } as const
+    const bytes = encode(message, { key, integrity, fingerprint: true })
     const { protocol, local, remote } = packet
     this.#context.emit({ type: 'packet', packet: { protocol, local, remote, bytes } })
   }

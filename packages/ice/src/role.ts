@@ -13,6 +13,12 @@ export class Role {
     this.tieBreaker = this.#draw()
   }
 
+  /** What our requests say of it. RFC 8445 §7.1.3. */
+  get claim(): Pick<Attributes, 'iceControlling' | 'iceControlled'> {
+    const { current, tieBreaker } = this
+    return current === 'controlling' ? { iceControlling: tieBreaker } : { iceControlled: tieBreaker }
+  }
+
   /** An authenticated request says which role its sender holds. `reject`: we keep ours and answer 487. */
   receive({ iceControlling, iceControlled }: Attributes): 'agree' | 'switch' | 'reject' {
     if (this.current === 'controlling' && iceControlling !== undefined) {

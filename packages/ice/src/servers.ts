@@ -27,3 +27,12 @@ export interface TurnServer {
 }
 
 export type ServerAddress = StunServer | TurnServer
+
+/** Other servers from an ICE restart on. */
+export interface ServerChange {
+  /** Those that are to be asked still. The relays on others serve the pairs that they have until there is a new path. */
+  readonly keeps: (server: ServerAddress) => boolean
+  readonly adds: readonly ServerAddress[]
+  /** `false`: more will follow. */
+  readonly complete: boolean
+}

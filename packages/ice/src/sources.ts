@@ -1,12 +1,13 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily, sameAddress } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
-import { isSameBase, type LocalBase } from './gatherer.ts'
 import type { Generation } from './generation.ts'
+import { isSameBase, type LocalBase } from './local-base.ts'
 import type { Context } from './outputs.ts'
 import type { Relay } from './relay.ts'
 import { Relays } from './relays.ts'
-import type { ServerAddress, StunServer, TurnServer } from './servers.ts'
+import type { ServerAddress, ServerChange, StunServer, TurnServer } from './servers.ts'
+import { unreachable } from './unreachable.ts'
 
 export interface SourcesOptions {
   /** The generation that candidates are gathered for. */
@@ -26,11 +27,15 @@ export interface SourcesOptions {
 export class Sources {
   readonly relays: Relays
   readonly #options: SourcesOptions
+  readonly #context: Context
   readonly #bases: LocalBase[] = []
-  readonly #servers: ServerAddress[] = []
+  #servers: ServerAddress[] = []
   #complete = false
+  /** URLs that no base reaches, once that was said. */
+  readonly #unreachable = new Set<string>()
 
   constructor(context: Context, options: SourcesOptions) {
+    this.#context = context
     this.#options = options
     this.relays = new Relays(context, {
       onallocated: (now, relay) => this.#addRelayed(now, relay),
@@ -44,21 +49,55 @@ export class Sources {
 
   /** `complete`: nothing is to be added later, so the end of these is the end of candidates. */
   gather(now: number, bases: readonly LocalBase[], servers: readonly ServerAddress[], complete: boolean): void {
-    this.#bases.push(...bases.filter((base) => !this.#bases.some((known) => isSameBase(known, base))))
+    for (const base of bases) this.#takeBase(now, base)
     for (const server of servers) if (!this.#servers.includes(server)) this.#servers.push(server)
     this.#complete = complete
     // First: the end of candidates waits for them.
     this.relays.gather(this.#bases, this.#servers.filter(isTurn))
+    this.#reportUnreachable(now)
     this.#options.generation().gatherer.gather(now, bases, servers.flatMap(asStun), complete)
   }
 
+  #takeBase(now: number, base: LocalBase): void {
+    const index = this.#bases.findIndex((known) => isSameBase(known, base))
+    const known = this.#bases[index]
+    if (!known) return void this.#bases.push(base)
+    if (!base.mapped && !base.translated) return
+    this.#bases[index] = { ...known, ...base, address: known.address }
+    this.#options.generation().gatherer.update(now, base)
+  }
+
   /** Makes candidates of everything once more, for a new generation. */
-  regather(now: number): void {
+  regather(now: number, change?: ServerChange): void {
     const { gatherer } = this.#options.generation()
+    if (change) this.#changeServers(now, change)
     this.relays.retry(now)
     gatherer.gather(now, this.#bases, this.#servers.flatMap(asStun), false)
     for (const relay of this.relays.allocated) this.#addRelayed(now, relay)
     gatherer.gather(now, [], [], this.#complete)
+  }
+
+  /** The generation before has served its time: what only its pairs needed is given back. */
+  forgetPrevious(now: number): void {
+    this.relays.closeRetired(now)
+    const { pairs } = this.#options.generation().checklist
+    this.relays.forget((relayed, ip) =>
+      pairs.some(({ base, destination }) => relayed.includes(base) && destination.ip === ip),
+    )
+  }
+
+  /** STUN servers by address. */
+  get stunServers(): Address[] {
+    return this.#servers.flatMap(asStun).map(({ address }) => address)
+  }
+
+  /** One more base, like `near`. `met`: the peer has found it, so that it needs no candidates. */
+  adopt(now: number, near: Address, address: Address, met: boolean): void {
+    const { mapped: _, ...like } = this.#bases.find((base) => base.address === near) ?? { address }
+    const base = { ...like, address, fresh: true }
+    if (!met) return this.gather(now, [base], [], this.#complete)
+    this.#bases.push(base)
+    this.#options.generation().gatherer.adopt(base)
   }
 
   removeBase(now: number, address: Address): void {
@@ -67,7 +106,16 @@ export class Sources {
     this.#bases.splice(index, 1)
     this.#options.generation().gatherer.removeBase(now, address)
     this.#options.onlost(now, ({ base }) => sameAddress(base, address))
-    if (!this.#bases.some(({ address: { ip } }) => ip === address.ip)) this.relays.leave(now, address.ip)
+    if (this.#bases.some(({ address: { ip } }) => ip === address.ip)) return
+    this.relays.leave(now, address.ip)
+    // Another interface takes its place.
+    this.relays.gather(this.#bases, this.#servers.filter(isTurn))
+  }
+
+  /** Other routes, another network: servers tell what is true now. */
+  networkChanged(now: number): void {
+    this.#options.generation().gatherer.remap(now)
+    this.relays.retry(now)
   }
 
   /** Something waits for its turn in the pace of RFC 8445 §14.2. */
@@ -83,12 +131,32 @@ export class Sources {
 
   /** RFC 8656 §9: a relay lets in whom it was told of, so it hears of a peer as soon as there is a pair. */
   permit(now: number, { base, destination }: Pair): void {
-    if (this.relays.carries(base)) this.relays.permit(now, base, destination.ip)
+    this.relays.permit(now, base, destination.ip)
   }
 
   /** A valid pair will be used, now or when another fails. */
   bindChannel(now: number, { base, destination }: Pair): void {
-    if (this.relays.carries(base)) this.relays.bindChannel(now, base, destination)
+    this.relays.bindChannel(now, base, destination)
+  }
+
+  #changeServers(now: number, { keeps, adds, complete }: ServerChange): void {
+    this.relays.retire(now, (server) => !keeps(server))
+    this.#servers = [...this.#servers.filter(keeps), ...adds]
+    this.#complete = complete
+    this.#unreachable.clear()
+    this.relays.gather(this.#bases, this.#servers.filter(isTurn))
+    this.#reportUnreachable(now)
+  }
+
+  /** A machine without IPv6, or with nothing but loopback, has servers that it need not ask. */
+  #reportUnreachable(now: number): void {
+    if (!this.#complete) return
+    for (const { url, reason } of unreachable(this.#servers, this.#bases)) {
+      if (this.#unreachable.has(url)) continue
+      this.#unreachable.add(url)
+      this.#context.log(now, 'server-failed', () => url, reason)
+      this.#context.emit({ type: 'candidateerror', url, address: null, port: null, errorCode: 701, errorText: reason })
+    }
   }
 
   #addRelayed(now: number, { server, relayed, mapped }: Relay): void {

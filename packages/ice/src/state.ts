@@ -31,6 +31,19 @@ export class AgentState {
     this.#pacDeadline = now + this.#pac
   }
 
+  /** `false`: it is there already. */
+  enterGathering(gathering: AgentState['gathering']): boolean {
+    const isNews = this.gathering !== gathering
+    this.gathering = gathering
+    return isNews
+  }
+
+  /** The network has changed on one side: what is to replace the lost paths has as much time as the first ones had. */
+  extend(now: number): void {
+    this.#pacExpired = false
+    this.#pacDeadline = now + this.#pac
+  }
+
   restart(): void {
     this.#pacDeadline = Number.POSITIVE_INFINITY
     this.#pacExpired = false
@@ -67,9 +80,8 @@ function nextState(now: number, facts: StateFacts): IceTransportState {
   if (path.selected) return connectedState(now, facts, path.selected)
   if (!generation.remote) return current === 'new' || current === 'failed' ? current : 'disconnected'
   if (isHopeless(facts)) return 'failed'
-  const { checklist } = generation
   const lostItsPath = current === 'connected' || current === 'completed' || current === 'disconnected'
-  return lostItsPath && checklist.pairs.length > 0 && checklist.finished ? 'disconnected' : 'checking'
+  return lostItsPath && generation.checklist.finished ? 'disconnected' : 'checking'
 }
 
 function connectedState(
@@ -82,9 +94,14 @@ function connectedState(
   return settled && !path.outlived ? 'completed' : 'connected'
 }
 
-/** RFC 8863 §4: not before the PAC timer, unless the peer has ended its candidates and every pair has failed. */
+/**
+ * RFC 8863 §4: not before the PAC timer, unless the peer has ended its candidates, every pair has failed, and nothing of
+ * the peer's has come: one whose checks arrive may yet get our answers.
+ */
 function isHopeless({ generation, gatheringComplete, pacExpired }: StateFacts): boolean {
   const { checklist, remoteEnded } = generation
   if (!checklist.finished) return false
-  return pacExpired || (remoteEnded && gatheringComplete && checklist.pairs.length > 0)
+  if (pacExpired) return true
+  const isHeard = checklist.pairs.some(({ authenticated, revoked }) => authenticated && !revoked)
+  return remoteEnded && gatheringComplete && checklist.pairs.length > 0 && !isHeard
 }

@@ -3,8 +3,10 @@ export type NatErrorCode =
   | 'ERR_NAT_ARGUMENT'
   /** The object has been closed. */
   | 'ERR_NAT_CLOSED'
+  /** A server could not listen; `cause` is the system's error. */
+  | 'ERR_NAT_LISTEN'
 
-/** A caller's mistake, thrown at once. Bytes from the network never lead here; the message says what to do next. */
+/** A caller's mistake or the system's refusal, thrown at once. Bytes from the network never lead here; the message says what to do next. */
 export class NatError extends Error {
   readonly code: NatErrorCode
   override readonly name = 'NatError'

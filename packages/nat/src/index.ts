@@ -15,8 +15,20 @@ export {
   type PortSample,
 } from './behavior.ts'
 export { BehaviorDiscovery, type BehaviorDiscoveryOptions, type BehaviorOutput } from './behavior-discovery.ts'
+export {
+  BindingServer,
+  type BindingServerOptions,
+  type BindingServerOutput,
+  type BindingServerStats,
+} from './binding-server.ts'
 export { ANNOUNCEMENT_GROUP, ANNOUNCEMENT_PORT, SERVER_PORT } from './defaults.ts'
 export { NatError, type NatErrorCode } from './error.ts'
+export {
+  ForwardingCheck,
+  type ForwardingCheckOptions,
+  type ForwardingOutput,
+  type ForwardingVerdict,
+} from './forwarding-check.ts'
 export { GatewayMemory } from './gateway-memory.ts'
 export type { HttpRequest, HttpResponse } from './http.ts'
 export { type IgdService, parseDescription } from './igd.ts'

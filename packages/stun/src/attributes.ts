@@ -1,3 +1,4 @@
+import { portReport } from './port-report.ts'
 import * as value from './values.ts'
 
 /**
@@ -44,6 +45,8 @@ export const TABLE = [
   // learnt the ones of RFC 8656.
   row(0x8032, 'ssodaAddressFamily', value.family, 'SSODA-ADDRESS-FAMILY'),
   row(0x8033, 'ssodaErrorCode', value.addressErrorCode, 'SSODA-ERROR-CODE'),
+  // Ours, between two floe agents alone: what one's NAT does with ports. Not registered, comprehension-optional.
+  row(0xf10e, 'portReport', portReport, 'FLOE-PORT-REPORT'),
   // RFC 5780
   row(0x0003, 'changeRequest', value.changeRequest),
   row(0x0026, 'padding', value.blob()),

@@ -37,6 +37,7 @@ export {
   type TransactionId,
 } from './message.ts'
 export { Outbox } from './outbox.ts'
+export type { PortReport } from './port-report.ts'
 export { INITIAL_RTO, RttEstimator } from './rtt.ts'
 export { RC, RM, TI, Transaction, type TransactionOptions, type TransactionOutput } from './transaction.ts'
 export { parseStunUri, parseTurnUri, type ServerUri } from './uri.ts'

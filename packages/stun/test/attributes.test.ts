@@ -58,6 +58,14 @@ const ARBITRARIES: { [N in AttributeName]-?: fc.Arbitrary<NonNullable<Attributes
   padding: blob,
   passwordAlgorithm,
   passwordAlgorithms: fc.array(passwordAlgorithm, { maxLength: 4 }),
+  portReport: record({
+    willing: fc.boolean(),
+    mapping: fc.constantFrom('unknown', 'endpoint-independent', 'endpoint-dependent'),
+    sockets: uint(0xffff),
+    address: record({ ip: fc.ipV4(), port: uint(0xffff) }),
+    low: uint(0xffff),
+    high: uint(0xffff),
+  }),
   priority: uint32,
   realm: text(763),
   requestedAddressFamily: family,
@@ -124,6 +132,7 @@ describe('names are those of the IANA registry', () => {
   /** Where usage has left the registry behind. */
   const known = new Map([
     [0xc001, 'NOMINATION'],
+    [0xf10e, 'FLOE-PORT-REPORT'],
     [0x8032, 'SSODA-ADDRESS-FAMILY'],
     [0x8033, 'SSODA-ERROR-CODE'],
   ])

@@ -104,7 +104,7 @@ export class Allocation implements Machine<AllocationOutput> {
     this.#allocate(now)
   }
 
-  /** Lets us and the peer at `ip` exchange data, until `removePermission`. Idempotent, also after a refusal. */
+  /** Lets us and the peer at `ip` exchange data, until `removePermission`. Idempotent, but for refusals that time may mend. */
   createPermission(now: number, ip: string): void {
     this.#now = now
     if (this.#isOver) return
@@ -358,5 +358,7 @@ function validate({ username, credential, lifetime = 1, families = [4], server, 
   if (typeof credential !== 'string') throw wrong('a TURN credential is text')
   if (!(lifetime > 0 && lifetime <= 0xffff_ffff)) throw wrong('lifetime is a positive number of milliseconds')
   if (families.length === 0) throw wrong('ask for at least one address family')
-  if (addressFamily(server.ip) !== addressFamily(local.ip)) throw wrong('server and local address differ in family')
+  // An IPv4 server is reached from an IPv6 address as well: through a NAT64, which is the driver's affair.
+  if (addressFamily(server.ip) === 6 && addressFamily(local.ip) === 4)
+    throw wrong('no IPv4 address reaches an IPv6 server')
 }

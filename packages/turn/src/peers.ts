@@ -9,6 +9,8 @@ export interface Permission {
   asking: boolean
   /** It was refused together with others, so it must be asked for alone to know whose fault that was. */
   alone: boolean
+  /** It was refused for a reason that time may mend: who wants it again gets it asked for again. */
+  transient: boolean
   refreshAt: number
   expiresAt: number
   /** By port. */

@@ -35,15 +35,20 @@ export class Permissions {
     if (canonical === undefined || family === undefined) {
       throw new TurnError('ERR_TURN_ARGUMENT', `'${ip}' is no IP address; resolve names first`)
     }
-    const known = this.#byIp.get(canonical)
-    if (known) return known
     const never = Number.POSITIVE_INFINITY
+    const known = this.#byIp.get(canonical)
+    if (known?.state === 'refused' && known.transient) {
+      Object.assign(known, { state: 'pending', alone: false, refreshAt: -never, expiresAt: -never })
+      this.#due = -never
+    }
+    if (known) return known
     const permission: Permission = {
       ip: canonical,
       family,
       state: 'pending',
       asking: false,
       alone: false,
+      transient: false,
       refreshAt: -never,
       expiresAt: -never,
       peers: new Map(),
@@ -146,6 +151,7 @@ export class Permissions {
 
   #refuse(permission: Permission, code: number, reason: string): void {
     permission.state = 'refused'
+    permission.transient = isTransient(code)
     this.#context.emit({ type: 'permission', ip: permission.ip, state: 'refused', code, reason })
   }
 

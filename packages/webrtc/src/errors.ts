@@ -1,4 +1,5 @@
 export type ConnectErrorCode =
+  | 'ERR_CONNECT_ARGUMENT'
   | 'ERR_CONNECT_ABORTED'
   | 'ERR_CONNECT_TIMEOUT'
   | 'ERR_CONNECT_FAILED'
@@ -15,4 +16,8 @@ export class ConnectError extends Error {
     super(message, options)
     this.code = code
   }
+}
+
+export function aborted(signal: AbortSignal): ConnectError {
+  return new ConnectError('ERR_CONNECT_ABORTED', 'Connecting was aborted', { cause: signal.reason })
 }

@@ -1,11 +1,15 @@
 import type { PeerConnectionConfiguration } from './configuration.ts'
 import { type Connect, createConnect } from './connect.ts'
 
-export type { PeerConnectionConfiguration } from './configuration.ts'
-export type { Connect, ConnectOptions } from './connect.ts'
-export type { Connection } from './connection.ts'
+export type { NodeIceOptions, PeerConnectionConfiguration } from './configuration.ts'
+export type { Connect } from './connect.ts'
+export type { ConnectOptions } from './connect-options.ts'
+export type { Connection, ConnectionMessage, ConnectionPath } from './connection.ts'
 export { ConnectError, type ConnectErrorCode } from './errors.ts'
-export type { Signaling, SignalingMessage } from './signaling.ts'
+export { createSecret } from './secure/keys.ts'
+export type { RelayFaults } from './secure/sealed.ts'
+export type { Relay, Signaling, SignalingMessage } from './signaling.ts'
+export { explainRelay, RELAY_REASONS, type RelayReason } from './why-relayed.ts'
 
 /** The browser's own; in Node floe's, by import condition. */
 export const RTCPeerConnection: {
@@ -41,4 +45,4 @@ export const RTCSctpTransport: typeof globalThis.RTCSctpTransport = globalThis.R
 export type RTCSctpTransport = globalThis.RTCSctpTransport
 
 /** Connects to the peer at the other end of a signaling channel, in a browser and in Node alike. */
-export const connect: Connect = createConnect(RTCPeerConnection)
+export const connect: Connect = createConnect(RTCPeerConnection, globalThis.crypto?.subtle)

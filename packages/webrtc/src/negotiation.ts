@@ -1,14 +1,22 @@
 import { ConnectError } from './errors.ts'
-import { fingerprints, type Signaling, type SignalingMessage } from './signaling.ts'
+import type { Signaling, SignalingMessage } from './signaling.ts'
 
 /** Messages that wait for their turn; a peer that sends more before we have answered is not negotiating. */
 const MAX_QUEUED_MESSAGES = 256
 /** Candidates that came before the description that they belong to. */
 const MAX_EARLY_CANDIDATES = 128
 
+type HelloMessage = Extract<SignalingMessage, { hello: string }>
+
 export interface NegotiationHandlers {
   /** The peer said bye. */
   readonly onbye: (reason: string) => void
+  /** Whether the peer has said before who it is, and was somebody else then. */
+  readonly isAnother: (message: HelloMessage) => boolean
+  /** The peer says who it is. Rejects with ConnectError. */
+  readonly onhello: (message: HelloMessage) => Promise<void>
+  /** Throws ConnectError when a description is not of the one who said hello. */
+  readonly check: (sdp: string) => void
   /** The peer has a new identity: its page was reloaded. `message` is the first word of the new session. */
   readonly onstartover: (message: SignalingMessage) => void
   /** Nothing more can be negotiated. */
@@ -18,14 +26,16 @@ export interface NegotiationHandlers {
 /**
  * Perfect negotiation (webrtc-pc §10.7): both ends may offer at any time; when offers collide the impolite end ignores
  * the peer's and the polite end takes its own back. The polite end leaves the first offer to the impolite one, so that
- * opening never collides. Messages take effect one after another.
+ * opening never collides. Messages take effect one after another, and none before `ready` resolves: our own hello is to be
+ * the first that the peer hears of us.
  */
 export class Negotiation {
   readonly #peerConnection: RTCPeerConnection
   readonly #signaling: Signaling
   readonly #polite: boolean
   readonly #handlers: NegotiationHandlers
-  #queue: Promise<void> = Promise.resolve()
+  readonly #ready: Promise<void>
+  #queue: Promise<void>
   #queued = 0
   #makingOffer = false
   #ignoredOffer = false
@@ -33,11 +43,19 @@ export class Negotiation {
   #earlyCandidates: (RTCIceCandidateInit | null)[] = []
   #stopped = false
 
-  constructor(peerConnection: RTCPeerConnection, signaling: Signaling, polite: boolean, handlers: NegotiationHandlers) {
+  constructor(
+    peerConnection: RTCPeerConnection,
+    signaling: Signaling,
+    polite: boolean,
+    ready: Promise<void>,
+    handlers: NegotiationHandlers,
+  ) {
     this.#peerConnection = peerConnection
     this.#signaling = signaling
     this.#polite = polite
     this.#handlers = handlers
+    this.#ready = ready
+    this.#queue = ready
     peerConnection.addEventListener('negotiationneeded', () => void this.#offer())
     peerConnection.addEventListener('icecandidate', ({ candidate }) => {
       this.#send({ candidate: candidate && (candidate.toJSON() as RTCIceCandidateInit) })
@@ -49,12 +67,17 @@ export class Negotiation {
     if (this.#stopped) return
     if (!isSignalingMessage(message)) return this.#fail('The peer sent something that is no signaling message')
     if ('bye' in message) return this.#handlers.onbye(message.bye)
+    // At once: what comes after it is for the new session, too.
+    if ('hello' in message && this.#handlers.isAnother(message)) return this.#handlers.onstartover(message)
     if (this.#queued >= MAX_QUEUED_MESSAGES)
       return this.#fail('The peer sends signaling messages faster than they can apply')
     this.#queued++
     this.#queue = this.#queue
       .then(() => (this.#stopped ? undefined : this.#apply(message)))
-      .catch((cause) => this.#fail(`The peer's signaling could not be applied: ${cause.message ?? cause}`, cause))
+      .catch((cause) => {
+        if (cause instanceof ConnectError) this.#end(cause)
+        else this.#fail(`The peer's signaling could not be applied: ${cause.message ?? cause}`, cause)
+      })
       .finally(() => this.#queued--)
   }
 
@@ -67,7 +90,9 @@ export class Negotiation {
 
   async #offer(): Promise<void> {
     const isFirst = !this.#peerConnection.remoteDescription
-    if (this.#stopped || (isFirst && this.#polite)) return
+    if (isFirst && this.#polite) return
+    await this.#ready
+    if (this.#stopped) return
     this.#makingOffer = true
     try {
       await this.#peerConnection.setLocalDescription()
@@ -79,14 +104,17 @@ export class Negotiation {
     }
   }
 
+  /** Our first message. */
+  sayHello(message: HelloMessage): void {
+    this.#send(message)
+  }
+
   async #apply(message: Exclude<SignalingMessage, { bye: string }>): Promise<void> {
     if ('candidate' in message) return this.#applyCandidate(message.candidate)
+    if ('hello' in message) return this.#handlers.onhello(message)
     const { description } = message
-    const { remoteDescription, signalingState } = this.#peerConnection
-    const known = fingerprints(remoteDescription?.sdp)
-    if (description.type === 'offer' && known && fingerprints(description.sdp) !== known) {
-      return this.#handlers.onstartover(message)
-    }
+    const { signalingState } = this.#peerConnection
+    if (description.sdp) this.#handlers.check(description.sdp)
     const readyForOffer = !this.#makingOffer && (signalingState === 'stable' || this.#settingAnswer)
     this.#ignoredOffer = description.type === 'offer' && !readyForOffer && !this.#polite
     if (this.#ignoredOffer) return
@@ -133,16 +161,20 @@ export class Negotiation {
   }
 
   #fail(message: string, cause?: unknown): void {
-    if (this.#stopped) return
-    this.#handlers.onerror(new ConnectError('ERR_CONNECT_SIGNALING', message, { cause }))
+    this.#end(new ConnectError('ERR_CONNECT_SIGNALING', message, { cause }))
+  }
+
+  #end(error: ConnectError): void {
+    if (!this.#stopped) this.#handlers.onerror(error)
   }
 }
 
 /** What the network delivers may be anything. */
 function isSignalingMessage(message: unknown): message is SignalingMessage {
   if (typeof message !== 'object' || message === null) return false
-  const { description, candidate, bye } = message as Record<string, unknown>
+  const { description, candidate, bye, hello, proof } = message as Record<string, unknown>
   if (bye !== undefined) return typeof bye === 'string'
+  if (hello !== undefined) return typeof hello === 'string' && (proof === undefined || typeof proof === 'string')
   if (candidate !== undefined) return typeof candidate === 'object'
   if (typeof description !== 'object' || description === null) return false
   const { type, sdp } = description as Record<string, unknown>

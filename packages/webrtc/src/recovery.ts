@@ -3,59 +3,50 @@ const DISCONNECTED_GRACE_MS = 4000
 /** The impolite side restarts; the polite one asks, by an offer of its own, when nothing has come of it. */
 const POLITE_HEAD_START_MS = 2000
 
-export interface RecoveryHandlers {
-  /** Data flows, or has ceased to. */
-  readonly onstate: (state: 'open' | 'interrupted') => void
-  /** No way back within the time given. */
-  readonly onlost: () => void
-}
+/** Between attempts, while messages go another way: soon at first, and never more often than somebody would try by hand. */
+const RESTART_BACKOFF_MS = { first: 1000, longest: 10_000 } as const
 
 /**
- * Watches `connectionState` and restarts ICE: at once on 'failed', after 4 s on 'disconnected', until `timeout` ms have
- * passed without a connection.
+ * Watches `connectionState` and restarts ICE: at once on 'failed', after 4 s on 'disconnected', and again as long as
+ * nobody stops it. `onstate`: data flows, or has ceased to.
  */
 export class Recovery {
   readonly #peerConnection: RTCPeerConnection
   readonly #polite: boolean
-  readonly #timeout: number
-  readonly #handlers: RecoveryHandlers
+  readonly #onstate: (state: 'open' | 'interrupted') => void
+  #backoff = 0
   #restartTimer: ReturnType<typeof setTimeout> | undefined
-  #lostTimer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(peerConnection: RTCPeerConnection, polite: boolean, timeout: number, handlers: RecoveryHandlers) {
+  constructor(peerConnection: RTCPeerConnection, polite: boolean, onstate: (state: 'open' | 'interrupted') => void) {
     this.#peerConnection = peerConnection
     this.#polite = polite
-    this.#timeout = timeout
-    this.#handlers = handlers
+    this.#onstate = onstate
     peerConnection.addEventListener('connectionstatechange', this.#onStateChange)
   }
 
   stop(): void {
     this.#peerConnection.removeEventListener('connectionstatechange', this.#onStateChange)
-    this.#settle()
+    clearTimeout(this.#restartTimer)
   }
 
   readonly #onStateChange = (): void => {
     const state = this.#peerConnection.connectionState
     if (state === 'connected') {
-      this.#settle()
-      this.#handlers.onstate('open')
+      clearTimeout(this.#restartTimer)
+      this.#backoff = 0
+      this.#onstate('open')
     } else if (state === 'disconnected' || state === 'failed') {
-      this.#restartAfter(state === 'failed' ? 0 : DISCONNECTED_GRACE_MS)
-      this.#lostTimer ??= setTimeout(this.#handlers.onlost, this.#timeout)
-      this.#handlers.onstate('interrupted')
+      this.#restartAfter(state === 'failed' ? this.#backoff : DISCONNECTED_GRACE_MS)
+      this.#onstate('interrupted')
     }
   }
 
   #restartAfter(delay: number): void {
     clearTimeout(this.#restartTimer)
     const headStart = this.#polite ? POLITE_HEAD_START_MS : 0
-    this.#restartTimer = setTimeout(() => this.#peerConnection.restartIce(), delay + headStart)
-  }
-
-  #settle(): void {
-    clearTimeout(this.#restartTimer)
-    clearTimeout(this.#lostTimer)
-    this.#lostTimer = undefined
+    this.#restartTimer = setTimeout(() => {
+      this.#backoff = Math.min(Math.max(2 * this.#backoff, RESTART_BACKOFF_MS.first), RESTART_BACKOFF_MS.longest)
+      this.#peerConnection.restartIce()
+    }, delay + headStart)
   }
 }

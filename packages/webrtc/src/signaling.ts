@@ -3,12 +3,27 @@ export type SignalingMessage =
   | { description: { type: 'offer' | 'answer' | 'pranswer' | 'rollback'; sdp?: string } }
   /** null: no more candidates. */
   | { candidate: RTCIceCandidateInit | null }
+  /** Who an end is, before all else: opaque to the channel. `proof`: that it knows the secret. */
+  | { hello: string; proof?: string }
   /** The peer goes, and why. */
   | { bye: string }
 
 /**
+ * Carries frames to the peer while there is no other path. They are encrypted. It may lose some, but has nothing to gain
+ * from it: connect() numbers them and sends again what is lost.
+ */
+export interface Relay {
+  /** `busy`: another frame would have to wait. `down`: nothing gets through at present. */
+  readonly state: 'open' | 'busy' | 'down'
+  onstatechange: (() => void) | null
+  /** Sends one frame of at most 16,512 bytes. */
+  send(frame: Uint8Array<ArrayBuffer>): void
+  onframe: ((frame: Uint8Array) => void) | null
+}
+
+/**
  * A way to one peer: ordered and reliable, as a WebSocket is. A peer of a `@floe/signaling` room is one; so is anything
- * with the first three of these members.
+ * with the first three of these members that carries every kind of message.
  */
 export interface Signaling {
   send(message: SignalingMessage): void
@@ -16,6 +31,8 @@ export interface Signaling {
   onmessage: ((message: SignalingMessage) => void) | null
   /** Of the two ends exactly one is polite: it waits for the first offer, and yields when offers collide. */
   readonly polite?: boolean
+  /** With it messages flow before there is a path, and when there is none. */
+  readonly relay?: Relay
   /** STUN and TURN servers that whoever runs the channel offers: for a connect() whose caller names none. */
   readonly iceServers?: readonly RTCIceServer[]
   /** Called when `iceServers` are others, as before the credentials of TURN servers expire. */

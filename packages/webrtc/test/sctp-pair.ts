@@ -11,7 +11,7 @@ export type Wire = (packet: Buffer) => boolean | Buffer
 /** One end of an SCTP association in memory, without DTLS and ICE, and with a wire in the hands of the test. */
 export class SctpEnd {
   readonly transport = new RTCSctpTransport(5000, 262_144)
-  readonly association = new WeriftAssociation(this.transport)
+  readonly association = new WeriftAssociation(this.transport, () => this.peerTakesLargePackets)
   readonly announced: DataStream[] = []
   readonly streams = new DataStreams(this.association, (stream) => {
     this.announced.push(stream)
@@ -20,6 +20,7 @@ export class SctpEnd {
   /** What happened to the streams, in order. */
   readonly log: string[] = []
   wire: Wire = () => true
+  peerTakesLargePackets = false
   readonly dtls: FakeDtls
 
   constructor(role: 'controlling' | 'controlled') {
@@ -105,6 +106,7 @@ class FakeDtls {
   readonly onStateChange = new WeriftEvent<[string]>()
   readonly iceTransport: { role: string }
   state = 'connected'
+  staysOnThisMachine = false
   dataReceiver: (packet: Buffer) => void = () => {}
   sendData: (packet: Buffer) => Promise<void> = async () => {}
 

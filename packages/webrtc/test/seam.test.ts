@@ -21,7 +21,9 @@ import {
   peerConnectionInternals,
   sctpTransportInternals,
   WERIFT_VERSION,
+  writeKeys,
 } from '../src/node/werift-internals.ts'
+import { dtlsPair } from './dtls-pair.ts'
 import { LOOPBACK } from './pair.ts'
 
 /*
@@ -84,6 +86,8 @@ test("the members of werift's SCTP that are replaced, read or called are where t
     'receiveDataChunk',
     'receiveForwardTsnChunk',
   ]
+  functions.push('transmit', 'scheduleSack', 'receiveSackChunk', 'flightSizeIncrease')
+  functions.push('timer3Start', 'timer3Restart', 'timer3Cancel', 'timer3Expired')
   functions.push('receiveReconfigParam', 'sendReconfigParam', 'transmitReconfigRequest', 'timerReconfigCancel')
   functions.push(
     'maybeAbandon',
@@ -97,6 +101,21 @@ test("the members of werift's SCTP that are replaced, read or called are where t
   for (const name of functions) expect(Reflect.get(original, name), name).toBeTypeOf('function')
   expect(original).toMatchObject({
     associationState: 1,
+    state: 'new',
+    transport: {},
+    localPort: 5000,
+    localVerificationTag: expect.any(Number),
+    remoteVerificationTag: 0,
+    localTsn: expect.any(Number),
+    maxPayloadSize: 1160,
+    flightSize: 0,
+    cwnd: 3480,
+    partialBytesAcked: 0,
+    peerAdvertisedRwnd: 1_048_576,
+    peerRwnd: 1_048_576,
+    fastRecoveryTransmit: false,
+    sackHasNewDataInPacket: false,
+    flush: expect.any(WeriftEvent),
     isStopped: false,
     isStopping: false,
     remoteExtensions: [],
@@ -117,6 +136,8 @@ test("the members of werift's SCTP that are replaced, read or called are where t
     rto: 3,
     stateChanged: { connected: expect.any(WeriftEvent), closed: expect.any(WeriftEvent) },
   })
+  for (const name of ['remotePort', 'ssthresh', 'fastRecoveryExit', 'timer3Handle'])
+    expect(original).toHaveProperty(name)
   for (const name of ['forwardTsnChunk', 'lastReceivedTsn', 'reconfigRequest', 'srtt', 'rttvar'])
     expect(original).toHaveProperty(name)
   await peer.close()
@@ -180,6 +201,19 @@ test('a DTLS client speaks in the turn in which it starts, and its flights end w
   expect(dtls.dtls!.dtls.flight).toBe(1)
   await peer.close()
   expect(dtls.dtls!.dtls.flight).toBe(Number.POSITIVE_INFINITY)
+})
+
+test('a DTLS socket has the keys of both directions, and a counter of the records that it has sent', async () => {
+  await using pair = await dtlsPair()
+  expect(await pair.outcomes()).toEqual([undefined, undefined])
+  const sockets = [pair.client.dtls.dtls!, pair.server.dtls.dtls!]
+  for (const socket of sockets) {
+    const { client, server } = writeKeys(socket)
+    for (const { key, salt } of [client, server]) expect([key.length, salt.length]).toEqual([16, 4])
+    expect(client.key).not.toEqual(server.key)
+    expect(socket.dtls.recordSequenceNumber).toBeTypeOf('number')
+  }
+  expect(writeKeys(sockets[0]!)).toEqual(writeKeys(sockets[1]!))
 })
 
 test('an offer with the flag of a restart has new credentials', async () => {

@@ -9,6 +9,7 @@ import {
   SignalingMessageSchema,
   signalingError,
 } from '../protocol.ts'
+import type { Relay, RelayControl } from './relay.ts'
 
 /**
  * Why a peer is gone: `left`: it said so. `vanished`: its connection broke and it did not come back in time.
@@ -22,6 +23,7 @@ const HELD_MESSAGES = 256
 /** How the room feeds its peers: not for users of `Peer`, hence not among its members. */
 export interface PeerControl {
   readonly peer: Peer
+  readonly relay: RelayControl | undefined
   receive(message: SignalingMessage): void
   leave(reason: LeaveReason): void
   /** The room's ICE servers are others. */
@@ -32,6 +34,8 @@ export interface PeerControl {
 export interface PeerRoom {
   transmit(message: SignalingMessage): void
   iceServers(): readonly IceServer[]
+  /** When the server relays frames. */
+  readonly relay?: RelayControl
 }
 
 /** Another member of the room. Fits `connect()` of `@floe/webrtc` as it is. */
@@ -43,6 +47,8 @@ export class Peer {
    * be the controlling side of ICE; among equals the newcomer is polite. The two ends always hold opposite values.
    */
   readonly polite: boolean
+  /** A way through the server for frames that it cannot read; absent when the server offers none. */
+  readonly relay?: Relay
   /** Called when `iceServers` are others. */
   oniceserverschange: (() => void) | null = null
   readonly #room: PeerRoom
@@ -56,6 +62,7 @@ export class Peer {
     const peer = new Peer(info, polite, room)
     return {
       peer,
+      relay: room.relay,
       receive: (message) => peer.#receive(message),
       leave: (reason) => peer.#leave(reason),
       renew: () => peer.oniceserverschange?.(),
@@ -67,6 +74,7 @@ export class Peer {
     this.agent = info.agent
     this.polite = polite
     this.#room = room
+    if (room.relay) this.relay = room.relay.relay
   }
 
   /** Those of the room, for a connection with this peer. */
@@ -123,6 +131,7 @@ export class Peer {
   #leave(reason: LeaveReason): void {
     if (this.#left !== undefined) return
     this.#left = reason
+    this.#room.relay?.setUp(false)
     this.#onleave?.(reason)
   }
 }

@@ -1,5 +1,6 @@
 import type { IceServer, PeerInfo, RoomEvent, SignalingError, Welcome } from '../protocol.ts'
 import { type LeaveReason, Peer, type PeerControl } from './peer.ts'
+import { Relay } from './relay.ts'
 import { type ClientSocket, type EndReason, ServerLink } from './server-link.ts'
 
 /** `interrupted`: the connection to the server is lost and being tried again; sessions with peers are not touched. */
@@ -58,6 +59,9 @@ export class Room extends EventTarget implements AsyncDisposable {
   #self: PeerInfo | undefined
   #state: RoomState = 'joining'
   #iceServers: readonly IceServer[] = []
+  #offersRelay = false
+  /** There is a connection to a server that relays frames. */
+  #relays = false
   #onpeer: ((peer: Peer) => void) | null = null
   #onjoined: (() => void) | undefined
   #closed!: (reason: EndReason) => void
@@ -80,9 +84,14 @@ export class Room extends EventTarget implements AsyncDisposable {
     })
     this.#link = new ServerLink(socket, reconnectTimeout, {
       onwelcome: (welcome) => this.#onwelcome(welcome),
+      onready: () => this.#setRelays(this.#offersRelay),
       onevent: (event) => this.#onevent(event),
+      onframe: (from, frame) => this.#controls.get(from)?.relay?.receive(frame),
       oniceservers: (iceServers) => this.#setIceServers(iceServers),
-      oninterrupted: () => this.#setState('interrupted'),
+      oninterrupted: () => {
+        this.#setRelays(false)
+        this.#setState('interrupted')
+      },
       onerror: (error) => this.dispatchEvent(new RoomErrorEvent(error)),
       onend: (reason) => this.#onend(reason),
     })
@@ -145,8 +154,9 @@ export class Room extends EventTarget implements AsyncDisposable {
     super.removeEventListener(type, listener as EventListener, options)
   }
 
-  #onwelcome({ self, peers, resumed, resumeGrace, iceServers }: Welcome): void {
+  #onwelcome({ self, peers, resumed, resumeGrace, iceServers, relay = false }: Welcome): void {
     this.#self = self
+    this.#offersRelay = relay
     if (iceServers !== undefined) this.#setIceServers(iceServers)
     for (const peer of peers) this.#add(peer)
     // A server that has been restarted learns only now who is in the room: the others get as long as we would have.
@@ -175,7 +185,11 @@ export class Room extends EventTarget implements AsyncDisposable {
     const control = Peer.control(info, this.#isPolite(info), {
       transmit: (message) => this.#link.send(info.id, message),
       iceServers: () => this.#iceServers,
+      ...(this.#offersRelay && {
+        relay: Relay.control((frame, answered) => this.#link.relay(info.id, frame, answered)),
+      }),
     })
+    control.relay?.setUp(this.#relays)
     this.#controls.set(info.id, control)
     this.#peers.set(info.id, control.peer)
     this.dispatchEvent(new PeerEvent(control.peer))
@@ -189,6 +203,11 @@ export class Room extends EventTarget implements AsyncDisposable {
     this.#controls.delete(id)
     this.#peers.delete(id)
     control?.leave(reason)
+  }
+
+  #setRelays(isUp: boolean): void {
+    this.#relays = isUp
+    for (const { relay } of [...this.#controls.values()]) relay?.setUp(isUp)
   }
 
   #expect(present: ReadonlySet<string>, grace: number): void {

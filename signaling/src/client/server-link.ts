@@ -16,6 +16,7 @@ import {
   type Welcome,
   WelcomeSchema,
 } from '../protocol.ts'
+import { RelaySchema } from '../relay.ts'
 
 export type ClientSocket = Socket<ServerEvents, ClientEvents>
 
@@ -25,9 +26,13 @@ export type EndReason = 'left' | SignalingError
 export interface ServerLinkHandlers {
   /** First thing on every connection, hence also after an interruption. */
   onwelcome(welcome: Welcome): void
+  /** After the welcome and all that had waited for it: what is sent now goes out now. */
+  onready(): void
   onevent(event: RoomEvent): void
   /** In place of those of the last welcome. */
   oniceservers(iceServers: readonly IceServer[]): void
+  /** A frame that the server relays from this peer. */
+  onframe(from: string, frame: Uint8Array): void
   oninterrupted(): void
   /** Something that the link survives. */
   onerror(error: SignalingError): void
@@ -62,6 +67,7 @@ export class ServerLink {
     socket.on('welcome', (welcome: unknown) => this.#onwelcome(welcome))
     socket.on('event', (...raw: unknown[]) => this.#onevent(raw))
     socket.on('iceServers', (iceServers: unknown) => this.#oniceservers(iceServers))
+    socket.on('relay', (...raw: unknown[]) => this.#onrelay(raw))
     socket.on('goodbye', (error: unknown) => this.#ongoodbye(error))
     socket.on('connect_error', (error) => this.#onconnecterror(error))
     socket.on('disconnect', (reason) => this.#ondisconnect(reason))
@@ -77,6 +83,11 @@ export class ServerLink {
     }
     const problem = 'Too many messages wait for the connection to the server; this one is lost.'
     this.#handlers.onerror(signalingError('ERR_SIGNALING_OVERFLOW', problem))
+  }
+
+  /** Sends a frame to be relayed, unless there is no connection; `answered`: the server is done with it. */
+  relay(to: string, frame: Uint8Array, answered: () => void): void {
+    if (this.#welcomed && !this.#ended) this.#socket.emit('relay', to, frame, answered)
   }
 
   /** Ends the link; resolves when the server has heard all that was sent, and the connection is closed. */
@@ -124,6 +135,7 @@ export class ServerLink {
     this.#handlers.onwelcome(welcome.output)
     this.#welcomed = true
     for (const { number, item } of this.#outbox.pending()) this.#transmit(number, item.to, item.message)
+    this.#handlers.onready()
   }
 
   #onevent(raw: unknown[]): void {
@@ -135,6 +147,15 @@ export class ServerLink {
     if (number <= this.#received) return
     this.#received = number
     this.#handlers.onevent(event)
+  }
+
+  #onrelay(raw: unknown[]): void {
+    const acknowledge = raw.pop()
+    // A browser's Socket.IO gives an ArrayBuffer, Node's a Buffer.
+    const [from, data] = raw
+    const parsed = v.safeParse(RelaySchema, [from, data instanceof ArrayBuffer ? new Uint8Array(data) : data])
+    if (typeof acknowledge === 'function') acknowledge()
+    if (parsed.success && !this.#ended) this.#handlers.onframe(...parsed.output)
   }
 
   #oniceservers(raw: unknown): void {

@@ -23,6 +23,8 @@ export interface Link {
   renew(iceServers: IceServer[]): void
   /** Sends an event; calls `acknowledged` when the client has it. */
   deliver(entry: OutboxEntry<RoomEvent>, acknowledged: () => void): void
+  /** Sends a frame of the peer `from`; calls `acknowledged` when the client has it, which may be never. */
+  relay(from: string, frame: Uint8Array, acknowledged: () => void): void
   /** Tells the client why, then closes. */
   end(error: ErrorBody): void
 }
@@ -55,6 +57,8 @@ export interface RoomsOptions {
   readonly heldSize: number
   /** Milliseconds. */
   readonly resumeGrace: number
+  /** Whether members may relay frames. */
+  readonly relay: boolean
   /** The secret that a room demands; `undefined`: whoever opens it decides. */
   readonly secretFor: (room: string) => string | undefined
   readonly onRoom: (room: string, secret: string | undefined) => void
@@ -102,13 +106,14 @@ export class Rooms {
     const member = returning ?? this.#admit(room, id, handshake.agent)
     this.#attach(member, link)
     const peers = [...room.members.values()].filter((other) => other !== member).map((other) => other.info)
-    const { resumeGrace } = this.#options
+    const { resumeGrace, relay } = this.#options
     const iceServers = this.#supply(member)
     link.welcome({
       self: member.info,
       peers,
       resumed: returning !== undefined,
       resumeGrace,
+      relay,
       ...(iceServers && { iceServers }),
     })
     for (const entry of member.outbox.pending()) deliver(member, entry)

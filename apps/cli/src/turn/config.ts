@@ -8,7 +8,7 @@ const USER_QUOTA = 128
 /** Of all together. */
 const TOTAL_QUOTA = 4_096
 
-export interface CoturnSettings extends Pick<OwnTurn, 'externalIp' | 'relayPorts'> {
+export interface CoturnSettings extends Pick<OwnTurn, 'externalIp' | 'relayPorts' | 'tls'> {
   /** A folder of its own, for what it writes. */
   readonly folder: string
   readonly ips: readonly string[]
@@ -17,7 +17,7 @@ export interface CoturnSettings extends Pick<OwnTurn, 'externalIp' | 'relayPorts
 }
 
 /** coturn's configuration file. `docs/turn.md` explains these lines, and what a server for the whole world needs beyond. */
-export function coturnConfig({ folder, ips, port, secret, externalIp, relayPorts }: CoturnSettings): string {
+export function coturnConfig({ folder, ips, port, secret, externalIp, relayPorts, tls }: CoturnSettings): string {
   const [minPort, maxPort] = relayPorts
   const lines = [
     `listening-port=${port}`,
@@ -35,8 +35,8 @@ export function coturnConfig({ folder, ips, port, secret, externalIp, relayPorts
     `total-quota=${TOTAL_QUOTA}`,
     ...peerRules(ips, ownAddresses(), externalIp !== undefined),
     'no-tcp-relay', // RFC 6062: TCP connections to anywhere, which WebRTC never asks for
-    'no-tls', // takes a certificate: see docs/turn.md
-    'no-dtls',
+    ...tlsLines(tls),
+    'no-dtls', // floe does not speak it: see docs/turn.md
     'no-cli',
     'no-rfc5780', // answers that are larger than what they answer are for attackers
     'no-software-attribute',
@@ -45,6 +45,12 @@ export function coturnConfig({ folder, ips, port, secret, externalIp, relayPorts
     'log-file=stdout',
   ]
   return `${lines.join('\n')}\n`
+}
+
+function tlsLines(tls: CoturnSettings['tls']): string[] {
+  if (tls === undefined) return ['no-tls']
+  const { cert, key, port } = tls
+  return [`tls-listening-port=${port}`, `cert=${cert}`, `pkey=${key}`, 'no-tlsv1', 'no-tlsv1_1']
 }
 
 /** The address that the NAT maps the external one to: the first of the same family. */

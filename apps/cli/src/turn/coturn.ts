@@ -27,6 +27,8 @@ const LOG_LINES = 12
  */
 export class Coturn implements AsyncDisposable {
   readonly port: number
+  /** Of TLS, if there is a certificate. */
+  readonly tlsPort: number | undefined
   readonly #settings: CoturnSettings
   readonly #output: Output
   #child: ChildProcess | undefined
@@ -42,8 +44,9 @@ export class Coturn implements AsyncDisposable {
    */
   static async start(settings: Omit<CoturnSettings, 'folder'>, output: Output): Promise<Coturn> {
     const port = await claimPort(settings.ips, settings.port)
+    const tls = settings.tls && { ...settings.tls, port: await claimPort(settings.ips, settings.tls.port) }
     const folder = await mkdtemp(join(tmpdir(), 'floe-turn-')) // for its owner's eyes only: the secret is in there
-    const coturn = new Coturn({ ...settings, port, folder }, output)
+    const coturn = new Coturn({ ...settings, port, tls, folder }, output)
     try {
       await coturn.#launch()
     } catch (error) {
@@ -55,6 +58,7 @@ export class Coturn implements AsyncDisposable {
 
   private constructor(settings: CoturnSettings, output: Output) {
     this.port = settings.port
+    this.tlsPort = settings.tls?.port
     this.#settings = settings
     this.#output = output
   }

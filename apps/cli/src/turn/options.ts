@@ -4,6 +4,7 @@ import { parseTurnUri } from '@floe/stun'
 import { usageError } from '../failure.ts'
 import { MAX_URLS } from '../ice-servers.ts'
 import { parseInteger, parseSeconds } from '../options.ts'
+import type { CertificateFiles } from './certificate.ts'
 
 /** A coturn of our own, which `floe serve` runs beside itself. */
 export interface OwnTurn {
@@ -16,6 +17,8 @@ export interface OwnTurn {
   readonly externalIp: string | undefined
   /** UDP ports of the relayed addresses, both ends included. */
   readonly relayPorts: readonly [min: number, max: number]
+  /** TLS at a port of its own, 0: a free one. */
+  readonly tls: (CertificateFiles & { readonly port: number }) | undefined
 }
 
 /** TURN servers that run elsewhere. */
@@ -37,6 +40,9 @@ export const TURN_OPTIONS = {
   'turn-host': { type: 'string' },
   'external-ip': { type: 'string' },
   'turn-ports': { type: 'string' },
+  'turn-cert': { type: 'string' },
+  'turn-key': { type: 'string' },
+  'turn-tls-port': { type: 'string' },
   'turn-server': { type: 'string', multiple: true },
   'turn-secret': { type: 'string' },
   'turn-lifetime': { type: 'string', default: '43200' },
@@ -48,6 +54,9 @@ export interface TurnValues {
   readonly 'turn-host'?: string | undefined
   readonly 'external-ip'?: string | undefined
   readonly 'turn-ports'?: string | undefined
+  readonly 'turn-cert'?: string | undefined
+  readonly 'turn-key'?: string | undefined
+  readonly 'turn-tls-port'?: string | undefined
   readonly 'turn-server'?: string[] | undefined
   readonly 'turn-secret'?: string | undefined
   readonly 'turn-lifetime': string
@@ -73,7 +82,10 @@ export function readTurnOptions(values: TurnValues): TurnOptions | undefined {
   return undefined
 }
 
-const OWN = ['turn-port', 'turn-host', 'external-ip', 'turn-ports'] as const
+const OWN = ['turn-port', 'turn-host', 'external-ip', 'turn-ports', 'turn-cert', 'turn-key', 'turn-tls-port'] as const
+
+/** RFC 8656 §4.6: the port of `turns`. */
+const TLS_PORT = '5349'
 
 function readOwn(values: TurnValues): OwnTurn {
   const { 'turn-port': port = '3478', 'turn-host': host, 'external-ip': externalIp } = values
@@ -88,7 +100,16 @@ function readOwn(values: TurnValues): OwnTurn {
     host,
     externalIp,
     relayPorts: parsePorts(values['turn-ports'] ?? RELAY_PORTS),
+    tls: readTls(values),
   }
+}
+
+function readTls({ 'turn-cert': cert, 'turn-key': key, 'turn-tls-port': port }: TurnValues): OwnTurn['tls'] {
+  if (cert === undefined && key === undefined && port === undefined) return undefined
+  if (cert === undefined || key === undefined) {
+    throw wrong('TURN over TLS takes a certificate and its key: --turn-cert and --turn-key.')
+  }
+  return { cert, key, port: parseInteger('serve', 'turn-tls-port', port ?? TLS_PORT, 0, 65_535) }
 }
 
 function readFleet(urls: readonly string[]): TurnFleet {
@@ -118,8 +139,8 @@ function fleetSecret(secret: string | undefined): string {
 }
 
 /** `turn:host:port`, with brackets around an IPv6 address. */
-export function turnUrl(host: string, port: number): string {
-  return `turn:${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+export function turnUrl(host: string, port: number, scheme: 'turn' | 'turns' = 'turn'): string {
+  return `${scheme}:${isIP(host) === 6 ? `[${host}]` : host}:${port}`
 }
 
 function wrong(message: string): Error {

@@ -4,6 +4,7 @@ import { type IceServerOffer, issueTurnCredentials } from '@floe/signaling/serve
 import { usageError } from '../failure.ts'
 import type { Output } from '../output.ts'
 import { turnAddresses } from './addresses.ts'
+import { checkCertificate } from './certificate.ts'
 import { Coturn } from './coturn.ts'
 import { type OwnTurn, type TurnOptions, turnUrl } from './options.ts'
 
@@ -36,8 +37,13 @@ async function own(
     throw usageError('--turn-host and --external-ip are for a server that others reach: see --host.', 'serve')
   }
   const ips = await turnAddresses(httpIp)
-  const coturn = await Coturn.start({ ...options, ips }, output)
   const hosts = host !== undefined ? [host] : externalIp !== undefined ? [externalIp] : ips
-  const urls = hosts.flatMap((name) => ['udp', 'tcp'].map((by) => `${turnUrl(name, coturn.port)}?transport=${by}`))
-  return { urls, stop: () => coturn.stop() }
+  const tls = options.tls && { ...options.tls, ...checkCertificate(options.tls, hosts) }
+  const coturn = await Coturn.start({ ...options, tls, ips }, output)
+  return { urls: hosts.flatMap((name) => urlsOf(name, coturn)), stop: () => coturn.stop() }
+}
+
+function urlsOf(host: string, { port, tlsPort }: Coturn): string[] {
+  const plain = ['udp', 'tcp'].map((by) => `${turnUrl(host, port)}?transport=${by}`)
+  return tlsPort === undefined ? plain : [...plain, `${turnUrl(host, tlsPort, 'turns')}?transport=tcp`]
 }

@@ -23,9 +23,9 @@ const PILLS: Readonly<Record<Phase, { text: string; tone: 'quiet' | 'busy' | 'go
 const STEP_NAMES: Readonly<Record<Step, string>> = {
   room: 'In the room',
   peer: 'Other side is there',
-  introduced: 'Addresses exchanged',
-  path: 'Path found',
+  introduced: 'Keys exchanged',
   channel: 'Encrypted channel open',
+  path: 'Path found',
 }
 
 /** Where the session stands, in words, with the steps that led there and what can be done now. */
@@ -129,6 +129,10 @@ function wordsFor(session: Session): { title: string; detail: string; advice?: s
     case 'interrupted':
       return { title: 'The path is interrupted', detail: 'Looking for another one. What you send now arrives later.' }
     case 'open':
+      if (session.connection?.path === 'relay') {
+        const detail = 'Words go through the server, which cannot read them, while a direct path is looked for.'
+        return { title: `Connected to ${other}`, detail }
+      }
       return { title: `Connected to ${other}`, detail: `It took ${tookFor(steps)}. Room ${options.room}.` }
     default:
       return { title: 'The connection has ended', detail: 'You can connect again.' }

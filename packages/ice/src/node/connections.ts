@@ -21,6 +21,8 @@ export interface ConnectionsOptions {
   readonly tls?: ConnectionOptions | undefined
   /** The way to TURN servers over TCP and TLS. */
   readonly proxy?: ProxyServer | undefined
+  /** Where an address is on the wire: another one behind a NAT64. */
+  readonly outward?: (remote: Address, local: Address) => Address
 }
 
 /**
@@ -31,6 +33,8 @@ export class Connections implements StreamOwner, ServerSocketOwner {
   readonly #owner: ConnectionsOwner
   readonly #options: ConnectionsOptions
   readonly #byName = new Map<Address, Stream | ServerSocket>()
+  /** By name: whom the agent has asked for, where that is another address on the wire. */
+  readonly #asked = new Map<Address, Address>()
   readonly #closing = new Set<Promise<void>>()
   #onchange: () => void = () => {}
 
@@ -39,8 +43,11 @@ export class Connections implements StreamOwner, ServerSocketOwner {
     this.#options = options
   }
 
-  open(request: ConnectRequest): void {
-    const { local, remote, protocol } = request
+  open(asked: ConnectRequest): void {
+    const { local, protocol } = asked
+    const remote = this.#options.outward?.(asked.remote, local) ?? asked.remote
+    const request = { ...asked, remote }
+    if (remote !== asked.remote) this.#asked.set(local, asked.remote)
     try {
       if (protocol === 'udp') {
         this.#byName.set(local, new ServerSocket(local, remote, this))
@@ -55,11 +62,13 @@ export class Connections implements StreamOwner, ServerSocketOwner {
   close(local: Address): void {
     const connection = this.#byName.get(local)
     this.#byName.delete(local)
+    this.#asked.delete(local)
     if (connection) this.#await(connection.close())
   }
 
   /** `false`: not one of these. What a connection cannot take is lost, like any datagram. */
   send({ local, bytes }: Packet): boolean {
+    if (this.#byName.size === 0) return false
     const connection = this.#byName.get(local)
     connection?.send(bytes)
     return connection !== undefined
@@ -74,7 +83,8 @@ export class Connections implements StreamOwner, ServerSocketOwner {
   }
 
   handlePacket(packet: Packet): void {
-    this.#owner.handlePacket(packet)
+    const asked = this.#asked.size > 0 ? this.#asked.get(packet.local) : undefined
+    this.#owner.handlePacket(asked ? { ...packet, remote: asked } : packet)
   }
 
   handleConnect(stream: Stream): void {
@@ -89,6 +99,7 @@ export class Connections implements StreamOwner, ServerSocketOwner {
 
   handleFailure(local: Address, reason: string): void {
     this.#byName.delete(local)
+    this.#asked.delete(local)
     this.#owner.handleDisconnected(local, reason)
     this.#onchange()
   }

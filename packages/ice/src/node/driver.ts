@@ -2,19 +2,24 @@ import { type Address, Outbox, type Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
 import type { AgentOutput } from '../outputs.ts'
 import type { ConnectionsOwner, ConnectRequest } from './connections.ts'
+import { interfaceWatch } from './interface-watch.ts'
 import type { SocketOwner } from './sockets.ts'
 
 /** What goes to the network at once. */
-type NetworkOutput = Extract<AgentOutput, { type: 'packet' | 'connect' | 'disconnect' }>
+type NetworkOutput = Extract<AgentOutput, { type: 'packet' | 'connect' | 'disconnect' | 'sockets' | 'release' }>
 
 /** What the layer above hears of; data goes to `ondata`. */
 export type AgentEvent = Exclude<AgentOutput, NetworkOutput | { type: 'data' }>
 
 /** Where a driver's outputs go. */
 export interface DriverOwner {
-  transmit(packet: Packet): void
+  /** `ttl`: in hops, for this packet alone. */
+  transmit(packet: Packet, ttl?: number): void
   connect(request: ConnectRequest): void
   disconnect(local: Address): void
+  /** The addresses of up to so many new sockets beside this one. */
+  openSockets(near: Address, count: number): readonly Address[]
+  closeSocket(local: Address): void
   handleEvent(event: AgentEvent): void
 }
 
@@ -34,12 +39,21 @@ export class Driver implements SocketOwner, ConnectionsOwner {
   readonly #owner: DriverOwner
   #deliveries = new Outbox<Exclude<AgentOutput, NetworkOutput>>()
   #delivering = false
+  #now = 0
   #timer: NodeJS.Timeout | undefined
   #wakeAt = Number.POSITIVE_INFINITY
 
   constructor(agent: IceAgent, owner: DriverOwner) {
     this.#agent = agent
     this.#owner = owner
+  }
+
+  /**
+   * What time it is. It stands still while something is delivered, so that an answer from within the listener reads no
+   * clock: that is the dearest part of a data packet.
+   */
+  get now(): number {
+    return this.#delivering ? this.#now : clock()
   }
 
   /** `false`: not this agent's packet. */
@@ -64,6 +78,7 @@ export class Driver implements SocketOwner, ConnectionsOwner {
 
   handleSocketError(local: string, error: NodeJS.ErrnoException): void {
     this.log('socket-error', local, error.message)
+    interfaceWatch.suspect()
   }
 
   log(event: string, detail: string, reason: string): void {
@@ -80,8 +95,8 @@ export class Driver implements SocketOwner, ConnectionsOwner {
   /** To be called after every call on the agent: packets out, deliveries, next wake-up. Never throws. */
   settle(now: number): void {
     this.#drain()
-    if (!this.#delivering) this.#deliver()
-    this.#schedule(now)
+    if (!this.#delivering) this.#deliver(now)
+    this.#schedule()
   }
 
   /** After `agent.close()`: the last event is delivered, what waited before it is not. Relays are still released. */
@@ -93,14 +108,21 @@ export class Driver implements SocketOwner, ConnectionsOwner {
 
   #drain(): void {
     for (let output = this.#agent.poll(); output; output = this.#agent.poll()) {
-      if (output.type === 'packet') this.#owner.transmit(output.packet)
+      if (output.type === 'packet') this.#owner.transmit(output.packet, output.ttl)
       else if (output.type === 'connect') this.#owner.connect(output)
       else if (output.type === 'disconnect') this.#owner.disconnect(output.local)
+      else if (output.type === 'sockets') this.#open(output.near, output.count)
+      else if (output.type === 'release') this.#owner.closeSocket(output.local)
       else this.#deliveries.push(output)
     }
   }
 
-  #deliver(): void {
+  #open(near: Address, count: number): void {
+    this.#agent.socketsOpened(clock(), near, this.#owner.openSockets(near, count))
+  }
+
+  #deliver(now: number): void {
+    this.#now = now
     this.#delivering = true
     for (let next = this.#deliveries.poll(); next; next = this.#deliveries.poll()) {
       try {
@@ -113,14 +135,14 @@ export class Driver implements SocketOwner, ConnectionsOwner {
     this.#delivering = false
   }
 
-  #schedule(now: number): void {
+  #schedule(): void {
     const at = this.#agent.timeout()
     if (at === this.#wakeAt) return // As after every data packet.
     clearTimeout(this.#timer)
     this.#wakeAt = at
     if (at === Number.POSITIVE_INFINITY) return
     // Node's timers count whole milliseconds from the start of the turn: without the one more they often go off too early.
-    this.#timer = setTimeout(Driver.#wake, Math.min(Math.max(0, Math.ceil(at - now)) + 1, MAX_TIMEOUT), this)
+    this.#timer = setTimeout(Driver.#wake, Math.min(Math.max(0, Math.ceil(at - clock())) + 1, MAX_TIMEOUT), this)
   }
 
   /** One function for all drivers instead of a closure for each timer. */

@@ -19,6 +19,16 @@ export class IceCandidateEvent extends Event {
   }
 }
 
+/** Local candidates that were signalled and are gone: libwebrtc's `OnIceCandidatesRemoved`. Browsers have no such event. */
+export class IceCandidatesRemovedEvent extends Event {
+  readonly candidates: readonly IceCandidateInit[]
+
+  constructor(candidates: readonly IceCandidateInit[]) {
+    super('icecandidatesremoved')
+    this.candidates = candidates
+  }
+}
+
 /** W3C RTCPeerConnectionIceErrorEvent. */
 export class IceCandidateErrorEvent extends Event {
   /** Local address and port that were used, unless hidden or none. */
@@ -55,6 +65,7 @@ export class SelectedCandidatePairChangeEvent extends Event {
 
 export interface IceTransportEventMap {
   icecandidate: IceCandidateEvent
+  icecandidatesremoved: IceCandidatesRemovedEvent
   icecandidateerror: IceCandidateErrorEvent
   statechange: Event
   gatheringstatechange: Event

@@ -53,6 +53,13 @@ function parseServer(url: string, { username, credential }: IceServer): Configur
   }
 }
 
+/** The same URL with the same credentials. */
+export function isSameServer(configured: ConfiguredServer, server: ConfiguredServer | ServerAddress): boolean {
+  if (configured.url !== server.url) return false
+  if (!('username' in server)) return true
+  return configured.username === server.username && configured.credential === server.credential
+}
+
 /** Why a server is not asked; `undefined` when it is. */
 export function refusalOf({ uri: { scheme, transport } }: ConfiguredServer, relayOnly: boolean): string | undefined {
   if (scheme === 'stun') return relayOnly ? 'Not asked: gatherPolicy is relay' : undefined

@@ -6,14 +6,17 @@ import type { LogEntry } from '../log.ts'
 import type { IceTransportState } from '../outputs.ts'
 import { Pacer } from '../pacer.ts'
 import type { IceParameters, IceRole } from '../parameters.ts'
+import { SearchGate } from '../search-gate.ts'
 import { type AgentEvent, clock, Driver } from './driver.ts'
 import {
   IceCandidateErrorEvent,
   IceCandidateEvent,
   type IceCandidateInit,
+  IceCandidatesRemovedEvent,
   type IceTransportEventMap,
   SelectedCandidatePairChangeEvent,
 } from './events.ts'
+import type { IceServer } from './ice-servers.ts'
 import { LocalGathering } from './local-gathering.ts'
 import type { IceTransportOptions } from './options.ts'
 import { random } from './random.ts'
@@ -41,7 +44,7 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   /** Throws ERR_ICE_ARGUMENT for what no transport can be made of: a malformed URL, address, range or parameter. */
   constructor(options: IceTransportOptions = {}) {
     super()
-    const { role, lite, parameters, timing, candidatePolicy: policy, signal } = options
+    const { role, lite, parameters, timing, candidatePolicy: policy, signal, mux, hardNat = 'auto' } = options
     this.#agent = new IceAgent({
       random,
       pacer,
@@ -51,17 +54,23 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       ...(parameters && { parameters }),
       ...(timing && { timing }),
       ...(policy && { policy }),
+      // A shared port is shared on purpose: no sockets beside it.
+      ...(!mux && !lite && { traversal: { hardNat, gate } }),
     })
     this.#driver = new Driver(this.#agent, {
-      transmit: (packet) => this.#gathering.transmit(packet),
+      transmit: (packet, ttl) => this.#gathering.transmit(packet, ttl),
       connect: (request) => this.#gathering.connections.open(request),
       disconnect: (local) => this.#gathering.connections.close(local),
+      openSockets: (near, count) => this.#gathering.openSockets(near, count),
+      closeSocket: (local) => this.#gathering.closeSocket(local),
       handleEvent: (event) => this.#handleEvent(event),
     })
     this.#gathering = new LocalGathering(this.#agent, this.#driver, options)
     this.#remote = new RemoteCandidates(
       {
         addRemoteCandidate: (candidate) => this.#do((now) => this.#agent.addRemoteCandidate(now, candidate)),
+        removeRemoteCandidates: (gone) => this.#do((now) => this.#agent.removeRemoteCandidates(now, gone)),
+        remoteCandidates: () => this.#agent.remoteCandidates,
         log: (event, detail, reason) => this.#driver.log(event, detail, reason),
       },
       whyNotResolve(options),
@@ -128,6 +137,12 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     this.#remote.add(candidate)
   }
 
+  /** The peer's `icecandidatesremoved`: its pairs are left at once. Throws ERR_ICE_ARGUMENT, ERR_ICE_CLOSED. */
+  removeRemoteCandidates(candidates: readonly IceCandidateInit[]): void {
+    this.#assertOpen()
+    this.#remote.remove(candidates)
+  }
+
   /**
    * Resolves with the selected pair: at once when connected, else when that comes true. Rejects with ERR_ICE_FAILED,
    * ERR_ICE_CLOSED, or the reason of `signal`.
@@ -147,11 +162,11 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   }
 
   /**
-   * `false`: no path yet, or the peer's consent is lost. The bytes are not copied: leave them alone once sent.
-   * Throws ERR_ICE_ARGUMENT when they would be taken for STUN, ERR_ICE_CLOSED.
+   * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave
+   * them alone once sent. Throws ERR_ICE_ARGUMENT when they would be taken for STUN, ERR_ICE_CLOSED.
    */
   send(bytes: Uint8Array): boolean {
-    const now = clock()
+    const { now } = this.#driver
     const sent = this.#agent.send(now, bytes)
     this.#driver.settle(now)
     return sent
@@ -164,9 +179,19 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   restart(): IceParameters {
     this.#assertOpen()
     this.#remote.restart()
-    this.#do((now) => this.#agent.restart(now))
+    this.#do((now) => this.#agent.restart(now, this.#gathering.takeServerChange()))
     this.#gathering.restart()
     return this.#agent.localParameters
+  }
+
+  /**
+   * Other servers, or new credentials for the same ones: for the next gathering, which is `gather()` or, when that has
+   * been, the next `restart()`. Relays on servers that are gone carry what goes over them until the restart has brought a
+   * new path. Throws ERR_ICE_ARGUMENT for malformed URLs and TURN servers without credentials, ERR_ICE_CLOSED.
+   */
+  setIceServers(servers: readonly IceServer[]): void {
+    this.#assertOpen()
+    this.#gathering.setServers(servers)
   }
 
   getLocalParameters(): IceParameters {
@@ -265,6 +290,9 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       case 'candidate':
         this.dispatchEvent(new IceCandidateEvent(event.candidate && candidateInit(event.candidate)))
         break
+      case 'candidatesremoved':
+        this.dispatchEvent(new IceCandidatesRemovedEvent(event.candidates.map(candidateInit)))
+        break
       case 'candidateerror':
         this.dispatchEvent(new IceCandidateErrorEvent(event))
         break
@@ -315,6 +343,8 @@ interface Waiting {
 
 /** RFC 8445 §14.2 paces all agents of this process together. */
 const pacer = new Pacer()
+/** One search at a time in the process. */
+const gate = new SearchGate()
 
 /** Entries kept for diagnosis: a connection takes about thirty. */
 const LOG_LENGTH = 100

@@ -53,6 +53,15 @@ export function hostAddresses(options: InterfaceOptions = {}, system: System = r
   return options.includeLoopback ? [...ranked, ...loopback].slice(0, MAX_ADDRESSES) : ranked
 }
 
+/**
+ * Whether a socket bound to this address still has it. Not whether a new one would be: flows outlive the time in which
+ * new ones may start from an IPv6 address (RFC 4862 §5.5.4).
+ */
+export function isPresent({ ip, name }: InterfaceAddress, { interfaces }: System): boolean {
+  const bare = ip.replace(/%.*$/, '')
+  return (interfaces[name] ?? []).some((info) => info.address === bare && scopedIp(name, info) === ip)
+}
+
 /** Reads interfaces, default routes and address flags, as of now. */
 export function readSystem(): System {
   const flags = parseAddressFlags(readProc('if_inet6'))
@@ -123,10 +132,9 @@ function list(system: System): InterfaceAddress[] {
       const key = info.family === 'IPv6' ? `${hexOf(info.address)}%${name}` : ''
       if (system.unusable.has(key)) continue
       const family = info.family === 'IPv6' ? 6 : 4
-      const scoped = addressScope(info.address) === 'link-local' && family === 6 ? `%${scopeId(name, info)}` : ''
       addresses.push({
         name,
-        ip: info.address + scoped,
+        ip: scopedIp(name, info),
         family,
         kind: info.internal ? 'loopback' : kindOf(name),
         defaultRoute: system.defaultRoutes[family].includes(name),
@@ -135,6 +143,11 @@ function list(system: System): InterfaceAddress[] {
     }
   }
   return addresses
+}
+
+function scopedIp(name: string, info: NetworkInterfaceInfo): string {
+  const isScoped = info.family === 'IPv6' && addressScope(info.address) === 'link-local'
+  return isScoped ? `${info.address}%${scopeId(name, info)}` : info.address
 }
 
 /** Windows names zones by number, everything else by interface (RFC 4007 §11.2). */

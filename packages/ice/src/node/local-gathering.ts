@@ -1,37 +1,44 @@
-import { randomUUID } from 'node:crypto'
-import type { Packet } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import type { IceAgent } from '../agent.ts'
-import { ACTIVE_PORT } from '../defaults.ts'
-import type { LocalBase } from '../gatherer.ts'
-import type { ServerAddress } from '../servers.ts'
+import type { LocalBase } from '../local-base.ts'
+import type { ServerAddress, ServerChange } from '../servers.ts'
 import { Connections } from './connections.ts'
 import { clock, type Driver } from './driver.ts'
-import { type ConfiguredServer, parseIceServers, protocolOf, refusalOf, serverAddress } from './ice-servers.ts'
-import { hostAddresses, type InterfaceAddress } from './interfaces.ts'
-import { MulticastDns } from './mdns.ts'
-import { type ExternalAddresses, externalAddresses, type IceTransportOptions } from './options.ts'
+import {
+  type ConfiguredServer,
+  type IceServer,
+  isSameServer,
+  parseIceServers,
+  protocolOf,
+  refusalOf,
+  serverAddress,
+} from './ice-servers.ts'
+import { interfaceWatch, type NetworkChange } from './interface-watch.ts'
+import type { System } from './interfaces.ts'
+import { LocalBases } from './local-bases.ts'
+import type { IceTransportOptions } from './options.ts'
 import { parseProxy } from './proxy.ts'
+import { Reach } from './reach.ts'
 import { resolveHost } from './resolve.ts'
-import { checkPortRange, type PacketRoute, SocketSet } from './sockets.ts'
-import { TcpDoor } from './tcp-door.ts'
 
-/** What a transport gathers from: its sockets, listeners and servers. */
+/** What a transport gathers from: its sockets, listeners and servers; and what becomes of them when networks change. */
 export class LocalGathering {
   readonly connections: Connections
   readonly #agent: IceAgent
   readonly #driver: Driver
   readonly #options: IceTransportOptions
-  readonly #servers: readonly ConfiguredServer[]
-  readonly #external: ExternalAddresses
-  /** There from `begin()` on, unless nothing but relays may be used. */
-  #route: PacketRoute | undefined
-  #tcp: TcpDoor | undefined
+  #servers: readonly ConfiguredServer[]
+  /** From the next restart on. */
+  #next: readonly ConfiguredServer[] | undefined
+  /** Of the restart under way: to be resolved when the agent has begun again. */
+  #names: readonly ConfiguredServer[] = []
+  readonly #bases: LocalBases
+  readonly #reach: Reach
   #abort: AbortController | undefined
+  #unwatch: (() => void) | undefined
   #begun = false
   /** Names and listeners that the end of candidates waits for. */
   #pending = 0
-  #hostnames: Map<string, string> | undefined
-  #withdrawals: (() => void)[] | undefined
 
   /** Throws ERR_ICE_ARGUMENT. */
   constructor(agent: IceAgent, driver: Driver, options: IceTransportOptions) {
@@ -40,121 +47,105 @@ export class LocalGathering {
     this.#driver = driver
     this.#options = options
     this.#servers = parseIceServers(iceServers)
-    this.#external = externalAddresses(options.externalAddresses)
-    if (options.portRange) checkPortRange(options.portRange)
-    this.connections = new Connections(driver, { tls, proxy: proxy === undefined ? undefined : parseProxy(proxy) })
+    this.connections = new Connections(driver, {
+      tls,
+      proxy: proxy === undefined ? undefined : parseProxy(proxy),
+      outward: (remote, local) => this.#reach.outward(remote, local),
+    })
+    this.#reach = new Reach(options, driver, {
+      sockets: () => this.#bases.sockets,
+      baseOf: (socket) => this.#bases.udpBase(socket),
+      send: (packet) => this.#bases.send(packet),
+      onbases: (bases) => bases.length > 0 && this.#gather(bases, []),
+      onsettled: () => this.#settle(),
+    })
+    this.#bases = new LocalBases(options, {
+      driver,
+      receiver: this.#reach.receiver,
+      connections: this.connections,
+      usernameFragments: () => agent.usernameFragments,
+      onlistening: (base) => this.#settle(base),
+    })
   }
 
   /** Throws ERR_ICE_FAILED when nothing could be bound; it may be called again then. */
   begin(): void {
     if (this.#begun) return
-    if (!this.#relayOnly) this.#route = this.#open()
+    const bases = this.#bases.open()
     this.#begun = true
-    const usable = this.#servers.filter((server) => refusalOf(server, this.#relayOnly) === undefined)
-    this.#refuseOthers(usable)
-    const names = usable.filter((server) => !this.#isAddressed(server))
-    this.#pending += names.length
-    this.#listen()
-    const known = usable.filter((server) => this.#isAddressed(server))
-    const bases = this.#relayOnly ? relayBases(this.#hosts()) : [...this.#udpBases(), ...this.#activeBases()]
-    this.#gather(
-      bases,
-      known.map((server) => serverAddress(server, server.uri.host)),
-    )
-    for (const server of names) void this.#resolve(server)
+    const known = this.#sortOut(this.#servers)
+    this.#pending += this.#bases.listen() + this.#reach.open(this.#bases.sockets)
+    this.#gather(bases, known)
+    this.#resolveNames()
+    if (this.#options.watchInterfaces ?? true) this.#unwatch = interfaceWatch.subscribe(this.#onnetwork)
   }
 
-  transmit(packet: Packet): void {
-    if (!this.connections.send(packet)) this.#route?.send(packet)
+  /** For the next gathering: the first one, or that of the next restart. Throws ERR_ICE_ARGUMENT. */
+  setServers(servers: readonly IceServer[]): void {
+    const next = parseIceServers(servers)
+    if (this.#begun) this.#next = next
+    else this.#servers = next
+  }
+
+  /** Just before the agent restarts: what it asks from then on, when that has changed. `restart()` does the rest. */
+  takeServerChange(): ServerChange | undefined {
+    const next = this.#next
+    if (!next) return undefined
+    this.#next = undefined
+    const before = this.#servers
+    // What stays is the same object, so that a name that is being resolved still counts.
+    this.#servers = next.map((server) => before.find((known) => isSameServer(known, server)) ?? server)
+    const adds = this.#sortOut(this.#servers.filter((server) => !before.includes(server)))
+    this.#reach.noteServers(adds)
+    return {
+      keeps: (server) => this.#servers.some((one) => isSameServer(one, server)),
+      adds,
+      complete: this.#pending === 0,
+    }
+  }
+
+  transmit(packet: Packet, ttl?: number): void {
+    if (this.connections.send(packet)) return
+    const { local, remote } = packet
+    const wire = this.#reach.outward(remote, local)
+    this.#bases.send(wire === remote ? packet : { ...packet, remote: wire }, ttl)
+  }
+
+  /** For the agent, beyond those it has gathered on; fewer when the system has no more. */
+  openSockets(near: Address, count: number): readonly Address[] {
+    return this.#bases.openSpares(near, count)
+  }
+
+  closeSocket(local: Address): void {
+    this.#bases.closeSpare(local)
   }
 
   /** The agent gathers again by itself, over the same sockets. */
   restart(): void {
     if (!this.#begun) return
-    this.#options.mux?.rename(this.#driver, this.#agent.usernameFragments)
-    this.#tcp?.rename(this.#agent.usernameFragments)
+    this.#bases.rename()
+    this.#resolveNames()
   }
 
   async close(): Promise<void> {
     this.#abort?.abort()
-    for (const withdraw of this.#withdrawals ?? []) withdraw()
-    await Promise.all([this.#route?.close(), this.#tcp?.close()])
+    this.#unwatch?.()
+    this.#reach.close()
+    await this.#bases.close()
   }
 
-  get #relayOnly(): boolean {
-    return this.#options.gatherPolicy === 'relay'
-  }
-
-  #hosts(): InterfaceAddress[] {
-    const { interfaceFilter: filter, includeLoopback } = this.#options
-    return hostAddresses({ filter, includeLoopback })
-  }
-
-  #open(): PacketRoute {
-    const { mux, portRange } = this.#options
-    if (mux) return mux.join(this.#driver, this.#agent.usernameFragments)
-    return new SocketSet(this.#hosts(), this.#driver, portRange)
-  }
-
-  get #speaksTcp(): boolean {
-    const { tcp = true, mux, lite } = this.#options
-    return tcp && !mux && !lite && !this.#relayOnly
-  }
-
-  /** Passive candidates come when the listeners are open; the ranks are those of the UDP sockets. */
-  #listen(): void {
-    const hosts = this.#route?.sockets.map(({ host }) => host) ?? []
-    if (!this.#speaksTcp || hosts.length === 0) return
-    this.#pending += hosts.length
-    this.#tcp = new TcpDoor(this.connections, this.#driver, {
-      onlistening: (address) => {
-        this.#pending--
-        const rank = hosts.findIndex(({ ip }) => ip === address?.ip)
-        const host = hosts[rank]
-        this.#gather(address && host ? [{ ...this.#base(host, rank), address, tcpType: 'passive' }] : [], [])
-      },
-    })
-    this.#tcp.open(
-      this.#agent.usernameFragments,
-      hosts.map(({ ip }) => ip),
-      this.#options.portRange,
-    )
-  }
-
-  #udpBases(): LocalBase[] {
-    return (this.#route?.sockets ?? []).map(({ address, host }, rank) => {
-      const external = this.#external(host)
-      const mapped = external === undefined ? {} : { mapped: [{ ip: external, port: address.port }] }
-      return { ...this.#base(host, rank), address, ...mapped }
-    })
-  }
-
-  #activeBases(): LocalBase[] {
-    if (!this.#speaksTcp) return []
-    return (this.#route?.sockets ?? []).map(({ host }, rank) => ({
-      ...this.#base(host, rank),
-      address: { ip: host.ip, port: ACTIVE_PORT },
-      tcpType: 'active',
-    }))
-  }
-
-  #base({ name, ip }: InterfaceAddress, rank: number): Omit<LocalBase, 'address'> {
-    const hostname = this.#options.mdns?.publish ? this.#publish(ip) : undefined
-    return { interfaceName: name, rank, ...(hostname !== undefined && { hostname }) }
-  }
-
-  /** The name stands in for the address even where it cannot be published: the address was to be hidden. */
-  #publish(ip: string): string {
-    const names = (this.#hostnames ??= new Map())
-    const known = names.get(ip)
-    if (known !== undefined) return known
-    const hostname = `${randomUUID()}.local`
-    names.set(ip, hostname)
-    const withdraw = MulticastDns.shared.publish(hostname, ip, (reason) => {
-      this.#driver.log('mdns', `${hostname} is not published`, reason)
-    })
-    ;(this.#withdrawals ??= []).push(withdraw)
-    return hostname
+  /** New bases first: the agent that loses its last one would have nothing to go on with. */
+  readonly #onnetwork = (change: NetworkChange, system: System): void => {
+    if (this.#agent.state === 'closed') return
+    const { added, removed, opened, closed } = this.#bases.update(system)
+    this.#reach.close(closed)
+    this.#driver.log('network', `${added.length} bases come, ${removed.length} go`, change)
+    const now = clock()
+    if (added.length > 0) this.#gather(added, [])
+    this.#reach.open(opened)
+    for (const address of removed) this.#agent.removeLocalBase(now, address)
+    this.#agent.networkChanged(now)
+    this.#driver.settle(now)
   }
 
   /** Nothing needs to be resolved: it is an IP address, or a proxy does it. */
@@ -162,27 +153,51 @@ export class LocalGathering {
     return literal || (this.#options.proxy !== undefined && protocolOf(uri) !== 'udp')
   }
 
+  /** Of new servers: those that can be asked at once. The others' names wait for `#resolveNames`. */
+  #sortOut(servers: readonly ConfiguredServer[]): ServerAddress[] {
+    const usable = servers.filter((server) => refusalOf(server, this.#bases.relayOnly) === undefined)
+    this.#refuseOthers(servers, usable)
+    this.#names = usable.filter((server) => !this.#isAddressed(server))
+    this.#pending += this.#names.length
+    return usable.filter((server) => this.#isAddressed(server)).map((server) => serverAddress(server, server.uri.host))
+  }
+
+  #resolveNames(): void {
+    for (const server of this.#names) void this.#resolve(server)
+    this.#names = []
+  }
+
   async #resolve(server: ConfiguredServer): Promise<void> {
     const { signal } = (this.#abort ??= new AbortController())
-    const add = (ip: string) => this.#gather([], [serverAddress(server, ip)])
+    const isGone = () => !this.#servers.includes(server)
+    const add = (ip: string) => !isGone() && this.#gather([], [serverAddress(server, ip)])
     const failure = await resolveHost(server.uri.host, { signal, onaddress: add })
     if (signal.aborted) return
-    if (failure !== undefined) this.#fail(server.url, `The name ${server.uri.host} was not resolved: ${failure}`)
+    if (failure !== undefined && !isGone())
+      this.#fail(server.url, `The name ${server.uri.host} was not resolved: ${failure}`)
     this.#pending--
     this.#gather([], [])
   }
 
+  /** Of those that the end of candidates waits for; networks that come later keep nobody waiting. */
+  #settle(base?: LocalBase): void {
+    if (this.#pending > 0) this.#pending--
+    this.#gather(base ? [base] : [], [])
+  }
+
   #gather(bases: readonly LocalBase[], servers: readonly ServerAddress[]): void {
     const now = clock()
+    this.#reach.noteServers(servers)
     if (this.#agent.state !== 'closed') this.#agent.gather(now, bases, servers, this.#pending === 0)
     this.#driver.settle(now)
   }
 
-  #refuseOthers(usable: readonly ConfiguredServer[]): void {
-    for (const server of this.#servers) {
-      if (!usable.includes(server)) this.#fail(server.url, refusalOf(server, this.#relayOnly) ?? '')
+  #refuseOthers(servers: readonly ConfiguredServer[], usable: readonly ConfiguredServer[]): void {
+    const { relayOnly } = this.#bases
+    for (const server of servers) {
+      if (!usable.includes(server)) this.#fail(server.url, refusalOf(server, relayOnly) ?? '')
     }
-    if (this.#relayOnly && !this.#servers.some(({ uri }) => uri.scheme.startsWith('turn'))) {
+    if (relayOnly && !this.#servers.some(({ uri }) => uri.scheme.startsWith('turn'))) {
       this.#fail('', 'gatherPolicy is relay and iceServers names no TURN server: there is nothing to gather from')
     }
   }
@@ -191,9 +206,4 @@ export class LocalGathering {
   #fail(url: string, errorText: string): void {
     this.#driver.raise({ type: 'candidateerror', url, address: null, port: null, errorCode: 701, errorText })
   }
-}
-
-/** Addresses that relays are reached from; nothing is bound to them, and no peer hears of them. */
-function relayBases(hosts: readonly InterfaceAddress[]): LocalBase[] {
-  return hosts.map(({ ip, name }, rank) => ({ address: { ip, port: 0 }, interfaceName: name, rank, relayOnly: true }))
 }

@@ -25,7 +25,8 @@ export class MulticastDns {
     const own = this.#records.get(key)
     if (own) return Promise.resolve({ ip: own.ip })
     if (signal?.aborted) return Promise.resolve({ reason: 'aborted' })
-    if (this.#questions.size >= MAX_QUESTIONS) return Promise.resolve({ reason: 'too many names at once' })
+    if (!this.#questions.has(key) && this.#questions.size >= MAX_QUESTIONS)
+      return Promise.resolve({ reason: 'too many names at once' })
     return new Promise((resolve) => {
       const question = this.#questions.get(key) ?? { name: key, asked: 0, timer: undefined, waiting: new Set() }
       this.#questions.set(key, question)

@@ -1,7 +1,15 @@
 import { type Address, decode, isStun, type Packet, sameAddress } from '@floe/stun'
 import { IceError } from '../error.ts'
-import { hostAddresses, type InterfaceAddress } from './interfaces.ts'
-import { checkPortRange, openSockets, type PacketRoute, type SocketOwner, UdpSocket } from './sockets.ts'
+import { hostAddresses, type InterfaceAddress, type InterfaceOptions, type System } from './interfaces.ts'
+import {
+  checkPortRange,
+  followAddresses,
+  openSockets,
+  type PacketRoute,
+  type SocketChanges,
+  type SocketOwner,
+  UdpSocket,
+} from './sockets.ts'
 
 export interface UdpMuxOptions {
   /** UDP port on all addresses of this machine. Default: 0, one that is free on all of them. */
@@ -38,8 +46,11 @@ export class UdpMux implements AsyncDisposable {
    * packet is delivered to it. Whoever sends a packet gets here: limit what you make.
    */
   onunknown: ((request: UnknownRequest) => void) | null = null
-  /** For `UdpMux.join()`. */
-  readonly sockets: readonly UdpSocket[]
+  #sockets: readonly UdpSocket[]
+  readonly #owner: SocketOwner
+  readonly #interfaces: InterfaceOptions
+  /** The one to open again when all addresses have gone. */
+  #port: number
   readonly #shares = new Set<MuxShare>()
   readonly #byUsernameFragment = new Map<string, MuxShare>()
   readonly #byRemote = new Map<string, MuxShare[]>()
@@ -50,15 +61,23 @@ export class UdpMux implements AsyncDisposable {
   /** Binds at once. Throws ERR_ICE_ARGUMENT for a bad port, ERR_ICE_FAILED when it is not to be had. */
   constructor({ port = 0, interfaceFilter: filter, includeLoopback, signal }: UdpMuxOptions = {}) {
     if (port !== 0) checkPortRange([port, port])
-    this.sockets = openSamePort(hostAddresses({ filter, includeLoopback }), port, {
+    this.#port = port
+    this.#interfaces = { filter, includeLoopback }
+    this.#owner = {
       handlePacket: (packet) => this.#route(packet),
       handleSocketError: (local, error) => {
         for (const { member } of this.#shares) member.handleSocketError(local, error)
       },
-    })
+    }
+    this.#sockets = openSamePort(hostAddresses(this.#interfaces), port, this.#owner)
     this.#signal = signal
     if (signal?.aborted) void this.close()
     else signal?.addEventListener('abort', this.#onabort, { once: true })
+  }
+
+  /** For `UdpMux.join()`. */
+  get sockets(): readonly UdpSocket[] {
+    return this.#sockets
   }
 
   /** Where peers reach it: one address per interface, all with the same port. */
@@ -90,6 +109,19 @@ export class UdpMux implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** For MuxShare: the first to ask has the sockets follow this machine's addresses, on the port that the mux has. */
+  update(system: System): void {
+    const port = this.#sockets[0]?.address.port ?? this.#port
+    if (this.#closed) return
+    const { opened, closed } = followAddresses(this.#sockets, system, this.#interfaces, (addresses) => {
+      const sockets: UdpSocket[] = []
+      for (const address of addresses) openAlso(sockets, address, port, this.#owner)
+      return sockets
+    })
+    this.#port = port
+    this.#sockets = [...this.#sockets.filter((socket) => !closed.includes(socket)), ...opened]
   }
 
   /** For MuxShare. */
@@ -194,6 +226,8 @@ export class UdpMux implements AsyncDisposable {
 class MuxShare implements PacketRoute {
   readonly member: MuxMember
   readonly #mux: UdpMux
+  /** What its transport knows of. */
+  #known: readonly UdpSocket[]
   usernameFragments: readonly string[] = []
   /** Addresses it sent checks or answers to, the latest last. */
   readonly remotes = new Set<string>()
@@ -202,6 +236,7 @@ class MuxShare implements PacketRoute {
   constructor(mux: UdpMux, member: MuxMember) {
     this.#mux = mux
     this.member = member
+    this.#known = mux.sockets
   }
 
   get sockets(): readonly UdpSocket[] {
@@ -210,6 +245,16 @@ class MuxShare implements PacketRoute {
 
   send(packet: Packet): void {
     this.#mux.send(this, packet)
+  }
+
+  update(system: System): SocketChanges {
+    this.#mux.update(system)
+    const [before, now] = [this.#known, this.#mux.sockets]
+    this.#known = now
+    return {
+      opened: now.filter((socket) => !before.includes(socket)),
+      closed: before.filter((socket) => !now.includes(socket)),
+    }
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,8 @@ import type { IceParameters, IceRole } from '../parameters.ts'
 import type { IceServer } from './ice-servers.ts'
 import type { InterfaceAddress } from './interfaces.ts'
 import type { UdpMux } from './mux.ts'
+import type { AddressTranslator } from './nat64.ts'
+import type { PortMapper } from './port-mappings.ts'
 import type { PortRange } from './sockets.ts'
 
 export interface IceTransportOptions {
@@ -22,6 +24,11 @@ export interface IceTransportOptions {
   readonly gatherPolicy?: 'all' | 'relay'
   /** `false` leaves an address of this machine alone. What passes is ranked, capped and bound. */
   readonly interfaceFilter?: (address: InterfaceAddress) => boolean
+  /**
+   * Follow this machine's networks from `gather()` on: new addresses become candidates, those of lost ones are withdrawn
+   * (`icecandidatesremoved`). One look per second for all transports of the process. Default: true.
+   */
+  readonly watchInterfaces?: boolean
   /** UDP ports to bind, both ends included. Default: the system's choice. */
   readonly portRange?: PortRange
   /**
@@ -29,6 +36,17 @@ export interface IceTransportOptions {
    * family, or by local address. Signalled as server-reflexive candidates.
    */
   readonly externalAddresses?: string | Readonly<Record<string, string>>
+  /**
+   * Maps the sockets' ports at the router, so that peers get in who have not been sent to: `new PortMapper()` of
+   * @floe/nat/node, one for the process. What is mapped is signalled as a server-reflexive candidate, for as long as it
+   * is; the end of candidates waits for the router, two seconds at most. Not with `mux` or `lite`. Default: none.
+   */
+  readonly portMapper?: PortMapper
+  /**
+   * Asked on hosts without IPv4: where the network's NAT64 has IPv4 addresses, if it has one. `findTranslator` of
+   * @floe/nat/node does it (RFC 7050). IPv4 peers and servers are reached through it. Not with `mux`. Default: not asked.
+   */
+  readonly nat64?: (options: { readonly signal: AbortSignal }) => Promise<AddressTranslator | undefined>
   readonly mdns?: {
     /** Resolve the `.local` names that browsers signal. Default: true. */
     readonly resolve?: boolean
@@ -50,6 +68,12 @@ export interface IceTransportOptions {
   readonly proxy?: string
   /** Gather on loopback too. Without it that happens only when there is no other interface. Default: false. */
   readonly includeLoopback?: boolean
+  /**
+   * `auto`: when one side's NAT gives every flow another port and the other side's does not, ports are searched for a
+   * direct path while a relay carries the data: up to 256 sockets or 1024 packets, for 20 s, once in ten minutes. `off`
+   * at either end prevents it. Not with `mux` or `lite`. Default: `auto`.
+   */
+  readonly hardNat?: 'auto' | 'off'
   /** Sockets shared with other transports, instead of own ones: many agents on one port. */
   readonly mux?: UdpMux
   /** `false` refuses a remote candidate, for instance one inside the own network. */

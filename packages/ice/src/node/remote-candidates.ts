@@ -6,6 +6,8 @@ import { MulticastDns } from './mdns.ts'
 /** What the candidates go to, and who hears why one did not. */
 export interface CandidateSink {
   addRemoteCandidate(candidate: Candidate | null): void
+  removeRemoteCandidates(candidates: readonly Candidate[]): void
+  remoteCandidates(): readonly Candidate[]
   log(event: string, detail: string, reason: string): void
 }
 
@@ -36,6 +38,15 @@ export class RemoteCandidates {
     else void this.#resolve(candidate)
   }
 
+  /** Withdrawn by the peer. A `.local` name is known by what it was resolved to. Throws ERR_ICE_ARGUMENT. */
+  remove(inits: readonly IceCandidateInit[]): void {
+    const gone = inits.flatMap((init) => parseCandidate(lineOf(init)) ?? [])
+    const isGone = ({ hostname, address: { port } }: Candidate) =>
+      gone.some(({ address }) => address.ip.toLowerCase() === hostname && address.port === port)
+    const resolved = this.#sink.remoteCandidates().filter(isGone)
+    this.#sink.removeRemoteCandidates([...gone, ...resolved])
+  }
+
   /** The end was the old generation's. Candidates are told apart by their ufrag: names go on being resolved. */
   restart(): void {
     this.#ended = false
@@ -55,6 +66,7 @@ export class RemoteCandidates {
     const hostname = candidate.address.ip.toLowerCase()
     const refusal = this.#refusal ?? refusalOf(hostname)
     if (refusal !== undefined) return this.#skip(hostname, refusal)
+    if (this.#resolving >= MAX_NAMES) return this.#skip(hostname, 'too many names of one peer at once')
     const { signal } = (this.#abort ??= new AbortController())
     this.#resolving++
     const { ip, reason } = await MulticastDns.shared.resolve(hostname, signal)
@@ -69,6 +81,9 @@ export class RemoteCandidates {
     this.#sink.log('candidate-skipped', detail.slice(0, 200), reason)
   }
 }
+
+/** Browsers have one name for each address. Questions are asked for the whole process, so that no peer may ask them all. */
+const MAX_NAMES = 8
 
 /** The candidate line; empty for the end of candidates. */
 function lineOf(init: IceCandidateInit | null): string {

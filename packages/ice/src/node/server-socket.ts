@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { type Address, addressFamily, formatAddress, type Packet } from '@floe/stun'
-import { bindNow, passThrough } from './sockets.ts'
+import { bindNow, enlargeReceiveBuffer, passThrough } from './sockets.ts'
 
 /** Who hears of a server's socket. */
 export interface ServerSocketOwner {
@@ -18,6 +18,8 @@ export class ServerSocket {
   readonly #remote: Address
   readonly #owner: ServerSocketOwner
   readonly #socket: Socket
+  /** The server has said something: there is a way to it. */
+  #heard = false
   #closed: Promise<void> | undefined
 
   /** Bound and connected when it returns. Throws the system's error. */
@@ -28,13 +30,17 @@ export class ServerSocket {
     const family = addressFamily(local.ip)
     this.#socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', lookup: passThrough })
     bindNow(this.#socket, local.ip, local.port)
+    enlargeReceiveBuffer(this.#socket)
     this.#socket.on('error', (error) => this.#fail(error))
     this.#socket.on('message', (bytes) => this.#receive(bytes))
     this.#socket.connect(remote.port, remote.ip)
   }
 
   send(bytes: Uint8Array): void {
-    if (!this.#closed) this.#socket.send(bytes, (error) => error && this.#fail(error))
+    if (this.#closed) return
+    // A callback costs ChannelData a tick, and the socket's error event tells of a closed port as well.
+    const isData = bytes[0]! > 3
+    this.#socket.send(bytes, isData ? undefined : this.#onsent)
   }
 
   /** Resolves once the system has it back. Idempotent. */
@@ -43,13 +49,17 @@ export class ServerSocket {
     return this.#closed
   }
 
+  readonly #onsent = (error: NodeJS.ErrnoException | null) => error && this.#fail(error)
+
   #receive(bytes: Uint8Array): void {
+    this.#heard = true
     if (!this.#closed) this.#owner.handlePacket({ protocol: 'udp', local: this.#local, remote: this.#remote, bytes })
   }
 
   #fail({ code, message }: NodeJS.ErrnoException): void {
     // A full buffer or a refusing firewall loses this packet; the next one may pass.
-    if (this.#closed || !FATAL.has(code ?? '')) return
+    const isFatal = FATAL.has(code ?? '') || (!this.#heard && NO_WAY.has(code ?? ''))
+    if (this.#closed || !isFatal) return
     void this.close()
     const reason =
       code === 'ECONNREFUSED' ? `nothing listens at ${formatAddress(this.#remote)} (ECONNREFUSED)` : message
@@ -58,4 +68,10 @@ export class ServerSocket {
 }
 
 /** The server is gone, or our address is. */
-const FATAL: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL', 'ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH'])
+const FATAL: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL'])
+
+/**
+ * No way there: known at once in place of after a while. Where there was one it may come back, as when a network is
+ * changed; RFC 1122 §4.1.3.3 calls these errors soft. What stays silent the allocation finds out by itself.
+ */
+const NO_WAY: ReadonlySet<string> = new Set(['ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH'])

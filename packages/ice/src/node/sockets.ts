@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import type { Address, Packet } from '@floe/stun'
 import { IceError } from '../error.ts'
-import type { InterfaceAddress } from './interfaces.ts'
+import { hostAddresses, type InterfaceAddress, type InterfaceOptions, isPresent, type System } from './interfaces.ts'
 
 /** Lowest and highest UDP port to bind, both included. */
 export type PortRange = readonly [min: number, max: number]
@@ -33,16 +33,19 @@ export class UdpSocket {
     this.#socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6, lookup: passThrough })
     bindNow(this.#socket, ip, port)
     this.address = Object.freeze({ ip, port: this.#socket.address().port })
-    enlargeBuffers(this.#socket)
+    enlargeReceiveBuffer(this.#socket)
     this.#socket.on('message', (bytes, remote) => this.#receive(bytes, remote))
     this.#socket.on('error', (error) => this.#report(error))
   }
 
-  /** Hands the datagram to the system at once. A refusal (ENETUNREACH, EPERM, …) goes to the owner, or is a lost packet. */
-  send(bytes: Uint8Array, { ip, port }: Address): void {
+  /** `ttl`: in hops, for this datagram alone. Hands the datagram to the system at once. A refusal (ENETUNREACH, EPERM, …) goes to the owner, or is a lost packet. */
+  send(bytes: Uint8Array, { ip, port }: Address, ttl?: number): void {
+    // A packet with hops of its own: with our lookup `send` hands it over before it returns, so only this one has them.
+    if (ttl !== undefined) this.#socket.setTTL(ttl)
     // Only STUN packets ask for their fate: they are few, they say why checks fail, and a callback costs data a tick.
     const isData = (bytes[0] ?? 0) > 3
     this.#socket.send(bytes, port, ip, isData ? undefined : (this.#onsent ??= (error) => error && this.#report(error)))
+    if (ttl !== undefined) this.#socket.setTTL(DEFAULT_TTL)
   }
 
   /** Resolves once the system has it back. Call it once. */
@@ -65,31 +68,90 @@ export class UdpSocket {
   }
 }
 
+/** RFC 1700. */
+const DEFAULT_TTL = 64
+
 /** How a transport's packets leave: through sockets of its own, or through its share of a mux. */
 export interface PacketRoute {
   readonly sockets: readonly UdpSocket[]
-  send(packet: Packet): void
+  send(packet: Packet, ttl?: number): void
+  /** Follows this machine's addresses: tells which sockets are new, and which are gone. */
+  update(system: System): SocketChanges
   /** Resolves once the system has everything back. Idempotent. */
   close(): Promise<void>
 }
 
+export interface SocketChanges {
+  readonly opened: readonly UdpSocket[]
+  readonly closed: readonly UdpSocket[]
+}
+
 /** The sockets of one transport. */
 export class SocketSet implements PacketRoute {
-  readonly sockets: readonly UdpSocket[]
+  readonly #owner: SocketOwner
+  readonly #options: InterfaceOptions
+  readonly #portRange: PortRange | undefined
+  #sockets: readonly UdpSocket[]
   #closed: Promise<unknown> | undefined
 
   /** Throws as `openSockets()`. */
-  constructor(addresses: readonly InterfaceAddress[], owner: SocketOwner, portRange?: PortRange) {
-    this.sockets = openSockets(addresses, owner, portRange)
+  constructor(owner: SocketOwner, options: InterfaceOptions, portRange?: PortRange) {
+    this.#owner = owner
+    this.#options = options
+    this.#portRange = portRange
+    this.#sockets = openSockets(hostAddresses(options), owner, portRange)
   }
 
-  send({ local, remote, bytes }: Packet): void {
+  get sockets(): readonly UdpSocket[] {
+    return this.#sockets
+  }
+
+  send({ local, remote, bytes }: Packet, ttl?: number): void {
     if (this.#closed) return
-    for (const socket of this.sockets) if (socket.address === local) return socket.send(bytes, remote)
+    for (const socket of this.#sockets) if (socket.address === local) return socket.send(bytes, remote, ttl)
+  }
+
+  update(system: System): SocketChanges {
+    if (this.#closed) return { opened: [], closed: [] }
+    const open = (addresses: readonly InterfaceAddress[]) => reopenSockets(addresses, this.#owner, this.#portRange)
+    const changes = followAddresses(this.#sockets, system, this.#options, open)
+    this.#sockets = [...this.#sockets.filter((socket) => !changes.closed.includes(socket)), ...changes.opened]
+    return changes
   }
 
   async close(): Promise<void> {
-    await (this.#closed ??= Promise.all(this.sockets.map((socket) => socket.close())))
+    await (this.#closed ??= Promise.all(this.#sockets.map((socket) => socket.close())))
+  }
+}
+
+/**
+ * Closes sockets whose address is gone, and opens those of new addresses. What is there stays, whatever its rank is now:
+ * a path may be in use over it. Loopback stands in for nothing here: whoever has lost all else waits for it.
+ */
+export function followAddresses(
+  sockets: readonly UdpSocket[],
+  system: System,
+  options: InterfaceOptions,
+  open: (addresses: readonly InterfaceAddress[]) => UdpSocket[],
+): SocketChanges {
+  const closed = sockets.filter(({ host }) => !isPresent(host, system))
+  for (const socket of closed) void socket.close()
+  const isOpen = ({ ip }: InterfaceAddress) => sockets.some(({ host }) => host.ip === ip && isPresent(host, system))
+  const isWanted = ({ kind }: InterfaceAddress) => kind !== 'loopback' || options.includeLoopback === true
+  const wanted = hostAddresses(options, system).filter((address) => isWanted(address) && !isOpen(address))
+  return { opened: open(wanted), closed }
+}
+
+/** Like `openSockets()`, but that none can be bound is no error: an address that has just come is often not ready. */
+function reopenSockets(
+  addresses: readonly InterfaceAddress[],
+  owner: SocketOwner,
+  portRange: PortRange | undefined,
+): UdpSocket[] {
+  try {
+    return openSockets(addresses, owner, portRange)
+  } catch {
+    return [] // Each has been reported to the owner.
   }
 }
 
@@ -123,8 +185,11 @@ export function checkPortRange(range: PortRange): PortRange {
   throw new IceError('ERR_ICE_ARGUMENT', `portRange must be [min, max] within 1 to 65535, not [${min}, ${max}]`)
 }
 
-/** 2 MiB: a burst of 1,700 full datagrams waits out a busy event loop. The system may grant less (net.core.rmem_max). */
-const BUFFER_SIZE = 2 * 1024 * 1024
+/**
+ * 2 MiB: a burst of 1,700 full datagrams waits out a busy event loop. The system may grant less (net.core.rmem_max).
+ * What is sent needs no such room: libuv keeps what the system does not take at once.
+ */
+const RECEIVE_BUFFER = 2 * 1024 * 1024
 
 /** From a random port upwards and around: agents of one process would all walk over the same taken ports otherwise. */
 function openInRange(address: InterfaceAddress, owner: SocketOwner, [min, max]: PortRange): UdpSocket {
@@ -175,9 +240,9 @@ export function bindNow(socket: Socket, address: string, port: number): void {
   throw failure
 }
 
-function enlargeBuffers(socket: Socket): void {
+/** Asks the system for room for bursts. */
+export function enlargeReceiveBuffer(socket: Socket): void {
   try {
-    socket.setRecvBufferSize(BUFFER_SIZE)
-    socket.setSendBufferSize(BUFFER_SIZE)
+    socket.setRecvBufferSize(RECEIVE_BUFFER)
   } catch {} // Some systems refuse what they would not grant in full: the default size serves too.
 }

@@ -2,6 +2,7 @@ import type { Candidate } from '../candidate.ts'
 import type { CandidatePair } from '../candidate-pair.ts'
 import type { IceTransportState } from '../outputs.ts'
 import type { IceRole } from '../parameters.ts'
+import { type RelayReason, whyRelayed } from '../why-relayed.ts'
 
 /** W3C RTCIceCandidateStats. An address behind an mDNS name is shown by that name only. */
 export interface IceCandidateStats {
@@ -54,6 +55,8 @@ export interface IceTransportStats {
   readonly iceLocalUsernameFragment: string
   readonly selectedCandidatePairId?: string
   readonly selectedCandidatePairChanges: number
+  /** Beyond W3C: why data takes a relay, while it does. */
+  readonly whyRelayed?: RelayReason
 }
 
 export type IceStats = IceTransportStats | IceCandidatePairStats | IceCandidateStats
@@ -103,6 +106,7 @@ function pairId({ id }: CandidatePair): string {
 
 function transportStats(source: StatsSource, timestamp: number): IceTransportStats {
   const { selectedPair } = source
+  const reason = whyRelayed({ ...source, pairs: source.checklist })
   return {
     type: 'transport',
     id: TRANSPORT_ID,
@@ -112,6 +116,7 @@ function transportStats(source: StatsSource, timestamp: number): IceTransportSta
     iceLocalUsernameFragment: source.usernameFragment,
     ...(selectedPair && { selectedCandidatePairId: pairId(selectedPair) }),
     selectedCandidatePairChanges: source.selectedPairChanges,
+    ...(reason && { whyRelayed: reason }),
   }
 }
 

@@ -14,7 +14,7 @@ export class TcpDoor implements TcpMember {
   readonly #connections: Connections
   readonly #owner: SocketOwner
   readonly #options: TcpDoorOptions
-  #share: TcpShare | undefined
+  readonly #shares: TcpShare[] = []
   #listening = 0
   #expected = 0
 
@@ -24,18 +24,19 @@ export class TcpDoor implements TcpMember {
     this.#options = options
   }
 
+  /** More addresses may follow later. */
   open(usernameFragments: readonly string[], ips: readonly string[], portRange: PortRange | undefined): void {
-    this.#expected = ips.length
-    this.#share = tcpListeners.join(this, usernameFragments, { ips, portRange })
+    this.#expected += ips.length
+    this.#shares.push(tcpListeners.join(this, usernameFragments, { ips, portRange }))
   }
 
   /** After a restart: these ufrags, and no others any more. */
   rename(usernameFragments: readonly string[]): void {
-    this.#share?.rename(usernameFragments)
+    for (const share of this.#shares) share.rename(usernameFragments)
   }
 
   async close(): Promise<void> {
-    await this.#share?.close()
+    await Promise.all(this.#shares.map((share) => share.close()))
   }
 
   handleListening(address: Address): void {

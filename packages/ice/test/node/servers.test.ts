@@ -83,3 +83,56 @@ test('K90 gatherPolicy relay asks no STUN server and resolves no name', async ()
   expect(a.agentLog.at(-1)).toMatchObject({ event: 'candidate-skipped', reason: 'gatherPolicy is relay' })
   expect(server.requests).toBe(0)
 })
+
+test.each([
+  [
+    'turn:192.0.2.1',
+    'all',
+    'No local address reaches 192.0.2.1:3478: loopback reaches loopback, and nothing else does',
+  ],
+  [
+    'turn:192.0.2.1',
+    'relay',
+    'No local address reaches 192.0.2.1:3478: loopback reaches loopback, and nothing else does',
+  ],
+  ['turn:[2001:db8::1]?transport=tcp', 'relay', 'There is no local IPv6 address to reach [2001:db8::1]:3478 from'],
+  ['stun:[2001:db8::1]', 'all', 'There is no local IPv6 address to reach [2001:db8::1]:3478 from'],
+] as const)('a server that no local address reaches is named once: %s, policy %s', async (urls, gatherPolicy, text) => {
+  const interfaceFilter = ({ ip }: { ip: string }) => ip === '127.0.0.1'
+  const iceServers = [{ urls, username: 'u', credential: 'p' }]
+  await using a = new IceTransport({ ...LOOPBACK, interfaceFilter, gatherPolicy, iceServers })
+  const errors: IceCandidateErrorEvent[] = []
+  a.addEventListener('icecandidateerror', (event) => errors.push(event))
+  expect(await gatheringTime(a)).toBeLessThan(500)
+  expect(errors.map(({ url, errorCode, errorText }) => [url, errorCode, errorText])).toEqual([[urls, 701, text]])
+})
+
+test('a name with an address of each family is no error where one of them can be reached', async () => {
+  await using server = await StunServer.listen()
+  const interfaceFilter = ({ ip }: { ip: string }) => ip === '127.0.0.1'
+  const iceServers = [{ urls: `stun:localhost:${server.port}` }]
+  await using a = new IceTransport({ ...LOOPBACK, interfaceFilter, iceServers })
+  const errors: Event[] = []
+  a.addEventListener('icecandidateerror', (event) => errors.push(event))
+  await gatheringTime(a)
+  expect(errors).toEqual([])
+})
+
+test('setIceServers() counts for gather(), and afterwards for restart()', async () => {
+  await using first = await StunServer.listen()
+  await using second = await StunServer.listen()
+  await using a = new IceTransport({ ...LOOPBACK, iceServers: [{ urls: 'stun:127.0.0.1:9' }] })
+  a.setIceServers([{ urls: `stun:127.0.0.1:${first.port}` }])
+  await gatheringTime(a)
+  expect(first.requests).toBe(1)
+  a.setIceServers([{ urls: `stun:localhost:${second.port}` }])
+  expect(() => a.setIceServers([{ urls: 'http://example.org' }])).toThrow('is no STUN or TURN URL')
+  expect(second.requests).toBe(0)
+  const events: unknown[] = []
+  a.addEventListener('icecandidate', ({ candidate }) => candidate === null && events.push('end'))
+  const ended = next(a, 'icecandidate', ({ candidate }: IceCandidateEvent) => candidate === null)
+  a.restart()
+  await ended
+  expect([first.requests, second.requests]).toEqual([1, 1])
+  expect(events).toEqual(['end'])
+})

@@ -6,6 +6,7 @@ import { addressScope } from '../scope.ts'
 import { clock } from './clock.ts'
 import { defaultGateway } from './gateway.ts'
 import { type MappingEvent, MappingLink } from './mapping-link.ts'
+import { type MappingProbe, MappingWatch } from './mapping-watch.ts'
 import { random } from './random.ts'
 
 export interface PortMapperOptions {
@@ -18,6 +19,8 @@ export interface PortMapperOptions {
   readonly protocols?: readonly MappingProtocol[]
   /** Lifetime to ask for, in milliseconds; two hours unless told. Renewed as long as it is wanted. */
   readonly lifetime?: number
+  /** How often it is looked whether mappings forward, where `map()` was given a `probe`, in milliseconds. Default: 5 min. */
+  readonly checkInterval?: number
   /** Aborting closes the mapper. */
   readonly signal?: AbortSignal
 }
@@ -32,6 +35,11 @@ export interface MapOptions {
   readonly onchange?: ((mapping: Mapping | undefined, reason: string) => void) | undefined
   /** Called when the router has prolonged the mapping as it is: a good time to see whether it still forwards. */
   readonly onrenew?: ((mapping: Mapping) => void) | undefined
+  /**
+   * Where the mapping is to be verified by itself: now, when it is renewed, and at intervals. One that is found dead is
+   * made anew, as by `notForwarding()`. Takes a STUN server of RFC 5780.
+   */
+  readonly probe?: MappingProbe | undefined
 }
 
 /** A mapping at a router, as of now: when it changes, `onchange` brings another object. */
@@ -155,6 +163,9 @@ export class PortMapper implements AsyncDisposable {
 /** Longest time that closing takes, milliseconds. */
 const RELEASE_PATIENCE = 2_000
 
+/** Of the checks whether a mapping forwards, milliseconds: a handful of packets each. Dead ones were dead for weeks. */
+const CHECK_INTERVAL = 300_000
+
 /** One call of `map()` and what becomes of it. */
 class MappedPort {
   /** What `map()` resolves to. */
@@ -168,12 +179,13 @@ class MappedPort {
   #resolveFirst: ((mapping: Mapping | undefined) => void) | undefined
   #resolveReleased: () => void = () => {}
   #current: Mapping | undefined
+  readonly #watch: MappingWatch | undefined
 
   constructor(
     internal: Address,
     link: MappingLink,
     options: MapOptions,
-    { protocols, lifetime }: PortMapperOptions,
+    { protocols, lifetime, checkInterval = CHECK_INTERVAL }: PortMapperOptions,
     onend: () => void,
   ) {
     this.#internal = internal
@@ -188,6 +200,8 @@ class MappedPort {
     })
     const { control, gateway, memory } = link
     this.#machine = new PortMapping(clock(), { internal, control, gateway, memory, random, protocols, lifetime })
+    const { probe } = options
+    this.#watch = probe && new MappingWatch(probe, internal, checkInterval, (forwards) => this.#judge(forwards))
     options.signal?.addEventListener('abort', this.#onabort, { once: true })
     link.add(this.#machine, (event) => this.#handle(event))
   }
@@ -201,6 +215,7 @@ class MappedPort {
   release(): Promise<void> {
     this.#options.signal?.removeEventListener('abort', this.#onabort)
     this.#current = undefined
+    this.#watch?.stop()
     this.#machine.release(clock())
     this.#link.settle()
     return this.#released
@@ -212,12 +227,15 @@ class MappedPort {
     switch (event.type) {
       case 'mapped':
         this.#current = this.#handleOf(event)
+        this.#watch?.look(event.mapping.external)
         return this.#tell(this.#current, `mapped by ${event.mapping.protocol}`)
       case 'renewed':
-        if (this.#current) this.#options.onrenew?.(this.#current)
-        return
+        if (!this.#current) return
+        this.#watch?.look(this.#current.external)
+        return this.#options.onrenew?.(this.#current)
       case 'lost':
         this.#current = undefined
+        this.#watch?.look(undefined)
         return this.#tell(undefined, event.reason)
       case 'unavailable':
         if (this.#resolveFirst) this.#tell(undefined, event.reason)
@@ -226,6 +244,11 @@ class MappedPort {
         this.#onend()
         this.abandon()
     }
+  }
+
+  #judge(forwards: boolean): void {
+    if (forwards) this.#current?.verified()
+    else this.#current?.notForwarding()
   }
 
   #tell(mapping: Mapping | undefined, reason: string): void {

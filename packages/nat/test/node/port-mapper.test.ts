@@ -1,9 +1,23 @@
 import { spawnSync } from 'node:child_process'
 import type { Socket } from 'node:dgram'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { defaultGateway, type Mapping, NatError, PortMapper } from '../../src/node/index.ts'
-import { at, HOST, homeName, knock, openDoor, ROUTER, Router, runAtHome, WAN, whyNoHome } from './home.ts'
+import { defaultGateway, type Mapping, type MappingProbe, NatError, PortMapper } from '../../src/node/index.ts'
+import {
+  at,
+  HOST,
+  homeName,
+  INTERNET,
+  knock,
+  openDoor,
+  ROUTER,
+  Router,
+  runAtHome,
+  spawnAt,
+  WAN,
+  whyNoHome,
+} from './home.ts'
 
 const PORT = 6000
 const LOCAL = { ip: HOST[4], port: PORT }
@@ -133,6 +147,30 @@ describe.runIf(homeName)('behind a real router', { timeout: 30_000 }, () => {
     }
   })
 
+  test('a mapping that is listed but dead is found out by itself, and made anew', async () => {
+    await using router = await start()
+    await using _servers = await startCoturn()
+    const events: string[] = []
+    const probe: MappingProbe = {
+      servers: () => INTERNET.map((ip) => ({ ip, port: 3478 })),
+      send: (bytes, { ip, port }) => door.send(bytes, port, ip),
+      onpacket: undefined,
+    }
+    door.removeAllListeners('message')
+    door.on('message', (bytes, from) => {
+      probe.onpacket?.(bytes, { ip: from.address, port: from.port })
+      if (String(bytes) === 'knock') door.send(bytes, from.port, from.address)
+    })
+    await using mapper = new PortMapper({ checkInterval: 1_000 })
+    const mapping = await mapper.map(LOCAL, { probe, onchange: (_, reason) => events.push(reason) })
+    await sleep(2_500)
+    expect(events, 'it forwards, and is left alone').toEqual([])
+    router.breakForwarding()
+    await vi.waitFor(() => expect(events).toHaveLength(2), { timeout: 10_000, interval: 50 })
+    expect(events[0]).toBe('the router does not forward it')
+    expect(await knock(mapping!.external)).toBe(`${WAN} ${mapping!.external.port}`)
+  })
+
   test('no router at first: undefined after two seconds, and the mapping as soon as it is there', async () => {
     await using router = new Router()
     await using mapper = new PortMapper()
@@ -192,7 +230,7 @@ describe('without a router', () => {
 })
 
 if (!homeName) {
-  const why = whyNoHome('miniupnpd', 'upnpc', 'natpmpc')
+  const why = whyNoHome('miniupnpd', 'upnpc', 'natpmpc', 'turnserver')
   test.skipIf(why)(`behind a real router ${why ?? ''}`.trim(), { timeout: 180_000 }, () => {
     const { status, output } = runAtHome(import.meta.filename, 170_000)
     expect(status, output).toBe(0)
@@ -242,4 +280,26 @@ async function expectMapped(router: Router, protocol: string): Promise<void> {
 
 function tool(command: string, ...args: string[]): string {
   return spawnSync(command, args, { encoding: 'utf8', timeout: 10_000 }).stdout
+}
+
+/** Two addresses make it a server of RFC 5780. */
+async function startCoturn(): Promise<AsyncDisposable> {
+  const addresses = INTERNET.flatMap((ip) => ['-L', ip])
+  const options = ['-n', ...addresses, '-z', '-l', 'stdout', '--no-tls', '--no-dtls', '--no-cli', '--no-tcp']
+  const coturn = spawnAt('internet', 'turnserver', ...options, '--pidfile', '/dev/null', '--realm', 'x')
+  await new Promise<void>((resolve, reject) => {
+    let log = ''
+    coturn.stdout?.on('data', (text) => {
+      log += text
+      if (/Total General servers/.test(log)) resolve()
+    })
+    coturn.once('exit', () => reject(new Error(log)))
+  })
+  return {
+    async [Symbol.asyncDispose]() {
+      coturn.removeAllListeners('exit')
+      coturn.kill('SIGKILL')
+      await once(coturn, 'exit')
+    },
+  }
 }

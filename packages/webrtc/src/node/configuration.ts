@@ -1,6 +1,8 @@
 import type { IceServer, IceTransportOptions } from '@floe/ice/node'
 import { parseStunUri, parseTurnUri } from '@floe/stun'
+import type { NodeIceOptions } from '../configuration.ts'
 import { RTCCertificate } from './certificate.ts'
+import { networkOptions } from './network.ts'
 import { dictionary, enforceRange, oneOf } from './webidl.ts'
 
 /** Chrome's, and what this side can put together in memory; bytes. Announced as `a=max-message-size` (RFC 8841 §6). */
@@ -22,7 +24,7 @@ export interface NodeConfiguration {
   certificates?: RTCCertificate[]
   /** Kept, and that is all: floe has nothing to gain from gathering before it is asked to. */
   iceCandidatePoolSize?: number
-  ice?: IceTransportOptions
+  ice?: NodeIceOptions
 }
 
 /** Every member is there, and checked. */
@@ -90,7 +92,8 @@ export function copyConfiguration(configuration: CheckedConfiguration): NodeConf
 
 /** The options of every ICE transport of a connection. */
 export function iceOptions({ iceServers, iceTransportPolicy, ice }: CheckedConfiguration): IceTransportOptions {
-  return { iceServers, gatherPolicy: iceTransportPolicy, ...ice }
+  const { portMapping = false, ...others } = ice
+  return { iceServers, gatherPolicy: iceTransportPolicy, ...networkOptions(portMapping), ...others }
 }
 
 function checkCertificate(certificate: unknown): RTCCertificate {

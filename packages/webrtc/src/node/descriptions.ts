@@ -1,6 +1,6 @@
 import { parseCandidate } from '@floe/ice'
 import { RTCCertificate } from './certificate.ts'
-import { checkRemote, checkSyntax, isSameSession } from './sdp.ts'
+import { checkRemote, checkSyntax, isSameSession, offerLargePackets, takesLargePackets } from './sdp.ts'
 import type { SeamPeerConnection } from './seam.ts'
 import { RTCSessionDescription } from './session-description.ts'
 import { expectState, implicitType } from './signaling-state.ts'
@@ -43,10 +43,10 @@ export class Descriptions {
   }
 
   get currentLocal(): RTCSessionDescription | null {
-    return describe(this.#werift.describeLocal('current'))
+    return describeOwn(this.#werift.describeLocal('current'))
   }
   get pendingLocal(): RTCSessionDescription | null {
-    return describe(this.#werift.describeLocal('pending'))
+    return describeOwn(this.#werift.describeLocal('pending'))
   }
   get currentRemote(): RTCSessionDescription | null {
     return describe(this.#werift.currentRemoteDescription)
@@ -76,7 +76,7 @@ export class Descriptions {
   async createOffer(iceRestart: boolean): Promise<RTCSessionDescriptionInit> {
     if (iceRestart) this.wantRestart()
     await this.#installCertificate()
-    const offer = describe(await this.#werift.createOffer())!.toJSON()
+    const offer = describeOwn(await this.#werift.createOffer())!.toJSON()
     this.#lastOffer = offer.sdp
     return offer
   }
@@ -84,7 +84,7 @@ export class Descriptions {
   async createAnswer(): Promise<RTCSessionDescriptionInit> {
     expectState('local', 'answer', this.#werift.signalingState)
     await this.#installCertificate()
-    const answer = describe(await this.#werift.createAnswer())!.toJSON()
+    const answer = describeOwn(await this.#werift.createAnswer())!.toJSON()
     this.#lastAnswer = answer.sdp
     return answer
   }
@@ -108,6 +108,7 @@ export class Descriptions {
     checkSyntax(sdp)
     checkRemote(sdp)
     await orOperationError(this.#werift.setRemoteDescription({ type, sdp }))
+    this.#werift.peerTakesLargePackets = takesLargePackets(sdp)
     if (type === 'offer') this.#takeOfferedRole()
     if (type === 'answer') this.#settle()
   }
@@ -167,6 +168,10 @@ export class Descriptions {
 
 function describe(description: { type: string; sdp: string } | null | undefined): RTCSessionDescription | null {
   return description ? new RTCSessionDescription(description as RTCSessionDescriptionInit) : null
+}
+
+function describeOwn(description: { type: string; sdp: string } | undefined): RTCSessionDescription | null {
+  return describe(description && { ...description, sdp: offerLargePackets(description.sdp) })
 }
 
 /** werift wants members to be missing, where Web IDL has null. */

@@ -24,6 +24,8 @@ const MAX_REPEATS = 40
 const MAX_REPEATS_OF_LAST_FLIGHT = 6
 /** A burst of repeated messages from the peer asks once, not once per record. */
 const ANSWER_REPETITION_EVERY_MS = 20
+/** Of one flight. Anyone can forge a repetition, which is shorter than its answer; the flight's own timer has no such limit. */
+const MAX_ANSWERS_TO_REPETITIONS = 10
 /** The SCTP handshake: INIT, COOKIE ECHO, their answers, first acknowledgements. werift's SCTP would wait 3 s to repeat one. */
 const REPEATED_APPLICATION_RECORDS = 10
 const REPEAT_APPLICATION_AFTER_MS = [40, 150]
@@ -39,6 +41,13 @@ export interface DtlsShimOptions {
   deliver(record: Buffer): void
   /** Of the path in use, in milliseconds. */
   roundTripTime?(): number | undefined
+}
+
+/** Takes records of application data past the stack above. */
+export interface ApplicationRecords {
+  /** What is in a record; `undefined` unless the peer has sealed it. */
+  open(record: Buffer): Buffer | undefined
+  deliver(data: Buffer): void
 }
 
 /**
@@ -70,10 +79,12 @@ export class DtlsShim {
   #hasKeys = true
   #encryptedHandshakes = 0
   #established = false
+  #application: ApplicationRecords | undefined
   #closed = false
   #heardApplicationData = false
   #applicationRecords = 0
   #answeredRepetitionAt = -Infinity
+  #answeredRepetitions = 0
   #flightTimer: NodeJS.Timeout | undefined
   readonly #repeatTimers = new Set<NodeJS.Timeout>()
 
@@ -119,8 +130,9 @@ export class DtlsShim {
   }
 
   /** The handshake is over and the peer is authenticated. */
-  establish(): void {
+  establish(application?: ApplicationRecords): void {
     this.#established = true
+    this.#application = application
     this.#earlyEncrypted = []
     this.#inbox.clear()
     if (this.#role === 'client') clearTimeout(this.#flightTimer)
@@ -158,6 +170,7 @@ export class DtlsShim {
     if (this.#pending.length === 0 || this.#closed) return
     this.#flight = { records: this.#pending, datagrams: coalesce(this.#pending) }
     this.#pending = []
+    this.#answeredRepetitions = 0
     this.#sendFlight()
     clearTimeout(this.#flightTimer)
     this.#scheduleRepeat(0)
@@ -179,10 +192,13 @@ export class DtlsShim {
     for (const datagram of this.#flight.datagrams) this.#options.send(datagram)
   }
 
+  /** Who has sent application data has our last flight. */
   #answerRepetition(): void {
+    if (this.#heardApplicationData || this.#answeredRepetitions >= MAX_ANSWERS_TO_REPETITIONS) return
     const now = performance.now()
     if (now - this.#answeredRepetitionAt < ANSWER_REPETITION_EVERY_MS) return
     this.#answeredRepetitionAt = now
+    this.#answeredRepetitions++
     this.#sendFlight()
   }
 
@@ -200,7 +216,8 @@ export class DtlsShim {
   }
 
   #receivePlaintext(type: number, fragment: Buffer, recordNumber: number): void {
-    if (type !== ContentType.handshake) return
+    // The last flight is the server's: from there on a client has nothing to repeat.
+    if (type !== ContentType.handshake || (this.#established && this.#role === 'client')) return
     for (const handshake of parseHandshakes(fragment)) {
       if (!EXPECTED[this.#role].has(handshake.type)) continue
       if (handshake.type === HandshakeType.clientHello) this.#receiveHello(handshake, recordNumber)
@@ -242,8 +259,16 @@ export class DtlsShim {
     const number = sequenceNumber(record)
     if (!this.#replayWindow.isFresh(number)) return
     this.#decrypting = number
-    this.#options.deliver(record)
+    if (this.#application) this.#openApplicationData(record, this.#application)
+    else this.#options.deliver(record)
     this.#decrypting = -1
+  }
+
+  #openApplicationData(record: Buffer, application: ApplicationRecords): void {
+    const data = application.open(record)
+    if (!data) return
+    this.accept()
+    application.deliver(data)
   }
 
   #receiveEncrypted(type: number, record: Buffer, fragment: Buffer): void {

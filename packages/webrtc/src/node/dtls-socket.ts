@@ -2,12 +2,37 @@ import { DtlsClient, type DtlsSocket } from 'werift'
 import { HandshakeGuard } from './dtls-guard.ts'
 import { ContentType, formatAlertRecord, HandshakeType } from './dtls-record.ts'
 import type { Fingerprint } from './fingerprint.ts'
+import { RecordProtection } from './record-protection.ts'
+import { writeKeys } from './werift-internals.ts'
 
 /** Makes werift's DTLS socket safe before it has spoken. `fingerprints` is asked when the peer shows its certificate. */
 export function adoptSocket(socket: DtlsSocket, fingerprints: () => readonly Fingerprint[]): void {
   guard(socket, fingerprints)
   numberFinishedFromZero(socket)
   if (socket instanceof DtlsClient) startAtOnce(socket)
+}
+
+/** Application data in the place of the socket's own `send` and `onData`. To be called once the handshake is over. */
+export class ApplicationData {
+  readonly #socket: DtlsSocket
+  readonly #protection: RecordProtection
+
+  constructor(socket: DtlsSocket) {
+    const { client, server } = writeKeys(socket)
+    const [local, remote] = socket instanceof DtlsClient ? [client, server] : [server, client]
+    this.#socket = socket
+    this.#protection = new RecordProtection(local, remote)
+  }
+
+  /** The record for the wire. werift and we count with one counter, since no number may be used twice. */
+  seal(data: Uint8Array): Buffer {
+    return this.#protection.seal(data, ++this.#socket.dtls.recordSequenceNumber)
+  }
+
+  /** `undefined` unless the peer has sealed it. */
+  open(record: Buffer): Buffer | undefined {
+    return this.#protection.open(record)
+  }
 }
 
 /** Encrypted once there are keys that the peer has, RFC 5246 §7.2. What it leads to is for the caller. */

@@ -7,7 +7,7 @@ import {
 } from 'werift'
 import { PeerAuthenticationError } from './dtls-guard.ts'
 import { Alert } from './dtls-record.ts'
-import { adoptSocket, sendAlert } from './dtls-socket.ts'
+import { ApplicationData, adoptSocket, sendAlert } from './dtls-socket.ts'
 import { type Fingerprint, matchesFingerprint } from './fingerprint.ts'
 import type { IceConnection } from './ice-connection.ts'
 import { RTCError } from './rtc-error.ts'
@@ -27,6 +27,8 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
   /** Why `state` became 'failed'; known by the time that it does. */
   failure: RTCError | undefined
   readonly #connection: IceConnection
+  #applicationData: ApplicationData | undefined
+  #receiver: (data: Buffer) => void = () => {}
   #held: Buffer[] = []
   #heldBytes = 0
 
@@ -48,7 +50,10 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
   override async start(): Promise<void> {
     try {
       await super.start()
-      this.#connection.dtlsEstablished()
+      this.#connection.dtlsEstablished({
+        open: (record) => this.#applicationData!.open(record),
+        deliver: (data) => this.state === 'connected' && this.#receiver(data),
+      })
     } catch (error) {
       // A second start(), after an ICE restart in the middle of a handshake, is refused by werift and harms nothing.
       if (this.state === 'failed') {
@@ -67,6 +72,12 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     this.#abandon()
     if (isConnected) await leftTheSocket()
     await super.stop()
+  }
+
+  /** Both ends of the path in use have the same address: what is sent to it never reaches a network. */
+  get staysOnThisMachine(): boolean {
+    const pair = this.#connection.transport.getSelectedCandidatePair()
+    return pair?.local.type === 'host' && pair.local.address.ip === pair.remote.address.ip
   }
 
   get #fingerprints(): readonly Fingerprint[] {
@@ -93,31 +104,31 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
   }
 
   #gateApplicationData(): void {
-    let receiver: (data: Buffer) => void = () => {}
     Object.defineProperty(this, 'dataReceiver', {
       configurable: true,
       enumerable: true,
       get: () => (data: Buffer) => {
         this.#connection.dtlsAccepted()
-        if (this.state === 'connected') receiver(data)
+        if (this.state === 'connected') this.#receiver(data)
         else if (this.state === 'connecting') this.#hold(data)
       },
-      set: (next: (data: Buffer) => void) => {
-        receiver = next
+      // werift takes its SCTP off with undefined.
+      set: (next: ((data: Buffer) => void) | undefined) => {
+        this.#receiver = next ?? (() => {})
       },
     })
-    const send = this.sendData
     Object.defineProperty(this, 'sendData', {
       configurable: true,
       enumerable: true,
-      value: async (data: Buffer) => {
-        if (this.state !== 'connected') throw new PeerAuthenticationError('The peer has not been authenticated yet')
-        return send(data)
+      value: (data: Buffer) => {
+        if (this.state === 'connected') return this.#connection.send(this.#applicationData!.seal(data))
+        return Promise.reject(new PeerAuthenticationError('The peer has not been authenticated yet'))
       },
     })
     this.onStateChange.subscribe((state) => {
+      if (state === 'connected') this.#applicationData = new ApplicationData(this.dtls!)
       const held = this.#held.splice(0)
-      if (state === 'connected') for (const data of held) receiver(data)
+      if (state === 'connected') for (const data of held) this.#receiver(data)
     })
   }
 

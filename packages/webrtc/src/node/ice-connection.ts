@@ -14,7 +14,7 @@ import {
   type IceConnection as WeriftIceConnection,
 } from 'werift'
 import { isDtls } from './dtls-record.ts'
-import { DtlsShim } from './dtls-shim.ts'
+import { type ApplicationRecords, DtlsShim } from './dtls-shim.ts'
 import { viewCandidate, viewPair } from './ice-views.ts'
 
 /** What the peer's DTLS sends before ours listens: a ClientHello, a few times over. */
@@ -119,10 +119,16 @@ export class IceConnection implements Contract {
     return this.localCandidates[0]
   }
 
-  /** Other servers and another policy. They count when nothing has been gathered yet: webrtc-pc §4.4.1.6. */
+  /**
+   * Other servers and another policy, webrtc-pc §4.4.1.6. Both count when nothing has been gathered yet; afterwards the
+   * servers do from the next ICE restart on, and the policy stays.
+   */
   reconfigure(options: IceTransportOptions): void {
     const { gatheringState, state } = this.#transport
-    if (this.#gathering || this.generation > 0 || gatheringState !== 'new' || state === 'closed') return
+    if (state === 'closed') return
+    if (this.#gathering || this.generation > 0 || gatheringState !== 'new') {
+      return this.#transport.setIceServers(options.iceServers ?? [])
+    }
     const previous = this.#transport
     this.#transport = this.#createTransport({ ...options, parameters: previous.getLocalParameters() })
     for (const candidate of this.#remoteCandidates) this.#transport.addRemoteCandidate(candidate)
@@ -195,8 +201,9 @@ export class IceConnection implements Contract {
     this.#shim.accept()
   }
 
-  dtlsEstablished(): void {
-    this.#shim.establish()
+  /** From here on the records of application data are for `application`. */
+  dtlsEstablished(application: ApplicationRecords): void {
+    this.#shim.establish(application)
   }
 
   dtlsEnded(): void {

@@ -1,7 +1,10 @@
 import { type Connect, createConnect } from '../connect.ts'
 import { RTCPeerConnection } from './peer-connection.ts'
+import { webcrypto } from './webcrypto.ts'
 
 export { ConnectError } from '../errors.ts'
+export { createSecret } from '../secure/keys.ts'
+export { explainRelay, RELAY_REASONS, type RelayReason } from '../why-relayed.ts'
 export { RTCCertificate } from './certificate.ts'
 export { RTCDataChannel } from './data-channel.ts'
 export { RTCDataChannelEvent } from './data-channel-event.ts'
@@ -12,7 +15,10 @@ export { RTCPeerConnection } from './peer-connection.ts'
 export { RTCError } from './rtc-error.ts'
 export { RTCSessionDescription } from './session-description.ts'
 export { RTCDtlsTransport, RTCIceTransport, RTCSctpTransport } from './transports.ts'
-export { webcrypto } from './webcrypto.ts'
+export { webcrypto }
 
 /** Connects to the peer at the other end of a signaling channel, in a browser and in Node alike. */
-export const connect: Connect = createConnect(RTCPeerConnection as unknown as typeof globalThis.RTCPeerConnection)
+export const connect: Connect = createConnect(
+  RTCPeerConnection as unknown as typeof globalThis.RTCPeerConnection,
+  webcrypto.subtle as unknown as SubtleCrypto,
+)

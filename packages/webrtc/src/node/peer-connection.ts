@@ -150,8 +150,8 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
   }
 
   /**
-   * Servers and policy count for gathering that has not begun. Throws InvalidStateError when closed,
-   * InvalidModificationError for certificates and policies that are settled.
+   * Servers and policy count for gathering that has not begun; other servers for the next ICE restart, too.
+   * Throws InvalidStateError when closed, InvalidModificationError for certificates and policies that are settled.
    */
   setConfiguration(configuration?: NodeConfiguration): void {
     if (this.#isClosed) throw new DOMException('The connection is closed', 'InvalidStateError')

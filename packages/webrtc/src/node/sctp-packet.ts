@@ -4,7 +4,7 @@ const COMMON_HEADER_BYTES = 12
 const PARAMETER_HEADER_BYTES = 4
 
 /** RFC 9260 §3.2, RFC 6525 §3.1, RFC 3758 §3.2. */
-const ChunkType = {
+export const ChunkType = {
   data: 0,
   init: 1,
   initAck: 2,
@@ -31,6 +31,8 @@ const PARAMETERS_AT = new Map<number, number>([
 
 export interface SctpPacket {
   readonly hasInit: boolean
+  /** It has data and acknowledgements, and nothing else. */
+  readonly isData: boolean
   /** The peer gives the association up; with the first cause that it names, RFC 9260 §3.3.10. */
   readonly abort: { readonly causeCode: number | null; readonly reason: string } | undefined
 }
@@ -41,6 +43,7 @@ export interface SctpPacket {
  */
 export function inspectPacket(packet: Buffer): SctpPacket | undefined {
   let hasInit = false
+  let isData = true
   let abort: SctpPacket['abort']
   for (let at = COMMON_HEADER_BYTES; at < packet.length; ) {
     if (at + 4 > packet.length) return undefined
@@ -50,10 +53,11 @@ export function inspectPacket(packet: Buffer): SctpPacket | undefined {
     const body = packet.subarray(at + 4, at + length)
     if (!isSound(type, body)) return undefined
     if (type === ChunkType.init) hasInit = true
+    if (type !== ChunkType.data && type !== ChunkType.sack) isData = false
     if (type === ChunkType.abort) abort = firstCause(body)
     at += padded(length)
   }
-  return packet.length > COMMON_HEADER_BYTES ? { hasInit, abort } : undefined
+  return packet.length > COMMON_HEADER_BYTES ? { hasInit, isData, abort } : undefined
 }
 
 function isSound(type: number, body: Buffer): boolean {

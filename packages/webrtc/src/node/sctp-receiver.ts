@@ -7,11 +7,16 @@ const WINDOW_BYTES = 1_048_576
 /** So that an acknowledgement fits one packet: RFC 9260 §3.3.4 lets the rest be told later. */
 const MAX_GAPS = 200
 const MAX_DUPLICATES = 50
+/**
+ * RFC 9260 §6.2. No more: one acknowledgement sets four packets free (§6.1 D), so that a sender which gets one for four
+ * would never have more than four under way.
+ */
+const PACKETS_PER_SACK = 2
 
 /**
  * The receiving half of werift's SCTP made right: it sorts transmission sequence numbers as text and subtracts them
- * without regard to their end, so that it can lose the thread where they get another digit or start over; and it takes
- * whatever it is sent, however much that is.
+ * without regard to their end, so that it can lose the thread where they get another digit or start over; it takes
+ * whatever it is sent, however much that is; and acknowledges each packet by itself.
  */
 export function repairReceiver(sctp: SctpInternals): void {
   sctp.markReceived = (tsn) => {
@@ -31,6 +36,20 @@ export function repairReceiver(sctp: SctpInternals): void {
     const held = WINDOW_BYTES - sctp.advertisedRwnd
     if (held > 2 * WINDOW_BYTES || (held > WINDOW_BYTES && chunk.tsn !== following(sctp))) return
     receiveDataChunk.call(sctp, chunk)
+  }
+
+  let isScheduled = false
+  sctp.scheduleSack = async () => {
+    // RFC 9260 §6.7: what is missing is reported at once.
+    const isIrregular = sctp.sackMisOrdered.size > 0 || sctp.sackDuplicates.length > 0
+    if (isIrregular || sctp.sackPacketCount >= PACKETS_PER_SACK) return sctp.sendSack()
+    // A single one has its own at the end of the turn: no packet is waited for, and no timer.
+    if (isScheduled) return
+    isScheduled = true
+    setImmediate(() => {
+      isScheduled = false
+      void sctp.sendSack()
+    })
   }
 
   sctp.sendSack = async () => {

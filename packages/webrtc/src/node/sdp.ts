@@ -48,6 +48,18 @@ export function isSameSession(created: string, given: string): boolean {
   return essence(created) === essence(given)
 }
 
+/** Ours alone, and to be ignored by everybody else (RFC 8866 §5.13): an SCTP packet may fill a DTLS record. */
+const LARGE_PACKETS = 'a=x-floe-large-packets'
+
+/** What is said of SCTP, with this in addition. */
+export function offerLargePackets(sdp: string): string {
+  return sdp.replace(/^a=max-message-size:\d+\r?\n/gm, `$&${LARGE_PACKETS}\r\n`)
+}
+
+export function takesLargePackets(sdp: string): boolean {
+  return sections(sdp).some(({ attributes }) => attributes.includes(LARGE_PACKETS))
+}
+
 function essence(sdp: string): string {
   return sections(sdp)
     .map(({ mediaLine, attributes }) => {

@@ -32,6 +32,8 @@ export interface SeamTransport {
  */
 export class SeamPeerConnection extends WeriftPeerConnection {
   readonly transports: SeamTransport[] = []
+  /** Its description says so. */
+  peerTakesLargePackets = false
   readonly #options: SeamOptions
   #ice: IceTransportOptions
 
@@ -51,7 +53,7 @@ export class SeamPeerConnection extends WeriftPeerConnection {
     const createSctp = sctpManager.createSctpTransport.bind(sctpManager)
     sctpManager.createSctpTransport = (...arguments_) => {
       const transport = createSctp(...arguments_)
-      options.onAssociation(new WeriftAssociation(transport))
+      options.onAssociation(new WeriftAssociation(transport, () => this.peerTakesLargePackets))
       return transport
     }
     secureManager.createTransport = ({ inheritCredentials = true } = {}) => this.#createTransport(inheritCredentials)

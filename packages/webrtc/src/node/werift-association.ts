@@ -1,10 +1,14 @@
 import { Event, type RTCSctpTransport } from 'werift'
 import type { OutgoingMessage } from './data-stream.ts'
 import type { Association, AssociationEvents } from './data-streams.ts'
+import type { GuardedDtlsTransport } from './dtls-transport.ts'
+import { PacketSize } from './packet-size.ts'
 import { repairPartialReliability } from './partial-reliability.ts'
 import { RTCError } from './rtc-error.ts'
+import { receiveDataPacket } from './sctp-data-packets.ts'
 import { inspectPacket, type SctpPacket } from './sctp-packet.ts'
 import { repairReceiver } from './sctp-receiver.ts'
+import { hastenSending } from './sctp-sender.ts'
 import { hastenRetransmission } from './sctp-timers.ts'
 import { repairStreamReset } from './stream-reset.ts'
 import { AssociationState, type SctpInternals, sctpInternals, sctpTransportInternals } from './werift-internals.ts'
@@ -21,11 +25,15 @@ export class WeriftAssociation implements Association {
   /** It is connected, or has ended. */
   readonly stateChanged = new Event<[state: 'connected' | 'closed']>()
   readonly #transport: RTCSctpTransport
+  readonly #peerTakesLargePackets: () => boolean
   #sctp: SctpInternals | undefined
+  #packetSize: PacketSize | undefined
   #abort: SctpPacket['abort']
 
-  constructor(transport: RTCSctpTransport) {
+  /** `peerTakesLargePackets`: it has announced that it does. */
+  constructor(transport: RTCSctpTransport, peerTakesLargePackets: () => boolean) {
     this.#transport = transport
+    this.#peerTakesLargePackets = peerTakesLargePackets
     sctpTransportInternals(transport).datachannelReceive = async (streamId, ppid, data) => {
       this.events?.onmessage(streamId, ppid, data)
     }
@@ -54,6 +62,7 @@ export class WeriftAssociation implements Association {
 
   async send(streamId: number, message: OutgoingMessage): Promise<void> {
     const { ppid, data, ordered, maxRetransmits, expiresAt } = message
+    this.#packetSize?.update()
     await this.#transport.sctp.send(streamId, ppid, data, {
       ordered,
       ...(maxRetransmits !== null && { maxRetransmits }),
@@ -76,6 +85,8 @@ export class WeriftAssociation implements Association {
   #adopt(sctp: SctpInternals): void {
     this.#sctp = sctp
     hastenRetransmission(sctp)
+    hastenSending(sctp)
+    this.#packetSize = new PacketSize(sctp, () => this.#mayFillRecords)
     repairReceiver(sctp)
     repairPartialReliability(sctp)
     repairStreamReset(sctp, {
@@ -100,9 +111,17 @@ export class WeriftAssociation implements Association {
     const inspected = inspectPacket(packet)
     // A late INIT would make werift forget what it has received, RFC 9260 §5.2.2.
     if (!inspected || (inspected.hasInit && this.isConnected)) return
-    this.#abort = inspected.abort
     // werift throws on what it does not know, inside a promise that nobody awaits.
-    await handleData(packet).catch(() => {})
+    try {
+      if (inspected.isData && this.isConnected) return receiveDataPacket(this.#sctp!, packet)
+      this.#abort = inspected.abort
+      if (this.#packetSize?.receive(packet)) return
+      await handleData(packet)
+    } catch {}
+  }
+
+  get #mayFillRecords(): boolean {
+    return this.#peerTakesLargePackets() && (this.#transport.dtlsTransport as GuardedDtlsTransport).staysOnThisMachine
   }
 
   /** None for an orderly end: our own, or that of DTLS below. */

@@ -1,5 +1,12 @@
 import { createRequire } from 'node:module'
-import type { RTCDtlsTransport, RTCIceTransport, RTCPeerConnection, RTCSctpTransport, SessionDescription } from 'werift'
+import type {
+  DtlsSocket,
+  RTCDtlsTransport,
+  RTCIceTransport,
+  RTCPeerConnection,
+  RTCSctpTransport,
+  SessionDescription,
+} from 'werift'
 
 /**
  * The seam: every member of werift that floe relies on although it is not public. Nothing outside this file may cast
@@ -52,12 +59,29 @@ export interface SctpChunk {
   readonly flags: number
   readonly streamId: number
   readonly streamSeqNum: number
-  readonly sentCount: number
+  readonly protocol: number
+  readonly userData: Buffer
+  /** Bytes of `userData`. */
+  readonly bookSize: number
+  sentCount: number
+  sentTime?: number
+  /** Acknowledgements that reported it missing. */
+  misses: number
   readonly maxRetransmits?: number
   readonly expiry?: number
   readonly acked: boolean
   abandoned: boolean
   retransmit: boolean
+}
+
+/** A DATA chunk that has been received. */
+export type ReceivedChunk = Pick<SctpChunk, 'tsn' | 'flags' | 'streamId' | 'streamSeqNum' | 'protocol' | 'userData'>
+
+/** An acknowledgement, RFC 9260 §3.3.4, as far as werift looks at it. */
+export interface SctpSack {
+  readonly cumulativeTsn: number
+  readonly advertisedRwnd: number
+  readonly gaps: readonly (readonly [start: number, end: number])[]
 }
 
 /** A request or a response of RFC 6525, whichever fields it has. */
@@ -71,7 +95,7 @@ export interface ReconfigParameter {
 }
 
 /** What werift writes into a packet. */
-interface Serializable {
+export interface Serializable {
   readonly type: number
   readonly bytes: Buffer
 }
@@ -84,12 +108,34 @@ export interface SctpInternals {
   readonly isStopping: boolean
   readonly remoteExtensions: readonly number[]
   readonly stateChanged: Record<'connected' | 'closed', { subscribe(listener: () => void): unknown }>
+  readonly state: string
+  readonly transport: { send(packet: Buffer): Promise<void> }
+  readonly localPort: number
+  readonly remotePort: number | undefined
+  readonly localVerificationTag: number
+  readonly remoteVerificationTag: number
   // Sending.
   readonly outboundQueue: SctpChunk[]
   readonly sentQueue: SctpChunk[]
-  readonly lastSackedTsn: number
+  /** The next new chunk's. */
+  readonly localTsn: number
+  lastSackedTsn: number
   advancedPeerAckTsn: number
   forwardTsnChunk: Serializable | undefined
+  /** These and the window of the peer are in bytes. */
+  maxPayloadSize: number
+  readonly flightSize: number
+  cwnd: number
+  readonly ssthresh: number
+  partialBytesAcked: number
+  peerAdvertisedRwnd: number
+  readonly peerRwnd: number
+  /** The number that ends fast recovery. */
+  readonly fastRecoveryExit: number | undefined
+  fastRecoveryTransmit: boolean
+  /** Something has been taken from the queue. */
+  readonly flush: { execute(): void }
+  readonly timer3Handle: unknown
   /** These three are in seconds. */
   rto: number
   readonly srtt?: number
@@ -97,8 +143,15 @@ export interface SctpInternals {
   updateRto(roundTripTime: number): void
   abort(): Promise<void>
   onSackReceived(): Promise<void>
-  sendChunk(chunk: Serializable): Promise<void>
+  sendChunk(chunk: SctpChunk | Serializable): Promise<void>
+  transmit(): Promise<void>
+  receiveSackChunk(sack: SctpSack): Promise<void>
+  flightSizeIncrease(chunk: SctpChunk): void
   flightSizeDecrease(chunk: SctpChunk): void
+  timer3Start(): void
+  timer3Restart(): void
+  timer3Cancel(): void
+  timer3Expired(): void
   maybeAbandon(chunk: SctpChunk): boolean
   updateAdvancedPeerAckPoint(): void
   // Receiving.
@@ -109,10 +162,12 @@ export interface SctpInternals {
   sackNeeded: boolean
   sackPacketCount: number
   sackImmediate: boolean
+  sackHasNewDataInPacket: boolean
   handleData(packet: Buffer): Promise<void>
   markReceived(tsn: number): boolean
+  scheduleSack(): Promise<void>
   sendSack(): Promise<void>
-  receiveDataChunk(chunk: { readonly tsn: number }): void
+  receiveDataChunk(chunk: ReceivedChunk): void
   receiveForwardTsnChunk(chunk: unknown): void
   // Resetting streams.
   readonly inboundStreams: Record<number, unknown>
@@ -132,6 +187,20 @@ export function peerConnectionInternals(peerConnection: RTCPeerConnection): Peer
 
 export function dtlsInternals(transport: RTCDtlsTransport): DtlsTransportInternals {
   return transport as unknown as DtlsTransportInternals
+}
+
+/** What AES_128_GCM takes, by who writes with it: RFC 5246 §6.3, RFC 5288 §3. Of the nonce the first four bytes are the salt. */
+export function writeKeys(
+  socket: DtlsSocket,
+): Record<'client' | 'server', { readonly key: Buffer; readonly salt: Buffer }> {
+  const { clientWriteKey, serverWriteKey, clientNonce, serverNonce } = socket.cipher.cipher as unknown as Record<
+    'clientWriteKey' | 'serverWriteKey' | 'clientNonce' | 'serverNonce',
+    Buffer
+  >
+  return {
+    client: { key: clientWriteKey, salt: clientNonce.subarray(0, 4) },
+    server: { key: serverWriteKey, salt: serverNonce.subarray(0, 4) },
+  }
 }
 
 export function sctpTransportInternals(transport: RTCSctpTransport): SctpTransportInternals {

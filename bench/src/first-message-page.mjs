@@ -1,0 +1,4 @@
+/** What Chromium runs. */
+import { firstMessage } from './first-message-round.mjs'
+
+window.firstMessage = firstMessage

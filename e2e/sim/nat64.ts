@@ -1,0 +1,24 @@
+import { type Address, bytesToIp, canonicalIp, ipToBytes, isIPv4, isIPv6 } from '@floe/stun'
+
+const WELL_KNOWN_PREFIX = '64:ff9b::'
+
+/** RFC 6052 §2.2 with the well-known /96 prefix. */
+export function synthesized(ipv4: string): string {
+  return canonicalIp(`${WELL_KNOWN_PREFIX}${ipv4}`)!
+}
+
+/** The IPv4 address that it stands for. */
+export function embeddedIpv4(ip: string): string | undefined {
+  return ip.startsWith(WELL_KNOWN_PREFIX) ? bytesToIp(ipToBytes(ip)!, 12, 4) : undefined
+}
+
+/** Where a packet for it goes from that address, as a driver behind NAT64 sends it. */
+export function outward(from: Address, to: Address): Address {
+  return isIPv6(from.ip) && isIPv4(to.ip) ? { ip: synthesized(to.ip), port: to.port } : to
+}
+
+/** What the driver says the packet came from. */
+export function inward(remote: Address): Address {
+  const ip = embeddedIpv4(remote.ip)
+  return ip === undefined ? remote : { ip, port: remote.port }
+}

@@ -1,0 +1,187 @@
+import { SEARCH, SearchGate } from '@floe/ice'
+import { expect, test } from 'vitest'
+import type { NatBehavior } from '../topology/behavior.ts'
+import { LINUX_MASQUERADE } from '../topology/nat-types.ts'
+import type { Placement } from '../topology/placement.ts'
+import type { Peer, PeerOptions } from './peer.ts'
+import { simulate, type World } from './world.ts'
+
+const POISONING: Placement = { nat: { ...LINUX_MASQUERADE, unsolicited: 'tracked' } }
+const EASY: Placement = { nat: nat('endpoint-independent') }
+const HARD: Placement = { nat: nat('address-and-port-dependent', 'random') }
+const BLOCK: Placement = { nat: nat('address-and-port-dependent', { low: 20_000, high: 20_511 }) }
+const SEQUENTIAL: Placement = { nat: nat('address-and-port-dependent', 'sequential') }
+
+/** What a browser cannot: it takes part with ordinary ICE alone. */
+const plain = (): PeerOptions => ({})
+const able = (hardNat: 'auto' | 'off' = 'auto'): PeerOptions => ({ traversal: { hardNat, gate: new SearchGate() } })
+
+const SKEWS = [-400, -150, -30, 0, 30, 150, 400]
+const LATENCIES = [5, 40, 120]
+
+test('routers that take unsolicited packets for their own: opened in three rounds, where a plain agent fails', () => {
+  const direct = (options: () => PeerOptions) =>
+    SKEWS.flatMap((skew) =>
+      LATENCIES.map((latency) =>
+        simulate(1, (world) => {
+          const session = meet(world, [POISONING, POISONING], [options, options], { skew, latency }, false)
+          return timeToDirect(world, session, 12_000)
+        }),
+      ),
+    )
+  const plainly = direct(plain).filter((time) => time < Number.POSITIVE_INFINITY)
+  const opened = direct(() => able('off'))
+  expect(plainly.length).toBeLessThan(opened.length / 3)
+  expect(Math.max(...opened)).toBeLessThan(7_000)
+  expect(opened.filter((time) => time < 1_000).length).toBeGreaterThan(opened.length / 2)
+})
+
+test.each([
+  { name: 'random ports', hard: HARD, within: 12_000, rate: 0.95, runs: 40 },
+  { name: 'a block of 512', hard: BLOCK, within: 8_000, rate: 0.97, runs: 40 },
+  { name: 'sequential ports', hard: SEQUENTIAL, within: 8_000, rate: 0.97, runs: 10 },
+])('$name and an easy NAT: direct, within all bounds', ({ hard, within, rate, runs }) => {
+  const all = Array.from({ length: runs }, (_, i) => search(i + 1, [hard, EASY], [able, able]))
+  const times = all.map(({ direct }) => direct)
+  expect(times.filter((time) => time <= within).length, times.join(' ')).toBeGreaterThanOrEqual(rate * runs)
+  for (const { a, b, relayed } of all) {
+    expect(relayed).toBeLessThan(1_000) // The relay carries data meanwhile.
+    expect(a.mostSockets).toBeLessThanOrEqual(1 + SEARCH.sockets)
+    expect(a.sockets.length).toBeLessThanOrEqual(2)
+    expect(a.packetsSent).toBeLessThan(3 * SEARCH.sockets + 250)
+    expect(b.packetsSent).toBeLessThan(SEARCH.probes + 250)
+  }
+})
+
+test('a browser behind a block of 512, Node behind an easy NAT: swept', () => {
+  const times = Array.from({ length: 20 }, (_, i) => search(i + 1, [EASY, BLOCK], [able, plain]).direct)
+  expect(times.filter((time) => time <= 14_000).length, times.join(' ')).toBeGreaterThanOrEqual(18)
+})
+
+test('Node behind a block of 512, a browser behind an easy NAT: offered ports', () => {
+  const times = Array.from({ length: 20 }, (_, i) => search(i + 1, [BLOCK, EASY], [able, plain]).direct)
+  expect(times.filter((time) => time <= 16_000).length, times.join(' ')).toBeGreaterThanOrEqual(18)
+})
+
+test('two hard NATs, or a peer that does not want it: no search', () => {
+  for (const [places, options] of [
+    [
+      [HARD, BLOCK],
+      [able, able],
+    ],
+    [
+      [BLOCK, EASY],
+      [able, () => able('off')],
+    ],
+    [
+      [BLOCK, EASY],
+      [() => able('off'), able],
+    ],
+  ] as const) {
+    const { direct, a, b } = search(1, places, options)
+    expect(direct).toBe(Number.POSITIVE_INFINITY)
+    for (const peer of [a, b]) expect(peer.mostSockets).toBeLessThanOrEqual(3)
+    for (const peer of [a, b]) expect(peer.packetsSent).toBeLessThan(300)
+  }
+})
+
+test('a malicious peer cannot aim a search at a third party, whatever it claims', () => {
+  for (const [place, mapping] of [
+    [EASY, 'endpoint-dependent'],
+    [HARD, 'endpoint-independent'],
+    [BLOCK, 'endpoint-independent'],
+  ] as const) {
+    const received = simulate(1, (world) => {
+      const victim = world.host('victim')
+      const { ip } = victim.attachments[0]!
+      let packets = 0
+      world.network.observers.push({
+        sent: (datagram) => void (datagram.destination.ip === ip && packets++),
+        delivered: () => {},
+      })
+      world.stunServer()
+      world.stunServer()
+      world.turnServer()
+      const node = world.peer('node', place, able())
+      const attacker = world.rawPeer('attacker')
+      attacker.remote = node.agent.localParameters
+      node.gather()
+      node.start(attacker.parameters, 'controlled')
+      // Data goes over what looks like a relay, and the victim like the other end of a NAT.
+      node.addRemoteCandidate(attacker.candidate({ type: 'relay', foundation: 'relay' }))
+      for (const port of [20_000, 20_300])
+        node.addRemoteCandidate(attacker.candidate({ type: 'srflx', address: { ip, port }, foundation: 'srflx' }))
+      const portReport = {
+        willing: true,
+        mapping,
+        sockets: 256,
+        address: { ip, port: 20_000 },
+        low: 1_024,
+        high: 65_535,
+      }
+      for (let second = 0; second < 60; second++) {
+        world.run(1_000)
+        const [seen] = attacker.requests()
+        if (!seen) continue
+        attacker.check(seen.remote, { portReport })
+        // A spoofed source proves nothing: the victim answers no check.
+        attacker.check(seen.remote, { portReport }, { source: { ip, port: 20_000 } })
+      }
+      expect(node.connected).toBe(true)
+      return packets
+    })
+    // Two candidates' checks, as for any candidate, and answers to what pretended to come from there.
+    expect(received).toBeLessThan(150)
+  }
+})
+
+interface Figures {
+  /** Milliseconds until both used a direct path. */
+  readonly direct: number
+  /** Until both were connected at all. */
+  readonly relayed: number
+  readonly a: Peer
+  readonly b: Peer
+}
+
+type Two<T> = readonly [a: T, b: T]
+
+function search(seed: number, places: Two<Placement>, options: Two<() => PeerOptions>): Figures {
+  return simulate(seed, (world) => {
+    const [a, b] = meet(world, places, options, { latency: 20 }, true)
+    world.runUntil(() => a.connected && b.connected, 5_000)
+    const relayed = world.now
+    const direct = timeToDirect(world, [a, b], 30_000)
+    world.run(200)
+    return { direct, relayed, a, b }
+  })
+}
+
+function nat(mapping: NatBehavior['mapping'], allocation: NonNullable<NatBehavior['allocation']> = 'preserve') {
+  return { mapping, filtering: 'address-and-port-dependent', allocation } as const
+}
+
+function meet(
+  world: World,
+  places: Two<Placement>,
+  options: Two<() => PeerOptions>,
+  signaling: { skew?: number; latency?: number },
+  relay: boolean,
+): Two<Peer> {
+  world.stunServer({ link: { latency: 10 } })
+  world.stunServer({ link: { latency: 10 } })
+  if (relay) world.turnServer({ link: { latency: 10 } })
+  const link = { latency: 10 }
+  const session = [
+    world.peer('a', { ...places[0], link }, options[0]()),
+    world.peer('b', { ...places[1], link }, options[1]()),
+  ] as const
+  world.connect(...session, signaling)
+  return session
+}
+
+function timeToDirect(world: World, session: readonly Peer[], limit: number): number {
+  const isDirect = ({ selected }: Peer) =>
+    selected !== undefined && selected.local.type !== 'relay' && selected.remote.type !== 'relay'
+  return world.runUntil(() => session.every(isDirect), limit) ? world.now : Number.POSITIVE_INFINITY
+}

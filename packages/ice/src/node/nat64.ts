@@ -1,0 +1,76 @@
+import { type Address, formatAddress, isIPv4, isIPv6, type Packet } from '@floe/stun'
+import { addressScope } from '../candidate.ts'
+import type { SocketOwner, UdpSocket } from './sockets.ts'
+
+/** Where a NAT64 has IPv4 addresses (RFC 6052): what `findTranslator()` of @floe/nat/node resolves to. */
+export interface AddressTranslator {
+  /** The IPv6 address that stands for it; `undefined`: none does. */
+  toIpv6(ipv4: string): string | undefined
+  /** The IPv4 address that it stands for; `undefined`: it stands for none. */
+  toIpv4(ipv6: string): string | undefined
+}
+
+/** Whether these are the sockets of a host without IPv4. A CLAT's address counts as IPv4, since it works like one. */
+export function isIpv6Only(sockets: readonly UdpSocket[]): boolean {
+  const leading = sockets.filter(({ host }) => host.kind === 'ordinary' || host.kind === 'vpn')
+  return leading.some(isGlobal) && !leading.some(({ host: { ip } }) => isIPv4(ip) && addressScope(ip) !== 'link-local')
+}
+
+/** Whether packets from there can reach a translator. */
+export function isGlobal({ host: { ip } }: UdpSocket): boolean {
+  return isIPv6(ip) && addressScope(ip) !== 'link-local' && addressScope(ip) !== 'loopback'
+}
+
+/**
+ * Stands between an agent and its sockets on an IPv6-only host: for the agent IPv4 peers and servers have their own
+ * addresses, on the wire those that a NAT64 gave them. What the agent itself addresses by IPv6 stays so, both ways.
+ */
+export class Nat64Edge implements SocketOwner {
+  #translator: AddressTranslator | undefined
+  readonly #owner: SocketOwner
+  /** By address on the wire of those that packets went to: the IP address that the agent has for it. */
+  readonly #names = new Map<string, string>()
+  /** Packets come in runs, to and from one peer, whose address object is the same as long as they do. */
+  #lastOut: Address | undefined
+  #lastWire: Address = { ip: '', port: 0 }
+  #lastIn: Address | undefined
+  #lastName: Address | undefined
+
+  constructor(owner: SocketOwner) {
+    this.#owner = owner
+  }
+
+  /** It has been found. */
+  use(translator: AddressTranslator | undefined): void {
+    this.#translator = translator
+    this.#lastOut = this.#lastIn = undefined
+  }
+
+  /** The address on the wire. */
+  outward(remote: Address): Address {
+    if (remote === this.#lastOut) return this.#lastWire
+    const ip = isIPv4(remote.ip) ? this.#translator?.toIpv6(remote.ip) : undefined
+    const wire = ip === undefined ? remote : { ip, port: remote.port }
+    if (this.#names.size < MAX_NAMES) this.#names.set(formatAddress(wire), remote.ip)
+    this.#lastOut = remote
+    this.#lastWire = wire
+    return wire
+  }
+
+  handlePacket(packet: Packet): unknown {
+    const { remote } = packet
+    if (remote !== this.#lastIn) {
+      this.#lastIn = remote
+      const ip = this.#names.get(formatAddress(remote)) ?? this.#translator?.toIpv4(remote.ip)
+      this.#lastName = ip === undefined || ip === remote.ip ? undefined : { ip, port: remote.port }
+    }
+    return this.#owner.handlePacket(this.#lastName ? { ...packet, remote: this.#lastName } : packet)
+  }
+
+  handleSocketError(local: string, error: NodeJS.ErrnoException): void {
+    this.#owner.handleSocketError(local, error)
+  }
+}
+
+/** More than an agent has pairs and servers; beyond them the translator's word counts. */
+const MAX_NAMES = 256

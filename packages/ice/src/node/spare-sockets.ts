@@ -1,0 +1,56 @@
+import type { Address, Packet } from '@floe/stun'
+import type { InterfaceAddress } from './interfaces.ts'
+import { openSockets, type PortRange, type SocketOwner, type UdpSocket } from './sockets.ts'
+
+/** Sockets that the agent has asked for beyond those it gathered on: one in place of another, or many for a search. */
+export class SpareSockets {
+  readonly #owner: SocketOwner
+  readonly #portRange: PortRange | undefined
+  readonly #sockets = new Map<Address, UdpSocket>()
+  readonly #closing = new Set<Promise<void>>()
+
+  constructor(owner: SocketOwner, portRange?: PortRange) {
+    this.#owner = owner
+    this.#portRange = portRange
+  }
+
+  /** Fewer when the system has no more: ports of the range, or file descriptors (`ulimit -n`). Failures go to the owner. */
+  open(host: InterfaceAddress, count: number): Address[] {
+    const addresses: Address[] = []
+    try {
+      while (addresses.length < count) {
+        for (const socket of openSockets([host], this.#owner, this.#portRange)) {
+          this.#sockets.set(socket.address, socket)
+          addresses.push(socket.address)
+        }
+      }
+    } catch {} // Told to the owner already.
+    return addresses
+  }
+
+  /** The interface that the socket is on, if it is one of these. */
+  hostOf(local: Address): InterfaceAddress | undefined {
+    return this.#sockets.get(local)?.host
+  }
+
+  /** `false`: the packet is not from one of these. */
+  send({ local, remote, bytes }: Packet, ttl?: number): boolean {
+    const socket = this.#sockets.size > 0 ? this.#sockets.get(local) : undefined
+    socket?.send(bytes, remote, ttl)
+    return socket !== undefined
+  }
+
+  close(local: Address): void {
+    const socket = this.#sockets.get(local)
+    if (!socket) return
+    this.#sockets.delete(local)
+    const closing = socket.close().then(() => void this.#closing.delete(closing))
+    this.#closing.add(closing)
+  }
+
+  /** Resolves once the system has everything back. */
+  async closeAll(): Promise<void> {
+    for (const local of [...this.#sockets.keys()]) this.close(local)
+    await Promise.all(this.#closing)
+  }
+}

@@ -1,0 +1,223 @@
+import type { Address, Attributes, DecodedMessage, Packet, TransactionId } from '@floe/stun'
+import { encode, newTransactionId, sameAddress, Transaction, verifyIntegrity } from '@floe/stun'
+import type { Candidate } from './candidate.ts'
+import { candidatePriority, peerReflexivePriority } from './candidate.ts'
+import type { CheckCredentials } from './check.ts'
+import { SEARCH } from './defaults.ts'
+import type { Context } from './outputs.ts'
+import { type PortRange, shuffledPorts } from './port-range.ts'
+import { randomFraction } from './random-fraction.ts'
+import { nextTurn, SearchSockets } from './search-sockets.ts'
+
+/** What a search is for. Its target has been seen as the peer's own address: `isPeersOwn`. */
+export type SearchTask =
+  /** Our NAT gives each flow another port. `offers`: the peer is told of ports as candidates. */
+  | { readonly side: 'sockets'; readonly target: Address; readonly offers: boolean }
+  /** The peer's does: these of its ports are tried, one after the other. */
+  | { readonly side: 'ports'; readonly ip: string; readonly ports: readonly number[] }
+
+export interface SearchOptions {
+  readonly task: SearchTask
+  /** The socket that probes, or beside which others are opened. */
+  readonly base: Candidate
+  /** Where our NAT shows that base. */
+  readonly external: Address
+  /** A STUN server of ours: tells ports, and whether the router copes. */
+  readonly server: Address
+  readonly credentials: CheckCredentials
+  readonly usernameFragment: string
+  /** ICE-CONTROLLING or ICE-CONTROLLED. */
+  readonly claim: () => Attributes
+  /** Our mappings are being made: the peer is to be told. */
+  readonly onrange: (now: number, range: PortRange, sockets: number) => void
+  /** The peer has answered on a path that is no pair yet. */
+  readonly onmet: (now: number, local: Address, remote: Address) => void
+  readonly onend: (now: number, reason: string) => void
+}
+
+/**
+ * One search for a way between a NAT whose mappings depend on the endpoint and one whose do not, from either side and
+ * within the bounds of SEARCH. It ends with the first authenticated packet of the peer's that comes through.
+ */
+export class Search {
+  /** Checks that were sent. */
+  probes = 0
+  readonly #context: Context
+  readonly #options: SearchOptions
+  readonly #sockets: SearchSockets | undefined
+  readonly #asked = new Map<TransactionId, { readonly local: Address; readonly remote: Address }>()
+  readonly #endsAt: number
+  #probeAt = Number.POSITIVE_INFINITY
+  #next = 0
+  #control: Transaction | undefined
+  #controlAt: number
+  #usualRoundTrip: number | undefined
+  #late = 0
+  #offers: number[] = []
+  #offerAt = Number.POSITIVE_INFINITY
+
+  constructor(now: number, context: Context, options: SearchOptions) {
+    this.#context = context
+    this.#options = options
+    this.#endsAt = now + SEARCH.duration
+    this.#controlAt = now
+    const { task, base, server } = options
+    if (task.side === 'ports') this.#probeAt = now
+    else
+      this.#sockets = new SearchSockets(now, context, {
+        near: base.address,
+        server,
+        target: task.target,
+        check: (local, remote, ttl) => this.#check(local, remote, ttl),
+        onrange: (at, range, sockets) => this.#spread(at, range, sockets),
+        onfailed: options.onend,
+      })
+  }
+
+  get side(): SearchTask['side'] {
+    return this.#options.task.side
+  }
+
+  has(local: Address): boolean {
+    return this.#sockets?.has(local) ?? false
+  }
+
+  addSockets(now: number, addresses: readonly Address[]): void {
+    this.#sockets?.add(now, addresses)
+  }
+
+  /** The socket becomes a base of the agent's; the others are closed with the search. */
+  take(local: Address): void {
+    this.#sockets?.take(local)
+  }
+
+  /** An answer to one of ours: from a server, or from the peer, which ends the search. */
+  handleResponse(now: number, message: DecodedMessage, packet: Packet): boolean {
+    if (this.#sockets?.handleResponse(now, message, packet)) return true
+    if (this.#control?.handleResponse(now, message, packet)) return this.#controlled(now)
+    const asked = this.#asked.get(message.transactionId)
+    if (!asked || message.class !== 'success') return false
+    if (!sameAddress(asked.remote, packet.remote) || !sameAddress(asked.local, packet.local)) return false
+    if (!verifyIntegrity(message, this.#options.credentials.key)) return false
+    this.#options.onmet(now, packet.local, packet.remote)
+    return true
+  }
+
+  handleTimeout(now: number): void {
+    if (now >= this.#endsAt) return this.#options.onend(now, 'not found in time')
+    this.#sockets?.handleTimeout(now)
+    if (this.#control && now >= this.#control.timeout()) {
+      this.#control.handleTimeout(now)
+      if (this.#control.done) return this.#options.onend(now, 'our server does not answer: too much for the router')
+      this.#drainControl()
+    }
+    if (now >= this.#controlAt) this.#sendControl(now)
+    if (now >= this.#probeAt) this.#probe(now)
+    if (now >= this.#offerAt) this.#offer(now)
+  }
+
+  timeout(): number {
+    const [sockets, control] = [this.#sockets?.timeout(), this.#control?.timeout()]
+    const never = Number.POSITIVE_INFINITY
+    return Math.min(this.#endsAt, this.#controlAt, this.#probeAt, this.#offerAt, sockets ?? never, control ?? never)
+  }
+
+  close(): void {
+    this.#sockets?.close()
+    this.#asked.clear()
+  }
+
+  /** Each port is tried once. Timers are late by a little: a few probes are caught up on, and no more than that. */
+  #probe(now: number): void {
+    const { task, base } = this.#options
+    if (task.side !== 'ports') return
+    const port = task.ports[this.#next++]
+    this.#probeAt = port === undefined ? Number.POSITIVE_INFINITY : nextTurn(this.#probeAt, now, SEARCH.probeEvery)
+    if (port !== undefined) this.#check(base.address, { ip: task.ip, port })
+  }
+
+  #spread(now: number, range: PortRange, sockets: number): void {
+    const { task, onrange } = this.#options
+    if (task.side !== 'sockets') return
+    onrange(now, range, sockets)
+    if (!task.offers) return
+    const random = randomFraction(this.#context.random)
+    // Of random ports a browser would have to try thousands: the few that it will are as good as any.
+    this.#offers = shuffledPorts(range.low, range.high, random).slice(0, SEARCH.offers)
+    // Sockets first: an early check would find nothing, and is not repeated soon.
+    this.#offerAt = now + sockets * SEARCH.openEvery
+  }
+
+  /** Predicted ports as candidates: a peer that knows nothing of searches checks them like any others. */
+  #offer(now: number): void {
+    const { base, external, usernameFragment } = this.#options
+    for (const port of this.#offers.splice(0, SEARCH.offersAtOnce)) {
+      this.#context.emit({
+        type: 'candidate',
+        candidate: {
+          type: 'srflx',
+          protocol: 'udp',
+          address: { ip: external.ip, port },
+          base: base.address,
+          relatedAddress: { ip: '0.0.0.0', port: 9 },
+          foundation: `p${port}`,
+          component: 1,
+          priority: candidatePriority('srflx', 0),
+          usernameFragment,
+        },
+      })
+    }
+    this.#offerAt = this.#offers.length > 0 ? now + SEARCH.offerEvery : Number.POSITIVE_INFINITY
+  }
+
+  #check(local: Address, remote: Address, ttl?: number): void {
+    const { credentials, base, claim } = this.#options
+    const transactionId = newTransactionId(this.#context.random)
+    const attributes = { username: credentials.username, priority: peerReflexivePriority(base), ...claim() }
+    const bytes = encode(
+      { method: 'binding', class: 'request', transactionId, attributes },
+      { key: credentials.key, fingerprint: true },
+    )
+    this.#asked.set(transactionId, { local, remote })
+    this.probes++
+    const packet: Packet = { protocol: 'udp', local, remote, bytes }
+    this.#context.emit(ttl === undefined ? { type: 'packet', packet } : { type: 'packet', packet, ttl })
+  }
+
+  #sendControl(now: number): void {
+    this.#controlAt = Number.POSITIVE_INFINITY
+    this.#control = new Transaction(now, {
+      message: {
+        method: 'binding',
+        class: 'request',
+        transactionId: newTransactionId(this.#context.random),
+        attributes: {},
+      },
+      local: this.#options.base.address,
+      remote: this.#options.server,
+      rto: SEARCH.controlPatience / 2,
+      rc: 2,
+      rm: 1,
+    })
+    this.#drainControl()
+  }
+
+  #drainControl(): void {
+    for (let output = this.#control?.poll(); output; output = this.#control?.poll()) {
+      if (output.type === 'packet') this.#context.emit(output)
+    }
+  }
+
+  #controlled(now: number): boolean {
+    const output = this.#control?.poll()
+    this.#control = undefined
+    this.#controlAt = now + SEARCH.controlEvery
+    const roundTrip = output?.type === 'response' ? output.roundTripTime : undefined
+    if (roundTrip === undefined) return true
+    this.#usualRoundTrip ??= roundTrip
+    // Once is chance, of this machine's as well.
+    this.#late = roundTrip > 2 * this.#usualRoundTrip + SEARCH.controlNoise ? this.#late + 1 : 0
+    if (this.#late === 2) this.#options.onend(now, 'our server answers late: too much for the router')
+    return true
+  }
+}

@@ -1,0 +1,274 @@
+import type { Address, Attributes, DecodedMessage, Packet, PortReport } from '@floe/stun'
+import { decode, isStun, verifyIntegrity } from '@floe/stun'
+import type { Pair } from './candidate-pair.ts'
+import { FRESH_SOCKETS, SEARCH, UNPRIVILEGED_PORTS } from './defaults.ts'
+import type { Generation } from './generation.ts'
+import { isPeersOwn, type NatEvidence, ownNat, peersNat } from './nat-evidence.ts'
+import { Openers } from './openers.ts'
+import type { Context } from './outputs.ts'
+import { shuffledPorts, sweepPorts } from './port-range.ts'
+import { DIRECT, tierOf } from './preference.ts'
+import { randomFraction } from './random-fraction.ts'
+import { Search, type SearchTask } from './search.ts'
+import type { Sources } from './sources.ts'
+import type { TraversalOptions } from './traversal-options.ts'
+
+export interface TraversalOwner {
+  readonly generation: () => Generation
+  readonly connectivity: {
+    readonly path: { readonly selected: Pair | undefined }
+    /** What our requests say of our role. */
+    readonly claim: Attributes
+    /** There is a way to the peer that is no pair yet. */
+    meet(now: number, local: Address, remote: Address): void
+    /** Sends a check on the pair in use, so that the peer hears our report. */
+    tell(now: number): void
+  }
+  readonly sources: Sources
+}
+
+/**
+ * What is done when no direct path has been found for a while: fresh sockets, in case an unsolicited packet has taken our
+ * port, or a search for the ports of a NAT that gives each flow another one.
+ */
+export class Traversal {
+  readonly #context: Context
+  readonly #options: TraversalOptions
+  readonly #owner: TraversalOwner
+  #generation: Generation | undefined
+  /** There has been no direct path since. */
+  #since: number | undefined
+  #decideAt = Number.POSITIVE_INFINITY
+  #decisions = 0
+  #search: Search | undefined
+  /** Sockets opened in place of others, in order. */
+  readonly #fresh: Address[] = []
+  #tellAt = Number.POSITIVE_INFINITY
+  /** What the peer is told of our own search. */
+  #spread = { sockets: 0, low: 0, high: 0 }
+  #peer: PortReport | undefined
+
+  constructor(context: Context, options: TraversalOptions, owner: TraversalOwner) {
+    this.#context = context
+    this.#options = options
+    this.#owner = owner
+  }
+
+  /** Goes with our checks as long as there is no direct path. */
+  get report(): PortReport | undefined {
+    if (this.#isDirect) return undefined
+    const { mapping, address } = ownNat(this.#owner.generation()) ?? NOTHING_KNOWN
+    return { willing: this.#options.hardNat === 'auto', mapping, address, ...this.#spread }
+  }
+
+  /** How a new pair is to be opened; `undefined`: like any other. */
+  openingOf(now: number, pair: Pair): { readonly ttl: number; readonly lead: number } | undefined {
+    if (!Openers.concern(pair)) return undefined
+    const { openerTtl, openerLead, holdBack, freshHoldBack } = this.#context.timing
+    const round = this.#fresh.indexOf(pair.base) + 1
+    // The second fresh socket does without: perhaps the peer is nearer than all openers reach.
+    if (round === FRESH_SOCKETS) return undefined
+    // So long after the peer was told of our address it has sent an opener itself.
+    const told = Math.min(
+      now,
+      ...this.#owner
+        .generation()
+        .gatherer.views(pair.base)
+        .map(({ since }) => since),
+    )
+    const lead = told + (round > 0 ? freshHoldBack : holdBack) - now
+    return { ttl: round > 0 ? openerTtl - 2 : openerTtl, lead: Math.max(openerLead, lead) }
+  }
+
+  /** From an authenticated check. */
+  hear(now: number, report: PortReport): void {
+    this.#peer = report
+    if (report.sockets === 0 && this.#search?.side === 'ports') this.#end(now, 'the peer has given up')
+    if (report.sockets > 0 && this.#since !== undefined && !this.#search)
+      this.#decideAt = Math.max(now, this.#since + this.#context.timing.directPatience)
+  }
+
+  /** To be called after every change. */
+  update(now: number): void {
+    const generation = this.#owner.generation()
+    if (generation !== this.#generation) {
+      this.#generation = generation
+      this.#since = undefined
+      this.#peer = undefined
+      this.#end(now, 'ICE restart')
+    }
+    if (!generation.credentials) return
+    if (this.#isDirect) {
+      this.#since = undefined
+      this.#decideAt = Number.POSITIVE_INFINITY
+      this.#decisions = 0
+      this.#end(now, 'there is a direct path')
+    } else if (this.#since === undefined) {
+      this.#since = now
+      this.#decideAt = now + this.#context.timing.directPatience
+    }
+  }
+
+  /** The driver has opened what `sockets` asked for. */
+  opened(now: number, near: Address, addresses: readonly Address[]): void {
+    if (this.#search) return this.#search.addSockets(now, addresses)
+    const [fresh, ...spare] = addresses
+    const isWanted = fresh && this.#since !== undefined && this.#fresh.length < FRESH_SOCKETS
+    for (const local of isWanted ? spare : addresses) this.#context.emit({ type: 'release', local })
+    if (!isWanted) return
+    this.#fresh.push(fresh)
+    this.#owner.sources.adopt(now, near, fresh, false)
+  }
+
+  /** `true`: it was for a socket of a search, and says nothing to others. */
+  handlePacket(now: number, packet: Packet): boolean {
+    if (!this.#search?.has(packet.local)) return false
+    const message = isStun(packet.bytes) ? decode(packet.bytes) : undefined
+    if (message?.method !== 'binding') return true
+    if (message.class !== 'request') {
+      this.#search.handleResponse(now, message, packet)
+      return true
+    }
+    const { local, localKey } = this.#owner.generation()
+    if (!message.attributes.username?.startsWith(`${local.usernameFragment}:`)) return true
+    if (!verifyIntegrity(message, localKey)) return true
+    this.#promote(now, packet.local)
+    return false
+  }
+
+  /** The answer to a check of a search, or to its question to a server. */
+  handleResponse(now: number, message: DecodedMessage, packet: Packet): boolean {
+    return this.#search?.handleResponse(now, message, packet) ?? false
+  }
+
+  handleTimeout(now: number): void {
+    if (this.#search && now >= this.#search.timeout()) this.#search.handleTimeout(now)
+    if (now >= this.#decideAt) this.#decide(now)
+    if (now >= this.#tellAt) this.#tell(now)
+  }
+
+  timeout(): number {
+    return Math.min(this.#decideAt, this.#tellAt, this.#search?.timeout() ?? Number.POSITIVE_INFINITY)
+  }
+
+  close(now: number): void {
+    this.#decideAt = Number.POSITIVE_INFINITY
+    this.#end(now, 'closed')
+  }
+
+  get #isDirect(): boolean {
+    const { selected } = this.#owner.connectivity.path
+    return selected !== undefined && tierOf(selected) === DIRECT
+  }
+
+  /** Asked a few times only: an idle agent on a relay has nothing to wake for. */
+  #decide(now: number): void {
+    this.#decideAt = Number.POSITIVE_INFINITY
+    const generation = this.#owner.generation()
+    const own = ownNat(generation)
+    if (this.#search || this.#isDirect) return
+    if (++this.#decisions <= DECISIONS) this.#decideAt = now + this.#context.timing.directPatience
+    if (!own) return
+    this.#owner.connectivity.tell(now)
+    const theirs = this.#peer ?? peersNat(generation.remoteCandidates)
+    const [isOurs, isTheirs] = [own, theirs].map((nat) => nat?.mapping === 'endpoint-dependent')
+    if (!theirs || (!isOurs && !isTheirs)) return this.#refresh(own.base.address)
+    const task = this.#taskFor(generation, own, theirs)
+    if (task) this.#begin(now, own, task)
+  }
+
+  /** The preconditions of a search, all but the time. */
+  #taskFor(generation: Generation, own: OwnNat, theirs: NatEvidence | PortReport): SearchTask | undefined {
+    const { ip } = theirs.address
+    const isAllowed = this.#options.hardNat === 'auto' && this.#peer?.willing !== false
+    if (!isAllowed || !this.#owner.connectivity.path.selected || !isPeersOwn(generation, ip)) return undefined
+    if (own.mapping === 'endpoint-dependent') {
+      if (theirs.mapping !== 'endpoint-independent') return undefined
+      return { side: 'sockets', target: theirs.address, offers: !this.#peer }
+    }
+    if (own.mapping !== 'endpoint-independent' || theirs.mapping !== 'endpoint-dependent') return undefined
+    const ports = 'ports' in theirs ? this.#sweep(theirs.ports) : this.#portsOf(theirs)
+    return ports.length > 0 ? { side: 'ports', ip, ports } : undefined
+  }
+
+  /** Of a peer that has spread sockets over a range. */
+  #portsOf({ sockets, low, high }: PortReport): readonly number[] {
+    if (sockets === 0 || low < UNPRIVILEGED_PORTS.low || low > high) return []
+    return shuffledPorts(low, high, randomFraction(this.#context.random)).slice(0, SEARCH.probes)
+  }
+
+  /** Of one that has one socket, several ports of which were seen. */
+  #sweep(seen: readonly number[]): readonly number[] {
+    if (Math.max(...seen) - Math.min(...seen) >= SEARCH.sweep) return []
+    return sweepPorts(seen, SEARCH.sweep, randomFraction(this.#context.random))
+  }
+
+  #begin(now: number, { base, address }: OwnNat, task: SearchTask): void {
+    const { credentials, local } = this.#owner.generation()
+    const [server] = this.#owner.sources.stunServers
+    const ip = task.side === 'sockets' ? task.target.ip : task.ip
+    if (!credentials || !server || !this.#options.gate.enter(now, this, ip)) return
+    const what = task.side === 'sockets' ? 'many sockets' : `${task.ports.length} ports`
+    this.#context.log(now, 'search', () => `${what} for ${ip}`, 'no direct path, and one NAT’s ports are not known')
+    this.#search = new Search(now, this.#context, {
+      task,
+      base,
+      external: address,
+      server,
+      credentials,
+      usernameFragment: local.usernameFragment,
+      claim: () => this.#owner.connectivity.claim,
+      onrange: (at, { low, high }, sockets) => {
+        this.#spread = { sockets, low, high }
+        this.#tell(at)
+      },
+      onmet: (at, from, to) => this.#met(at, from, to),
+      onend: (at, reason) => {
+        this.#end(at, reason)
+        // So that the peer does not look for sockets that are closed.
+        this.#owner.connectivity.tell(at)
+      },
+    })
+  }
+
+  #tell(now: number): void {
+    this.#tellAt = this.#search ? now + SEARCH.reportEvery : Number.POSITIVE_INFINITY
+    if (this.#search) this.#owner.connectivity.tell(now)
+  }
+
+  #refresh(near: Address): void {
+    if (this.#fresh.length < FRESH_SOCKETS) this.#context.emit({ type: 'sockets', near, count: 1 })
+  }
+
+  #met(now: number, local: Address, remote: Address): void {
+    if (this.#search?.has(local)) this.#promote(now, local)
+    else this.#end(now, 'found')
+    this.#owner.connectivity.meet(now, local, remote)
+  }
+
+  /** One of many becomes a base like any other. */
+  #promote(now: number, local: Address): void {
+    const near = ownNat(this.#owner.generation())?.base.address ?? local
+    this.#search?.take(local)
+    this.#owner.sources.adopt(now, near, local, true)
+    this.#end(now, 'found')
+  }
+
+  #end(now: number, reason: string): void {
+    const search = this.#search
+    if (!search) return
+    this.#search = undefined
+    this.#spread = { sockets: 0, low: 0, high: 0 }
+    this.#tellAt = Number.POSITIVE_INFINITY
+    this.#options.gate.leave(this)
+    this.#context.log(now, 'search-end', () => `${search.probes} checks`, reason)
+    search.close()
+  }
+}
+
+type OwnNat = NonNullable<ReturnType<typeof ownNat>>
+
+const NOTHING_KNOWN = { mapping: 'unknown', address: { ip: '0.0.0.0', port: 0 } } as const
+
+/** How often it is considered what to do: the peer's report may come later than the first time. */
+const DECISIONS = 4

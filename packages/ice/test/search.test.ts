@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest'
+import { SEARCH } from '../src/defaults.ts'
+import { predictPorts, shuffledPorts, sweepPorts } from '../src/port-range.ts'
+import { SearchGate } from '../src/search-gate.ts'
+
+const MINUTE = 60_000
+
+describe('the range of a NAT’s next ports', () => {
+  test.each([
+    {
+      name: 'ascending',
+      ports: [3000, 3002, 3003, 3005],
+      sockets: 16,
+      expected: { kind: 'sequential', low: 3006, high: 3077 },
+    },
+    {
+      name: 'descending',
+      ports: [3005, 3004, 3003],
+      sockets: 16,
+      expected: { kind: 'sequential', low: 2967, high: 3002 },
+    },
+    {
+      name: 'a block',
+      ports: [20010, 20500, 20100, 20300],
+      sockets: 16,
+      expected: { kind: 'block', low: 19765, high: 20745 },
+    },
+    { name: 'random', ports: [2000, 60000, 30000], sockets: 16, expected: { kind: 'random', low: 1024, high: 65535 } },
+    {
+      name: 'at the edge',
+      ports: [65000, 65500, 65200],
+      sockets: 16,
+      expected: { kind: 'block', low: 64666, high: 65535 },
+    },
+    { name: 'too few', ports: [3000, 3001], sockets: 16, expected: undefined },
+  ])('$name', ({ ports, sockets, expected }) => {
+    expect(predictPorts(ports, sockets)).toEqual(expected)
+  })
+
+  test('each port once, and only those of the range', () => {
+    const ports = shuffledPorts(5000, 5099, pseudoRandom(1))
+    expect(new Set(ports).size).toBe(100)
+    expect([Math.min(...ports), Math.max(...ports)]).toEqual([5000, 5099])
+    expect(ports).not.toEqual(ports.toSorted((a, b) => a - b))
+  })
+
+  test('a sweep: between the seen ports first, then outwards, within the limit and the unprivileged ports', () => {
+    const ports = sweepPorts([1030, 1040], 40, pseudoRandom(1))
+    expect(ports).toHaveLength(40)
+    expect(ports.slice(0, 9).toSorted((a, b) => a - b)).toEqual([1031, 1032, 1033, 1034, 1035, 1036, 1037, 1038, 1039])
+    expect(ports.slice(9, 13)).toEqual([1041, 1029, 1042, 1028])
+    expect(Math.min(...ports)).toBe(1024)
+    expect(new Set(ports).size).toBe(40)
+  })
+})
+
+test('one search at a time, and one per peer: again after ten minutes, then after an hour', () => {
+  const gate = new SearchGate()
+  const [a, b] = [{}, {}]
+  expect(gate.enter(0, a, '192.0.2.1')).toBe(true)
+  expect(gate.enter(1, b, '192.0.2.2')).toBe(false)
+  gate.leave(b) // Not the holder: nothing changes.
+  expect(gate.enter(1, b, '192.0.2.2')).toBe(false)
+  gate.leave(a)
+  expect(gate.enter(2, b, '192.0.2.2')).toBe(true)
+  gate.leave(b)
+  const allowed = (now: number) => {
+    const entered = gate.enter(now, a, '192.0.2.1')
+    gate.leave(a)
+    return entered
+  }
+  expect(allowed(10 * MINUTE - 1)).toBe(false)
+  expect(allowed(10 * MINUTE)).toBe(true)
+  expect(allowed(69 * MINUTE)).toBe(false)
+  expect(allowed(70 * MINUTE)).toBe(true)
+  expect(allowed(129 * MINUTE)).toBe(false)
+})
+
+test('the caps of the search are those that were thought through', () => {
+  expect(SEARCH).toMatchObject({ sockets: 256, blockSockets: 64, probes: 1024, sweep: 2048, offers: 200 })
+})
+
+function pseudoRandom(seed: number): () => number {
+  let state = seed
+  return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647
+}
