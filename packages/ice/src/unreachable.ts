@@ -1,6 +1,5 @@
 import { addressFamily, formatAddress } from '@floe/stun'
-import { canReach } from './candidate.ts'
-import type { LocalBase } from './local-base.ts'
+import { type LocalBase, reaches } from './local-base.ts'
 import type { ServerAddress } from './servers.ts'
 
 /** URLs of servers that cannot be asked from any of these bases, at none of their addresses, and why. */
@@ -13,11 +12,11 @@ export function unreachable(
   return [...lost.values()].map(({ url, address }) => ({ url, reason: reasonFor(address, bases) }))
 }
 
-function canAsk({ address, tcpType, relayOnly }: LocalBase, server: ServerAddress): boolean {
+function canAsk(base: LocalBase, server: ServerAddress): boolean {
   // A proxy resolves the name, and reaches what it resolves to.
   if (addressFamily(server.address.ip) === undefined) return true
-  if (server.scheme === 'stun' && (relayOnly || tcpType)) return false
-  return canReach(address.ip, server.address.ip)
+  if (server.scheme === 'stun' && (base.relayOnly || base.tcpType)) return false
+  return reaches(base, server.address.ip)
 }
 
 function reasonFor(address: ServerAddress['address'], bases: readonly LocalBase[]): string {
