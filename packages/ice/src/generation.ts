@@ -38,7 +38,7 @@ export class Generation {
   /** Candidates that were signalled before the parameters they belong to, RFC 8838 §14. */
   readonly #held: (Candidate | null)[] = []
   /** Peer-reflexive candidates on the address of a relay of the peer's. */
-  readonly #presumedRelays = new WeakSet<Candidate>()
+  #presumedRelays: WeakSet<Candidate> | undefined
   #reflexive = 0
 
   constructor(
@@ -89,7 +89,7 @@ export class Generation {
   addRemote(candidate: Candidate): boolean {
     const index = this.remoteCandidates.findIndex((known) => isSameRemote(known, candidate))
     const known = this.remoteCandidates[index]
-    if (known && known.type !== 'prflx' && !this.#presumedRelays.has(known)) return false
+    if (known && known.type !== 'prflx' && !this.#presumedRelays?.has(known)) return false
     this.#unmask(candidate)
     if (known) this.#replaceRemote(index, candidate)
     else if (this.hasRoomFor(candidate)) this.remoteCandidates.push(candidate)
@@ -149,7 +149,7 @@ export class Generation {
       priority: relay?.priority ?? priority,
       ...(this.remote && { usernameFragment: this.remote.usernameFragment }),
     }
-    if (relay) this.#presumedRelays.add(candidate)
+    if (relay) (this.#presumedRelays ??= new WeakSet()).add(candidate)
     return { candidate, known: false }
   }
 

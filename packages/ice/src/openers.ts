@@ -15,7 +15,8 @@ export interface OpeningRule {
  * do the same. The peer's first check ends the wait.
  */
 export class Openers {
-  readonly #waiting = new Map<Pair, number>()
+  /** Made when a pair has to wait: few agents ever meet one. */
+  #waiting: Map<Pair, number> | undefined
 
   /** Translated at both ends: only there is a port to be taken. */
   static concern({ local, remote, base }: Pair): boolean {
@@ -29,27 +30,29 @@ export class Openers {
     const opening = isNew ? rule?.openingOf(now, pair) : undefined
     if (!opening) return undefined
     pair.state = 'in-progress'
+    this.#waiting ??= new Map()
     this.#waiting.set(pair, now + opening.lead)
     return opening.ttl
   }
 
   forget(pair: Pair): void {
-    this.#waiting.delete(pair)
+    this.#waiting?.delete(pair)
   }
 
   clear(): void {
-    this.#waiting.clear()
+    this.#waiting = undefined
   }
 
   /** Pairs whose checks may leave now. */
   takeDue(now: number): Pair[] {
+    if (!this.#waiting) return []
     const due = [...this.#waiting].filter(([, at]) => now >= at).map(([pair]) => pair)
     for (const pair of due) this.#waiting.delete(pair)
     return due
   }
 
   timeout(): number {
-    return Math.min(...this.#waiting.values())
+    return this.#waiting ? Math.min(...this.#waiting.values()) : Number.POSITIVE_INFINITY
   }
 }
 

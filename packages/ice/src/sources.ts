@@ -32,7 +32,7 @@ export class Sources {
   #servers: ServerAddress[] = []
   #complete = false
   /** URLs that no base reaches, once that was said. */
-  readonly #unreachable = new Set<string>()
+  #unreachable: Set<string> | undefined
 
   constructor(context: Context, options: SourcesOptions) {
     this.#context = context
@@ -143,7 +143,7 @@ export class Sources {
     this.relays.retire(now, (server) => !keeps(server))
     this.#servers = [...this.#servers.filter(keeps), ...adds]
     this.#complete = complete
-    this.#unreachable.clear()
+    this.#unreachable = undefined
     this.relays.gather(this.#bases, this.#servers.filter(isTurn))
     this.#reportUnreachable(now)
   }
@@ -152,7 +152,8 @@ export class Sources {
   #reportUnreachable(now: number): void {
     if (!this.#complete) return
     for (const { url, reason } of unreachable(this.#servers, this.#bases)) {
-      if (this.#unreachable.has(url)) continue
+      if (this.#unreachable?.has(url)) continue
+      this.#unreachable ??= new Set()
       this.#unreachable.add(url)
       this.#context.log(now, 'server-failed', () => url, reason)
       this.#context.emit({ type: 'candidateerror', url, address: null, port: null, errorCode: 701, errorText: reason })

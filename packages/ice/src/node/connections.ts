@@ -34,7 +34,7 @@ export class Connections implements StreamOwner, ServerSocketOwner {
   readonly #options: ConnectionsOptions
   readonly #byName = new Map<Address, Stream | ServerSocket>()
   /** By name: whom the agent has asked for, where that is another address on the wire. */
-  readonly #asked = new Map<Address, Address>()
+  #asked: Map<Address, Address> | undefined
   readonly #closing = new Set<Promise<void>>()
   #onchange: () => void = () => {}
 
@@ -47,7 +47,7 @@ export class Connections implements StreamOwner, ServerSocketOwner {
     const { local, protocol } = asked
     const remote = this.#options.outward?.(asked.remote, local) ?? asked.remote
     const request = { ...asked, remote }
-    if (remote !== asked.remote) this.#asked.set(local, asked.remote)
+    if (remote !== asked.remote) (this.#asked ??= new Map()).set(local, asked.remote)
     try {
       if (protocol === 'udp') {
         this.#byName.set(local, new ServerSocket(local, remote, this))
@@ -62,7 +62,7 @@ export class Connections implements StreamOwner, ServerSocketOwner {
   close(local: Address): void {
     const connection = this.#byName.get(local)
     this.#byName.delete(local)
-    this.#asked.delete(local)
+    this.#asked?.delete(local)
     if (connection) this.#await(connection.close())
   }
 
@@ -83,7 +83,7 @@ export class Connections implements StreamOwner, ServerSocketOwner {
   }
 
   handlePacket(packet: Packet): void {
-    const asked = this.#asked.size > 0 ? this.#asked.get(packet.local) : undefined
+    const asked = this.#asked?.get(packet.local)
     this.#owner.handlePacket(asked ? { ...packet, remote: asked } : packet)
   }
 
@@ -99,7 +99,7 @@ export class Connections implements StreamOwner, ServerSocketOwner {
 
   handleFailure(local: Address, reason: string): void {
     this.#byName.delete(local)
-    this.#asked.delete(local)
+    this.#asked?.delete(local)
     this.#owner.handleDisconnected(local, reason)
     this.#onchange()
   }

@@ -42,7 +42,7 @@ export class LocalBases {
   /** Addresses that relays alone are reached from. */
   #relayBases: readonly LocalBase[] = []
   /** Where peers connect to, by local IP address. */
-  readonly #doors = new Map<string, Address>()
+  #doors: Map<string, Address> | undefined
   #hostnames: Map<string, string> | undefined
   #withdrawals: Map<string, () => void> | undefined
 
@@ -155,6 +155,7 @@ export class LocalBases {
   #passiveBase(address: Address): LocalBase | undefined {
     const socket = this.#route?.sockets.find(({ host }) => host.ip === address.ip)
     if (!socket) return undefined
+    this.#doors ??= new Map()
     this.#doors.set(address.ip, address)
     return { ...this.#base(socket.host), address, tcpType: 'passive' }
   }
@@ -167,8 +168,8 @@ export class LocalBases {
 
   /** All that goes when the socket does. */
   #addressesOf({ address, host: { ip } }: UdpSocket): Address[] {
-    const door = this.#doors.get(ip)
-    this.#doors.delete(ip)
+    const door = this.#doors?.get(ip)
+    this.#doors?.delete(ip)
     return [address, ...(this.#speaksTcp ? [activeAddress(ip)] : []), ...(door ? [door] : [])]
   }
 

@@ -28,7 +28,8 @@ export class Reach {
   readonly #owner: ReachOwner
   readonly #mappings: PortMappings | undefined
   readonly #edge: Nat64Edge | undefined
-  readonly #abort = new AbortController()
+  /** Ends the search for a NAT64; on a host with IPv4 there is none. */
+  #abort: AbortController | undefined
   /** Servers that answer STUN over UDP. */
   readonly #servers: Address[] = []
   #isTranslated = false
@@ -57,7 +58,7 @@ export class Reach {
   close(sockets?: readonly UdpSocket[]): void {
     if (sockets) for (const socket of sockets) this.#mappings?.remove(socket)
     else {
-      this.#abort.abort()
+      this.#abort?.abort()
       this.#mappings?.close()
     }
   }
@@ -102,13 +103,17 @@ export class Reach {
     if (!nat64 || !this.#edge || this.#isSearching || !isIpv6Only(this.#owner.sockets())) return false
     // From now on it is known which addresses the agent itself names.
     this.#isTranslated = this.#isSearching = true
-    void this.#findNat64(this.#edge, nat64)
+    this.#abort ??= new AbortController()
+    void this.#findNat64(this.#edge, nat64, this.#abort.signal)
     return true
   }
 
   /** What waits for IPv4 goes on when the translator is known. */
-  async #findNat64(edge: Nat64Edge, nat64: NonNullable<IceTransportOptions['nat64']>): Promise<void> {
-    const { signal } = this.#abort
+  async #findNat64(
+    edge: Nat64Edge,
+    nat64: NonNullable<IceTransportOptions['nat64']>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const translator = await nat64({ signal }).catch(() => undefined)
     this.#isSearching = false
     if (signal.aborted) return

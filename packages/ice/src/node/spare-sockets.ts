@@ -6,8 +6,9 @@ import { openSockets, type PortRange, type SocketOwner, type UdpSocket } from '.
 export class SpareSockets {
   readonly #owner: SocketOwner
   readonly #portRange: PortRange | undefined
-  readonly #sockets = new Map<Address, UdpSocket>()
-  readonly #closing = new Set<Promise<void>>()
+  /** Made with the first: most agents need none. */
+  #sockets: Map<Address, UdpSocket> | undefined
+  #closing: Set<Promise<void>> | undefined
 
   constructor(owner: SocketOwner, portRange?: PortRange) {
     this.#owner = owner
@@ -20,6 +21,7 @@ export class SpareSockets {
     try {
       while (addresses.length < count) {
         for (const socket of openSockets([host], this.#owner, this.#portRange)) {
+          this.#sockets ??= new Map()
           this.#sockets.set(socket.address, socket)
           addresses.push(socket.address)
         }
@@ -30,27 +32,28 @@ export class SpareSockets {
 
   /** The interface that the socket is on, if it is one of these. */
   hostOf(local: Address): InterfaceAddress | undefined {
-    return this.#sockets.get(local)?.host
+    return this.#sockets?.get(local)?.host
   }
 
   /** `false`: the packet is not from one of these. */
   send({ local, remote, bytes }: Packet, ttl?: number): boolean {
-    const socket = this.#sockets.size > 0 ? this.#sockets.get(local) : undefined
+    const socket = this.#sockets?.get(local)
     socket?.send(bytes, remote, ttl)
     return socket !== undefined
   }
 
   close(local: Address): void {
-    const socket = this.#sockets.get(local)
+    const socket = this.#sockets?.get(local)
     if (!socket) return
-    this.#sockets.delete(local)
-    const closing = socket.close().then(() => void this.#closing.delete(closing))
-    this.#closing.add(closing)
+    this.#sockets?.delete(local)
+    const pending = (this.#closing ??= new Set())
+    const closing = socket.close().then(() => void pending.delete(closing))
+    pending.add(closing)
   }
 
   /** Resolves once the system has everything back. */
   async closeAll(): Promise<void> {
-    for (const local of [...this.#sockets.keys()]) this.close(local)
-    await Promise.all(this.#closing)
+    for (const local of [...(this.#sockets?.keys() ?? [])]) this.close(local)
+    await Promise.all(this.#closing ?? [])
   }
 }
