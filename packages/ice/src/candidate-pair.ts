@@ -1,4 +1,4 @@
-import type { Address } from '@floe/stun'
+import { type Address, withoutScope } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { addressScope } from './candidate.ts'
 import type { Timing } from './defaults.ts'
@@ -202,5 +202,5 @@ export function describePath({ local, remote }: { local: Address; remote: Addres
 function withScope(address: Address, base: Address): Address {
   if (addressScope(address.ip) !== 'link-local' || address.ip.includes('.')) return address
   const zone = base.ip.indexOf('%')
-  return zone < 0 ? address : { ip: address.ip.replace(/%.*$/, '') + base.ip.slice(zone), port: address.port }
+  return zone < 0 ? address : { ip: withoutScope(address.ip) + base.ip.slice(zone), port: address.port }
 }

@@ -1,5 +1,5 @@
 import type { Address } from '@floe/stun'
-import { addressFamily, canonicalIp } from '@floe/stun'
+import { addressFamily, canonicalIp, withoutScope } from '@floe/stun'
 import { TCP_TYPE_PREFERENCE, TYPE_PREFERENCE } from './defaults.ts'
 import type { RelayProtocol } from './servers.ts'
 
@@ -75,9 +75,9 @@ export function parseCandidate(line: string): Candidate | undefined {
 /** The candidate-attribute of RFC 8839 §5.1, without `a=`. */
 export function formatCandidate(candidate: Candidate): string {
   const { foundation, component, protocol, priority, address, hostname, type, relatedAddress } = candidate
-  const ip = hostname ?? address.ip.replace(/%.*$/, '')
+  const ip = hostname ?? withoutScope(address.ip)
   let line = `candidate:${foundation} ${component} ${protocol} ${priority} ${ip} ${address.port} typ ${type}`
-  if (relatedAddress) line += ` raddr ${relatedAddress.ip.replace(/%.*$/, '')} rport ${relatedAddress.port}`
+  if (relatedAddress) line += ` raddr ${withoutScope(relatedAddress.ip)} rport ${relatedAddress.port}`
   if (candidate.tcpType) line += ` tcptype ${candidate.tcpType}`
   for (const [name, value] of candidate.extensions ?? []) line += ` ${name} ${value}`
   if (candidate.usernameFragment) line += ` ufrag ${candidate.usernameFragment}`

@@ -1,5 +1,5 @@
 import type { Address, IntegrityKey } from '@floe/stun'
-import { sameAddress, shortTermKey } from '@floe/stun'
+import { sameAddress, shortTermKey, withoutScope } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { CheckCredentials } from './check.ts'
 import { Checklist } from './checklist.ts'
@@ -131,7 +131,7 @@ export class Generation {
 
   /** The remote candidate at an authenticated source, made peer-reflexive when unknown. RFC 8445 §7.3.1.3. */
   remoteAt({ protocol, remote, priority }: EarlyCheck): { candidate: Candidate; known: boolean } {
-    const address = { ip: remote.ip.replace(/%.*$/, ''), port: remote.port }
+    const address = { ip: withoutScope(remote.ip), port: remote.port }
     const known = this.remoteCandidates.find((it) => it.protocol === protocol && sameAddress(it.address, address))
     if (known) return { candidate: known, known: true }
     // A NAT before our mapped port, or a NAT64, may change where a relay's packet comes from; that makes it no direct path.

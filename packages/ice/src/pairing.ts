@@ -1,4 +1,4 @@
-import type { Address } from '@floe/stun'
+import { type Address, withoutScope } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { candidatePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
@@ -36,7 +36,9 @@ export class Pairing {
       return this.#context.log(now, 'candidate-refused', () => `${type} ${address.ip}:${address.port}`, 'policy')
     }
     // A zone is the sender's own business (RFC 4007 §6), and would make one address many.
-    const candidate = address.ip.includes('%') ? { ...remote, address: withoutZone(address) } : remote
+    const candidate = address.ip.includes('%')
+      ? { ...remote, address: { ip: withoutScope(address.ip), port: address.port } }
+      : remote
     if (!this.#addRemote(now, generation, candidate)) return
     generation.checklist.reprioritise(role)
     for (const local of generation.gatherer.candidates) {
@@ -122,10 +124,6 @@ export class Pairing {
 /** Reflexive candidates are sent from their base, and so are pruned to it: RFC 8445 §6.1.2.4. */
 function isBase({ type }: Candidate): boolean {
   return type === 'host' || type === 'relay'
-}
-
-function withoutZone({ ip, port }: Address): Address {
-  return { ip: ip.replace(/%.*$/, ''), port }
 }
 
 function sameBase(candidate: Candidate, local: Address): boolean {

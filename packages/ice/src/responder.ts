@@ -1,5 +1,5 @@
 import type { Attributes, DecodedMessage, IntegrityKey, Packet } from '@floe/stun'
-import { encode } from '@floe/stun'
+import { encode, withoutScope } from '@floe/stun'
 import type { Context } from './outputs.ts'
 
 /** Answers to Binding requests, RFC 8445 §7.3. Each is smaller than the request that caused it. */
@@ -12,7 +12,7 @@ export class Responder {
 
   success(request: DecodedMessage, packet: Packet, key: IntegrityKey): void {
     const { ip, port } = packet.remote
-    this.#send('success', request, packet, key, { xorMappedAddress: { ip: ip.replace(/%.*$/, ''), port } })
+    this.#send('success', request, packet, key, { xorMappedAddress: { ip: withoutScope(ip), port } })
   }
 
   error(request: DecodedMessage, packet: Packet, key: IntegrityKey, code: number, reason: string): void {

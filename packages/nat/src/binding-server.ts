@@ -11,6 +11,7 @@ import {
   Outbox,
   type Packet,
   sameAddress,
+  withoutScope,
 } from '@floe/stun'
 import { NatError } from './error.ts'
 
@@ -107,7 +108,7 @@ export class BindingServer implements Machine<BindingServerOutput> {
     const { changeIp = false, changePort = false } = request.attributes.changeRequest ?? {}
     const origin = this.#changed(local, changeIp, changePort) ?? local
     this.#send(request, origin, remote, 'success', {
-      xorMappedAddress: { ip: remote.ip.replace(/%.*$/, ''), port: remote.port },
+      xorMappedAddress: { ip: withoutScope(remote.ip), port: remote.port },
       ...(other && { responseOrigin: origin, otherAddress: other }),
     })
   }

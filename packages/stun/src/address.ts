@@ -29,6 +29,12 @@ export function canonicalIp(ip: string): string | undefined {
   return scope < 0 ? bytesToIp(bytes, 0, bytes.length) : bytesToIp(bytes, 0, 16) + ip.slice(scope)
 }
 
+/** The IP address alone. A scope id (RFC 4007 §11) means nothing to another host. */
+export function withoutScope(ip: string): string {
+  const scope = ip.indexOf('%')
+  return scope < 0 ? ip : ip.slice(0, scope)
+}
+
 /** Four or sixteen bytes, or `undefined` when `ip` is no IP address. A scope id is not part of the bytes. */
 export function ipToBytes(ip: string): Uint8Array | undefined {
   const words = ip.includes(':') ? parseIPv6(stripScope(ip)) : undefined
@@ -87,10 +93,9 @@ export function parseIPv4(ip: string): number | undefined {
 
 const DOT = 46 - 48
 
+/** An empty scope id is a mistake: the % is left in, so that the address is refused. */
 function stripScope(ip: string): string {
-  const scope = ip.indexOf('%')
-  // An empty scope id is a mistake: leave the % in, so that the address is refused.
-  return scope < 0 || scope === ip.length - 1 ? ip : ip.slice(0, scope)
+  return ip.endsWith('%') ? ip : withoutScope(ip)
 }
 
 /** Eight 16-bit words. */

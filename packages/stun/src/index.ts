@@ -12,6 +12,7 @@ export {
   isIPv6,
   parseAddress,
   sameAddress,
+  withoutScope,
 } from './address.ts'
 export { type AttributeName, type Attributes, attributeName, isComprehensionRequired } from './attributes.ts'
 export { decode, diagnose, type MalformedReason } from './decode.ts'

@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
-import { type Address, addressFamily, formatAddress } from '@floe/stun'
+import { type Address, addressFamily, formatAddress, withoutScope } from '@floe/stun'
 import { IceError } from '../error.ts'
 import { type ConnectStage, connectFailure } from './connect-failure.ts'
 import { HttpConnect } from './http-connect.ts'
@@ -74,7 +74,7 @@ export class Dial {
   }
 
   #secure(host: string, tls: ConnectionOptions | undefined, then: () => void): void {
-    const name = host.replace(/%.*$/, '')
+    const name = withoutScope(host)
     // RFC 6066 §3: no IP address in SNI. The certificate is compared with `host` when there is no `servername`.
     const servername = addressFamily(name) === undefined ? name : ''
     this.#stage = { ...this.#stage, tls: true, name: tls?.servername || name }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
-import { ipToBytes } from '@floe/stun'
+import { ipToBytes, withoutScope } from '@floe/stun'
 import { addressScope } from '../candidate.ts'
 
 /** One address of one network interface, as the filter and the agent see it. */
@@ -58,7 +58,7 @@ export function hostAddresses(options: InterfaceOptions = {}, system: System = r
  * new ones may start from an IPv6 address (RFC 4862 §5.5.4).
  */
 export function isPresent({ ip, name }: InterfaceAddress, { interfaces }: System): boolean {
-  const bare = ip.replace(/%.*$/, '')
+  const bare = withoutScope(ip)
   return (interfaces[name] ?? []).some((info) => info.address === bare && scopedIp(name, info) === ip)
 }
 

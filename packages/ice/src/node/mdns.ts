@@ -1,4 +1,5 @@
 import type { RemoteInfo } from 'node:dgram'
+import { withoutScope } from '@floe/stun'
 import { type Answer, type DecodedPacket, decode, encode, type Packet } from 'dns-packet'
 import { MDNS_PORT, MulticastLink } from './multicast.ts'
 
@@ -54,7 +55,7 @@ export class MulticastDns {
     const key = name.toLowerCase()
     const record: PublishedRecord = {
       name: key,
-      ip: ip.replace(/%.*$/, ''),
+      ip: withoutScope(ip),
       answeredAt: Number.NEGATIVE_INFINITY,
       timer: undefined,
     }

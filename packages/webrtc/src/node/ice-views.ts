@@ -1,4 +1,5 @@
 import type { Candidate, CandidatePair } from '@floe/ice'
+import { withoutScope } from '@floe/stun'
 import { CandidatePairState, Candidate as WeriftCandidate, type CandidatePair as WeriftCandidatePair } from 'werift'
 
 /** floe's candidate as werift's SDP and statistics want it. */
@@ -61,8 +62,4 @@ export function viewPair(pair: CandidatePair, iceControlling: boolean): WeriftCa
     consentRequestsSent: stats.consentRequestsSent,
   }
   return view as unknown as WeriftCandidatePair
-}
-
-function withoutScope(ip: string): string {
-  return ip.replace(/%.*$/, '')
 }
