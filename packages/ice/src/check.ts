@@ -5,6 +5,7 @@ import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
+import type { Role } from './role.ts'
 
 /**
  * Why a Binding request is sent on a pair. RFC 8445 §7.2, §8.1.1; RFC 7675 §5.1; `probe`: is the path alive?
@@ -23,7 +24,7 @@ export interface CheckRequest {
   readonly pair: Pair
   readonly purpose: CheckPurpose
   readonly role: IceRole
-  readonly tieBreaker: bigint
+  readonly claim: Role['claim']
   readonly useCandidate: boolean
   /** NOMINATION (0xC001), sent beside USE-CANDIDATE; 0 for none. */
   readonly nomination: number
@@ -71,7 +72,7 @@ export class Checks {
   }
 
   send(now: number, request: CheckRequest): void {
-    const { pair, role, tieBreaker, useCandidate, nomination, credentials, purpose, report } = request
+    const { pair, claim, useCandidate, nomination, credentials, purpose, report } = request
     const { timing, random } = this.#context
     const once = purpose === 'consent' || purpose === 'probe' || purpose === 'opener'
     const transaction = new Transaction(now, {
@@ -82,7 +83,7 @@ export class Checks {
         attributes: {
           username: credentials.username,
           priority: peerReflexivePriority(pair.local),
-          ...(role === 'controlling' ? { iceControlling: tieBreaker } : { iceControlled: tieBreaker }),
+          ...claim,
           ...(useCandidate && { useCandidate: true }),
           ...(useCandidate && nomination > 0 && { nomination }),
           ...(report && { portReport: report }),

@@ -260,7 +260,7 @@ export class Connectivity {
       pair,
       purpose,
       role: this.role,
-      tieBreaker: this.#role.tieBreaker,
+      claim: this.claim,
       useCandidate: nominates,
       nomination: pair.nomination,
       credentials,

@@ -38,7 +38,10 @@ export class UdpSocket {
     this.#socket.on('error', (error) => this.#report(error))
   }
 
-  /** `ttl`: in hops, for this datagram alone. Hands the datagram to the system at once. A refusal (ENETUNREACH, EPERM, …) goes to the owner, or is a lost packet. */
+  /**
+   * Hands the datagram to the system at once. `ttl`: in hops, for this one alone. What the system refuses (ENETUNREACH,
+   * EPERM, …) is a lost packet; of STUN packets the owner is told.
+   */
   send(bytes: Uint8Array, { ip, port }: Address, ttl?: number): void {
     // A packet with hops of its own: with our lookup `send` hands it over before it returns, so only this one has them.
     if (ttl !== undefined) this.#socket.setTTL(ttl)
