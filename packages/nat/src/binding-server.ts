@@ -5,9 +5,9 @@ import {
   type DecodedMessage,
   decode,
   encode,
-  ipToBytes,
   isStun,
   type Machine,
+  networkOf,
   Outbox,
   type Packet,
   sameAddress,
@@ -170,12 +170,6 @@ class Allowance {
     this.#left--
     return true
   }
-}
-
-/** One who has an IPv6 address usually has 2^64 of them. */
-function networkOf(ip: string): string {
-  const bytes = ipToBytes(ip)
-  return bytes?.length === 16 ? bytes.subarray(0, 8).join(' ') : ip
 }
 
 /** Attributes of the table that a Binding request to a server may not have, by type: those of ICE, TURN and RFC 5780. */

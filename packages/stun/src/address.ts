@@ -35,6 +35,14 @@ export function withoutScope(ip: string): string {
   return scope < 0 ? ip : ip.slice(0, scope)
 }
 
+/** Whose address it is, for limits per source: IPv4 as it is, IPv6 as its /64, which is what one subscriber has. */
+export function networkOf(ip: string): string {
+  const bytes = ipToBytes(ip)
+  if (bytes?.length !== 16) return ip
+  const groups = [0, 2, 4, 6].map((at) => ((bytes[at]! << 8) | bytes[at + 1]!).toString(16))
+  return `${groups.join(':')}::/64`
+}
+
 /** Four or sixteen bytes, or `undefined` when `ip` is no IP address. A scope id is not part of the bytes. */
 export function ipToBytes(ip: string): Uint8Array | undefined {
   const words = ip.includes(':') ? parseIPv6(stripScope(ip)) : undefined

@@ -10,6 +10,7 @@ export {
   ipToBytes,
   isIPv4,
   isIPv6,
+  networkOf,
   parseAddress,
   sameAddress,
   withoutScope,

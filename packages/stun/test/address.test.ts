@@ -9,6 +9,7 @@ import {
   ipToBytes,
   isIPv4,
   isIPv6,
+  networkOf,
   parseAddress,
   sameAddress,
 } from '../src/index.ts'
@@ -30,6 +31,16 @@ describe('canonicalIp writes RFC 5952', () => {
     expect(canonicalIp(ip)).toBe(canonical)
     expect(canonicalIp(canonical)).toBe(canonical)
   })
+})
+
+test.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['2001:DB8:0:7:1:2:3:4', '2001:db8:0:7::/64'],
+  ['2001:db8::1', '2001:db8:0:0::/64'],
+  ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+  ['no address', 'no address'],
+])('%s belongs to the subscriber of %s', (ip, network) => {
+  expect(networkOf(ip)).toBe(network)
 })
 
 describe('is an IP address or not, as Node sees it', () => {

@@ -1,6 +1,6 @@
 /** What comes from one address, over all of its connections: counted, and bounded. */
 import type { IncomingMessage } from 'node:http'
-import { isIPv6 } from 'node:net'
+import { isIPv6, networkOf, withoutScope } from '@floe/stun'
 import type { SignalingLimits } from './limits.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -106,14 +106,9 @@ export function addressOf(request: IncomingMessage, trustedProxies: number): str
 }
 
 function countedAs(address: string): string {
-  const bare = address.replace(/^\[(.*)\].*$/, '$1').replace(/%.*$/, '')
+  const bare = withoutScope(address.replace(/^\[(.*)\].*$/, '$1'))
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)
   if (mapped !== null) return mapped[1]!
-  if (!isIPv6(bare)) return bare.replace(/:\d+$/, '').slice(0, 64) // some proxies add the port
-  const [head = '', tail] = bare.toLowerCase().split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? 0 : 8 - before.length - after.length - (bare.includes('.') ? 1 : 0)
-  const groups = [...before, ...Array<string>(Math.max(zeros, 0)).fill('0'), ...after].slice(0, 4)
-  return `${groups.map((group) => group.replace(/^0+(?=.)/, '')).join(':')}::/64`
+  if (isIPv6(bare)) return networkOf(bare)
+  return bare.replace(/:\d+$/, '').slice(0, 64) // some proxies add the port
 }
