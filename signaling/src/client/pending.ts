@@ -1,5 +1,6 @@
 import { Outbox } from '../outbox.ts'
 import type { Signal, SignalingMessage } from '../protocol.ts'
+import { Recent } from '../recent.ts'
 
 /** What waits for acknowledgement, through interruptions too. Same bounds as the server's own. */
 const LIMITS = { entries: 1_024, size: 1_048_576 } as const
@@ -52,7 +53,7 @@ const SENDERS = 4_096
 
 /** Which signals of each peer have been taken. */
 export class Heard {
-  readonly #last = new Map<string, number>()
+  readonly #last = new Recent<string, number>(SENDERS)
 
   /** `new`: take it. `known`: it is a repetition. `early`: one that comes before it is missing. */
   judge(from: string, number: number, after: number): 'new' | 'known' | 'early' {
@@ -62,12 +63,6 @@ export class Heard {
   }
 
   note(from: string, number: number): void {
-    this.#last.delete(from)
     this.#last.set(from, number)
-    if (this.#last.size <= SENDERS) return
-    for (const oldest of this.#last.keys()) {
-      this.#last.delete(oldest)
-      return
-    }
   }
 }

@@ -1,6 +1,7 @@
 /** What comes from one address, over all of its connections: counted, and bounded. */
 import type { IncomingMessage } from 'node:http'
 import { isIPv6, networkOf, withoutScope } from '@floe/stun'
+import { Recent } from '../recent.ts'
 import type { SignalingLimits } from './limits.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -17,8 +18,8 @@ const REMEMBERED = 20_000
 export class Addresses {
   readonly #limits: SignalingLimits
   readonly #used = new Map<string, Usage>()
-  /** Those without a connection, the longest unheard of first. */
-  readonly #idle = new Map<string, Usage>()
+  /** Those without a connection. */
+  readonly #idle = new Recent<string, Usage>(REMEMBERED)
 
   constructor(limits: SignalingLimits) {
     this.#limits = limits
@@ -49,7 +50,7 @@ export class Addresses {
     const usage = this.#used.get(address)
     if (usage === undefined || --usage.connections > 0) return
     this.#used.delete(address)
-    this.#remember(address, usage)
+    this.#idle.set(address, usage)
   }
 
   /** Counts a message; `false`: too many. */
@@ -73,18 +74,8 @@ export class Addresses {
       arrivals: new TokenBucket(limits.connectionsPerSecondPerAddress, limits.connectionBurstPerAddress, now),
       messages: new TokenBucket(limits.messagesPerSecondPerAddress, limits.messageBurstPerAddress, now),
     }
-    this.#remember(address, usage)
-    return usage
-  }
-
-  #remember(address: string, usage: Usage): void {
-    this.#idle.delete(address)
     this.#idle.set(address, usage)
-    if (this.#idle.size <= REMEMBERED) return
-    for (const oldest of this.#idle.keys()) {
-      this.#idle.delete(oldest)
-      return
-    }
+    return usage
   }
 }
 

@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { type ErrorBody, errorBody, type Handshake } from '../protocol.ts'
+import { Recent } from '../recent.ts'
 import { hashSecret } from './member.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -8,7 +9,7 @@ const WRONG_SECRETS = { perSecond: 0.1, burst: 20, addresses: 10_000 } as const
 
 /** Compares secrets in constant time, and makes who guesses wait. */
 export class SecretCheck {
-  readonly #wrong = new Map<string, TokenBucket>()
+  readonly #wrong = new Recent<string, TokenBucket>(WRONG_SECRETS.addresses)
 
   refuse(address: string, handshake: Handshake, secretHash: Buffer): ErrorBody | undefined {
     const now = performance.now()
@@ -24,12 +25,6 @@ export class SecretCheck {
   #count(address: string, now: number): void {
     const guesses = this.#wrong.get(address) ?? new TokenBucket(WRONG_SECRETS.perSecond, WRONG_SECRETS.burst, now)
     guesses.take(now)
-    this.#wrong.delete(address) // so that the Map's first is the one unheard of for the longest time
     this.#wrong.set(address, guesses)
-    if (this.#wrong.size <= WRONG_SECRETS.addresses) return
-    for (const oldest of this.#wrong.keys()) {
-      this.#wrong.delete(oldest)
-      return
-    }
   }
 }
