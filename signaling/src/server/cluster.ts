@@ -47,7 +47,7 @@ export class Cluster implements Neighbours {
   readonly #options: ClusterOptions
   readonly #roster = new Roster()
   readonly #servers = new Map<string, Server>()
-  readonly #beat: ReturnType<typeof setInterval>
+  #beat: ReturnType<typeof setInterval> | undefined
   #rooms!: LocalRooms
   #settledAt = performance.now() + SETTLE
   #lists = 0
@@ -57,7 +57,6 @@ export class Cluster implements Neighbours {
   constructor(bus: Bus, options: ClusterOptions) {
     this.#bus = bus
     this.#options = options
-    this.#beat = setInterval(() => this.#onbeat(), BEAT.interval)
   }
 
   /** Other servers that are alive. */
@@ -81,6 +80,7 @@ export class Cluster implements Neighbours {
   /** Begins to talk; resolves when the others have told who is there, or after a while. */
   async start(rooms: LocalRooms): Promise<void> {
     this.#rooms = rooms
+    this.#beat = setInterval(() => this.#onbeat(), BEAT.interval)
     this.#bus.onmessage = (from, message) => this.#onmessage(from, message)
     this.#bus.onreconnected = () => this.#onreconnected()
     const expected = await this.#bus.others()
@@ -289,7 +289,7 @@ export class Cluster implements Neighbours {
   }
 
   *#own(): Iterable<[string, MemberRecord]> {
-    for (const room of this.#rooms?.all() ?? []) {
+    for (const room of this.#rooms.all()) {
       for (const member of room.members.values()) yield [room.name, memberRecord(member)]
     }
   }

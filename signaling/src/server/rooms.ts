@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { Outbox, type OutboxEntry } from '../outbox.ts'
-import { type ErrorBody, errorBody, type Handshake, type IceServer, type RoomEvent, type Signal } from '../protocol.ts'
+import {
+  type ErrorBody,
+  errorBody,
+  type Handshake,
+  type IceServer,
+  type PeerInfo,
+  type RoomEvent,
+  type Signal,
+} from '../protocol.ts'
 import type { IceServerSupply } from './ice-servers.ts'
 import { type Answer, hashSecret, type Link, type Member, peerId, type Room, receiverOf, signalKey } from './member.ts'
 import type { ForwardedSignal, LocalRooms, Neighbours, RemoteMember } from './neighbours.ts'
@@ -179,9 +187,10 @@ export class Rooms implements LocalRooms {
       return
     }
     const key = signalKey(from, number)
-    const waiting = receiver.answers.has(key)
-    if (waiting) receiver.answers.set(key, answer) // it has been sent again: the latest is who is to be told
-    if (waiting) return
+    if (receiver.answers.has(key)) {
+      receiver.answers.set(key, answer) // it has been sent again: the latest is who is to be told
+      return
+    }
     const entry = receiver.outbox.add({ type: 'signal', from, message, number, after }, SIGNAL_SHARE)
     if (entry === undefined) {
       answer(errorBody('ERR_SIGNALING_OVERFLOW', `Too much waits to be delivered to ${to}.`))
@@ -270,8 +279,13 @@ export class Rooms implements LocalRooms {
   #arrival(room: Room, { joined }: Handshake): number {
     const now = Date.now()
     if (joined !== undefined && joined <= now) return joined
-    const others = [...room.members.values(), ...(this.#neighbours.room(room.name)?.members.values() ?? [])]
-    return others.reduce((latest, { info }) => Math.max(latest, info.joined + 1), now)
+    return this.#present(room).reduce((latest, { joined: other }) => Math.max(latest, other + 1), now)
+  }
+
+  /** At all servers. */
+  #present({ name, members }: Room): PeerInfo[] {
+    const elsewhere = this.#neighbours.room(name)?.members.values() ?? []
+    return [...members.values(), ...elsewhere].map(({ info }) => info)
   }
 
   #attach(member: Member, link: Link): void {
@@ -284,8 +298,7 @@ export class Rooms implements LocalRooms {
 
   #welcome(member: Member, link: Link): void {
     const { info, room, resumed, numbering, outbox } = member
-    const present = [...room.members.values(), ...(this.#neighbours.room(room.name)?.members.values() ?? [])]
-    const peers = present.map((other) => other.info).filter(({ id }) => id !== info.id)
+    const peers = this.#present(room).filter(({ id }) => id !== info.id)
     const iceServers = this.#supply(member)
     const { resumeGrace, relay } = this.#options
     link.welcome({ self: info, peers, resumed, numbering, resumeGrace, relay, ...(iceServers && { iceServers }) })

@@ -203,7 +203,10 @@ export class SocketSignalingServer implements SignalingServer {
     const reports = new Map<string, () => Report>()
     if (healthPath !== false) reports.set(healthPath, () => jsonReport(200, this.health()))
     if (readyPath !== false) {
-      reports.set(readyPath, () => jsonReport(this.ready() ? 200 : 503, { ready: this.ready() }))
+      reports.set(readyPath, () => {
+        const ready = this.ready()
+        return jsonReport(ready ? 200 : 503, { ready })
+      })
     }
     if (metricsPath !== false) {
       const type = 'text/plain; version=0.0.4; charset=utf-8'
