@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { type AgentKind, type ErrorBody, errorBody, type Handshake, LENGTHS } from '../protocol.ts'
 import { checkTokenSecret, verifyRoomToken } from '../tokens.ts'
+import { within } from './within.ts'
 
 /** What `authorize` is asked about. */
 export interface JoinRequest {
@@ -56,20 +57,14 @@ function refused(reason: string): ErrorBody {
 }
 
 async function ask(authorize: Authorize, request: JoinRequest): Promise<ErrorBody | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = () => new Error(`'authorize' has not answered within ${AUTHORIZE_TIMEOUT} ms`)
   try {
-    const late = new Promise<never>((_resolve, reject) => {
-      const problem = new Error(`'authorize' has not answered within ${AUTHORIZE_TIMEOUT} ms`)
-      timer = setTimeout(reject, AUTHORIZE_TIMEOUT, problem)
-    })
-    const verdict = await Promise.race([authorize(request), late])
+    const verdict = await within(AUTHORIZE_TIMEOUT, authorize(request), late)
     if (verdict === true) return undefined
     const reason = typeof verdict === 'string' ? verdict.slice(0, LENGTHS.short) : 'You may not join this room.'
     return errorBody('ERR_SIGNALING_FORBIDDEN', reason)
   } catch (error) {
     process.emitWarning(error instanceof Error ? error : String(error))
     return errorBody('ERR_SIGNALING_FORBIDDEN', 'The server could not find out whether you may join this room.')
-  } finally {
-    clearTimeout(timer)
   }
 }

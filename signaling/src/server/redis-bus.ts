@@ -8,6 +8,7 @@ import { signalingError } from '../protocol.ts'
 import type { Bus, ClusterMessage } from './bus.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { within } from './within.ts'
 
 export interface RedisOptions {
   /** `redis://user:password@host:6379`, or `rediss:` for TLS. */
@@ -56,18 +57,7 @@ export class Redis {
     }) as RedisClientType
     await firstConnection(client, url)
     const clients = [client]
-    // The adapter does not look whether Redis takes what it publishes, and a rejected promise would end the process.
-    const publish = client.publish.bind(client)
     const backlog = { size: 0 }
-    const guarded = (...args: Parameters<typeof publish>) => {
-      const { length } = args[1]
-      backlog.size += length
-      return publish(...args)
-        .catch(() => 0)
-        .finally(() => {
-          backlog.size -= length
-        })
-    }
     let onsubscribed = () => {}
     const subscribed = new Promise<void>((resolve) => {
       onsubscribed = resolve
@@ -79,7 +69,7 @@ export class Redis {
       const subscribe = (...args: Parameters<typeof copy.subscribe>) => copy.subscribe(...args).then(onsubscribed)
       return withMembers(copy, { subscribe })
     }
-    const forAdapter = withMembers(client, { publish: guarded, duplicate })
+    const forAdapter = withMembers(client, { publish: publisher(client, backlog), duplicate })
     const name = `${prefix}:signaling:${CLUSTER_VERSION}`
     const adapter = createAdapter(forAdapter, { streamName: name, channelPrefix: name, blockTimeInMs: BLOCK_TIME })
     await Promise.all(clients.map((each) => each.isReady || once(each, 'ready')))
@@ -199,6 +189,20 @@ export class RedisBus implements Bus {
   }
 }
 
+/** The adapter does not look whether Redis takes what it publishes, and a rejected promise would end the process. */
+function publisher(client: RedisClientType, backlog: { size: number }): RedisClientType['publish'] {
+  return (...args) => {
+    const { length } = args[1]
+    backlog.size += length
+    return client
+      .publish(...args)
+      .catch(() => 0)
+      .finally(() => {
+        backlog.size -= length
+      })
+  }
+}
+
 /** The client with some members of ours in place of its own; the others are called on the client itself. */
 function withMembers<Client extends object>(client: Client, members: Readonly<Record<string, unknown>>): Client {
   return new Proxy(client, {
@@ -228,17 +232,11 @@ async function firstConnection(client: RedisClientType, url: string): Promise<vo
   client.on('error', (error) => {
     cause = error
   })
-  let timer: ReturnType<typeof setTimeout> | undefined
   try {
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(cause ?? new Error('no answer')), CONNECT_TIMEOUT)
-    })
-    await Promise.race([client.connect(), late])
+    await within(CONNECT_TIMEOUT, client.connect(), () => cause ?? new Error('no answer'))
   } catch (error) {
     client.destroy()
     const where = URL.canParse(url) ? new URL(url).host : 'its address'
     throw signalingError('ERR_SIGNALING_UNREACHABLE', `Redis at ${where}: ${(error as Error).message}.`, error)
-  } finally {
-    clearTimeout(timer)
   }
 }
