@@ -5,7 +5,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { joinRoom } from '@floe/signaling'
-import { end, quantile, Redis, residentMegabytes, start } from './processes.mjs'
+import { quantile } from '../rounds.mjs'
+import { end, Redis, residentMegabytes, start } from './processes.mjs'
 
 const plan = {
   clients: 2_000,

@@ -5,7 +5,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { joinRoom } from '@floe/signaling'
-import { end, quantile, residentMegabytes, start } from './processes.mjs'
+import { quantile } from '../rounds.mjs'
+import { end, residentMegabytes, start } from './processes.mjs'
 
 const plan = {
   /** Rooms of two, in each of which one message goes to and fro. */

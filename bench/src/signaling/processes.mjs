@@ -1,6 +1,7 @@
 /** Starting and ending what a signaling run needs: servers, a balancer, Redis. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -95,15 +96,8 @@ async function freePort() {
   return port
 }
 
-/** The `share` (0–1) of the sorted values that are not above it. */
-export function quantile(values, share) {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
-}
-
 /** Resident memory of a process in MB, as Linux sees it. */
 export async function residentMegabytes(pid) {
-  const { readFile } = await import('node:fs/promises')
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024)
 }
