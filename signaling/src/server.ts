@@ -3,7 +3,7 @@ import { createServer, type Server as HttpServer, type ServerResponse } from 'no
 import { signalingError } from './protocol.ts'
 import type { SignalingServer, SignalingServerOptions } from './server/options.ts'
 import { Redis } from './server/redis-bus.ts'
-import { SocketSignalingServer } from './server/socket-server.ts'
+import { checkOptions, SocketSignalingServer } from './server/socket-server.ts'
 
 export {
   DEFAULT_CREDENTIAL_LIFETIME,
@@ -33,8 +33,9 @@ export { DEFAULT_TOKEN_LIFETIME, issueRoomToken, type RoomTokenOptions } from '.
  */
 export async function createSignalingServer(options: SignalingServerOptions = {}): Promise<SignalingServer> {
   const httpServer = options.httpServer ?? createServer(answerNotFound)
+  const checked = checkOptions(options) // first: nothing is open yet that would have to be closed
   const redis = options.redis && (await Redis.connect(options.redis))
-  const server = new SocketSignalingServer(httpServer, options, redis)
+  const server = new SocketSignalingServer(httpServer, checked, redis)
   await server.start()
   if (options.httpServer !== undefined) return server
   try {

@@ -187,6 +187,21 @@ test('a Redis that is not there is an error that says so', async () => {
   })
 }, 15_000)
 
+test.each([
+  ['a token secret', { tokenSecret: 'short' }],
+  ['an ICE server', { iceServers: [{ urls: 'http://127.0.0.1' }] }],
+])('%s that is none leaves no connection to Redis', async (_, options) => {
+  const connections = async () => {
+    const { stdout } = await promisify(execFile)('redis-cli', ['-u', url, 'client', 'list'])
+    return stdout.split('\n').filter((line) => line !== '' && !line.includes('cmd=client')).length
+  }
+  await vi.waitUntil(async () => (await connections()) === 0, { timeout: 5_000 }) // those of the tests before
+  await expect(createSignalingServer({ redis: { url }, ...options })).rejects.toMatchObject({
+    code: 'ERR_SIGNALING_ARGUMENT',
+  })
+  await vi.waitUntil(async () => (await connections()) === 0, { timeout: 5_000 })
+})
+
 test('three servers: one is killed and Redis starts anew, and everything arrives once, in order, where it belongs', async () => {
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   await promisify(execFile)(process.execPath, [tsc, '-b', 'signaling/tsconfig.build.json'], { cwd: root })

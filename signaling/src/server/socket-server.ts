@@ -49,17 +49,26 @@ const DRAIN_TIMEOUT = 1_000
 const ADDRESS = Symbol('address')
 type AdmittedRequest = IncomingMessage & { [ADDRESS]?: string }
 
+interface CheckedOptions extends SignalingServerOptions {
+  readonly admit: ReturnType<typeof admission>
+  readonly iceServersFor: ReturnType<typeof iceServerSource>
+}
+
+/** @throws {SignalingError} `ERR_SIGNALING_ARGUMENT` */
+export function checkOptions(options: SignalingServerOptions): CheckedOptions {
+  return { ...options, admit: admission(options), iceServersFor: iceServerSource(options.iceServers) }
+}
+
 /** `SignalingServer` over Socket.IO; see `createSignalingServer()`. */
 export class SocketSignalingServer implements SignalingServer {
   readonly #httpServer: HttpServer
-  readonly #options: SignalingServerOptions
+  readonly #options: CheckedOptions
   readonly #limits: SignalingLimits
   readonly #io: FloeServer
   readonly #rooms: Rooms
   readonly #relay: FrameRelay
   readonly #cluster: Cluster | undefined
   readonly #addresses: Addresses
-  readonly #admit: ReturnType<typeof admission>
   readonly #metrics = new Metrics()
   readonly #log: Log
   readonly #unmount: () => void
@@ -67,13 +76,12 @@ export class SocketSignalingServer implements SignalingServer {
   #draining = false
   #stopped: Promise<void> | undefined
 
-  constructor(httpServer: HttpServer, options: SignalingServerOptions, redis: Redis | undefined) {
+  constructor(httpServer: HttpServer, options: CheckedOptions, redis: Redis | undefined) {
     const { roomSecret, origins = [], resumeGrace = DEFAULT_RESUME_GRACE } = options
     this.#httpServer = httpServer
     this.#options = options
     this.#log = options.log ?? silent
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
-    this.#admit = admission(options)
     this.#addresses = new Addresses(this.#limits)
     this.#io = new Server({
       serveClient: false,
@@ -106,7 +114,7 @@ export class SocketSignalingServer implements SignalingServer {
       secretFor: typeof roomSecret === 'function' ? roomSecret : () => roomSecret,
       onRoom: options.onRoom ?? (() => {}),
       onLeave: (member, reason) => this.#onleave(member, reason),
-      iceServersFor: iceServerSource(options.iceServers),
+      iceServersFor: options.iceServersFor,
       neighbours,
     })
     this.#unmount = mount(httpServer, () => {
@@ -281,7 +289,7 @@ export class SocketSignalingServer implements SignalingServer {
       return
     }
     const applicant = { handshake: handshake.output, address, headers: socket.request.headers }
-    const verdict = this.#admit(applicant)
+    const verdict = this.#options.admit(applicant)
     const refusal = verdict instanceof Promise ? await verdict : verdict
     if (!socket.connected) return // it did not wait for the answer
     if (this.#stopped !== undefined) link.end(stopping())
