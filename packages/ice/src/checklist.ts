@@ -10,7 +10,8 @@ export type PacketPath = Pick<Packet, 'protocol' | 'local' | 'remote'>
 
 /** RFC 8445 §6.1.2 for one component: pairs in order of priority, and the queue of triggered checks. */
 export class Checklist {
-  readonly pairs: Pair[] = []
+  // Replaced rather than added to: an array that has grown keeps room for sixteen more.
+  pairs: readonly Pair[] = []
   /** A direct UDP path carries data: connections over TCP would cost both ends sockets, and bring nothing while it lives. */
   restsTcp = false
   readonly #triggered: Pair[] = []
@@ -67,17 +68,15 @@ export class Checklist {
 
   remove(gone: (pair: Pair) => boolean): Pair[] {
     const removed = this.pairs.filter(gone)
-    for (const pair of removed) {
-      this.pairs.splice(this.pairs.indexOf(pair), 1)
-      this.untrigger(pair)
-    }
+    if (removed.length > 0) this.pairs = this.pairs.filter((pair) => !removed.includes(pair))
+    for (const pair of removed) this.untrigger(pair)
     return removed
   }
 
   /** A role switch or a new remote candidate changes priorities, RFC 8445 §7.3.1.1. */
   reprioritise(role: IceRole): void {
     for (const pair of this.pairs) pair.updatePriority(role)
-    this.pairs.sort(byPriority)
+    this.pairs = this.pairs.toSorted(byPriority)
   }
 
   /** RFC 8445 §7.3.1.4. A pair stands in the queue once, however often it is triggered. */
@@ -143,7 +142,7 @@ export class Checklist {
 
   #insert(pair: Pair): void {
     const index = this.pairs.findIndex((other) => other.priority < pair.priority)
-    this.pairs.splice(index < 0 ? this.pairs.length : index, 0, pair)
+    this.pairs = this.pairs.toSpliced(index < 0 ? this.pairs.length : index, 0, pair)
   }
 
   #makeRoom(priority: bigint, onforgotten: (pair: Pair) => void): boolean {

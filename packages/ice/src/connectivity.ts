@@ -15,7 +15,7 @@ import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
 import type { Traversal } from './traversal.ts'
 
-export interface ConnectivityOptions extends Omit<PairingOptions, 'onforgotten'> {
+export interface ConnectivityOptions extends PairingOptions {
   readonly role: IceRole
   readonly lite: boolean
   readonly traversal: () => Traversal | undefined
@@ -43,7 +43,7 @@ export class Connectivity {
   constructor(context: Context, generation: Generation, options: ConnectivityOptions) {
     this.#context = context
     this.#generation = generation
-    this.#pairing = new Pairing(context, { ...options, onforgotten: (now, pair) => this.#forget(now, pair) })
+    this.#pairing = new Pairing(context, options, (now, pair) => this.#forget(now, pair))
     this.#options = options
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)

@@ -12,7 +12,7 @@ import {
   relatedAddress,
   unsignalled,
 } from './local-base.ts'
-import { forgetOldReflexive, isFull } from './local-limits.ts'
+import { isFull, withoutOldReflexive } from './local-limits.ts'
 import { relayPreference, tcpPreference } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import type { Context } from './outputs.ts'
@@ -42,7 +42,6 @@ interface Base {
 export type OnCandidate = (now: number, candidate: Candidate, replaced: Candidate | undefined) => void
 
 export interface GathererOptions {
-  readonly usernameFragment: string
   readonly oncandidate: OnCandidate
   /** A base reaches addresses that it did not reach before. */
   readonly onreach: (now: number, host: Candidate) => void
@@ -55,19 +54,23 @@ export interface GathererOptions {
 /** Local candidates of one generation: host at once, server-reflexive from all servers in parallel. RFC 8445 §5.1.1. */
 export class Gatherer {
   readonly #context: Context
+  readonly #usernameFragment: string
   readonly #options: GathererOptions
-  readonly #bases: Base[] = []
+  #bases: readonly Base[] = []
   readonly #servers: StunServer[] = []
-  readonly #foundations = new Map<string, string>()
-  readonly #familyCount = { 4: 0, 6: 0 }
+  #foundations: readonly string[] = []
+  /** Bases that there have been, of each family. */
+  #ipv4Count = 0
+  #ipv6Count = 0
   #relayCount = 0
   #inquiries: Inquiry[] = []
-  #candidates: Candidate[] = []
+  #candidates: readonly Candidate[] = []
   #expectsMore = true
   #ended = false
 
-  constructor(context: Context, options: GathererOptions) {
+  constructor(context: Context, usernameFragment: string, options: GathererOptions) {
     this.#context = context
+    this.#usernameFragment = usernameFragment
     this.#options = options
   }
 
@@ -119,18 +122,18 @@ export class Gatherer {
       foundation: this.#foundation('relay', address.ip, `${server.ip} ${protocol}`),
       component: 1,
       priority: candidatePriority('relay', relayPreference(protocol, family, this.#relayCount++)),
-      usernameFragment: this.#options.usernameFragment,
+      usernameFragment: this.#usernameFragment,
       url,
     }
-    this.#candidates.push(candidate)
+    this.#candidates = this.#candidates.concat(candidate)
     this.#options.oncandidate(now, candidate, undefined)
   }
 
   /** A base that the peer has found by itself: no candidate of it is signalled, and no server asked. */
   adopt(base: LocalBase): void {
-    this.#bases.push({ base, localPreference: 0 })
+    this.#bases = this.#bases.concat({ base, localPreference: 0 })
     const foundation = this.#foundation('host', base.address.ip, '')
-    this.#candidates.push(unsignalled(base, foundation, this.#options.usernameFragment))
+    this.#candidates = this.#candidates.concat(unsignalled(base, foundation, this.#usernameFragment))
   }
 
   /** Where servers have seen this base. */
@@ -154,7 +157,7 @@ export class Gatherer {
   removeBase(now: number, address: Address): void {
     const index = this.#bases.findIndex(({ base }) => sameAddress(base.address, address))
     if (index < 0) return
-    this.#bases.splice(index, 1)
+    this.#bases = this.#bases.toSpliced(index, 1)
     this.#inquiries = this.#inquiries.filter(({ local }) => !sameAddress(local.base.address, address))
     this.#withdraw(({ base }) => base !== undefined && sameAddress(base, address))
     this.#endIfDone(now)
@@ -177,7 +180,6 @@ export class Gatherer {
         it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),
     )
     if (known) return known
-    forgetOldReflexive(this.#candidates)
     const candidate: Candidate = {
       type: 'prflx',
       protocol: host.protocol,
@@ -188,9 +190,9 @@ export class Gatherer {
       foundation: this.#foundation('prflx', base.ip, ''),
       component: host.component,
       priority: peerReflexivePriority(host),
-      usernameFragment: this.#options.usernameFragment,
+      usernameFragment: this.#usernameFragment,
     }
-    this.#candidates.push(candidate)
+    this.#candidates = withoutOldReflexive(this.#candidates).concat(candidate)
     return candidate
   }
 
@@ -255,9 +257,9 @@ export class Gatherer {
     const family = addressFamily(base.address.ip)
     if (!family || this.#bases.length >= LIMITS.localCandidates) return
     // RFC 8421 §4: the families take turns, IPv6 first, so that a broken family delays the other by one check at most.
-    const rank = 2 * this.#familyCount[family]++ + (family === 4 ? 1 : 0)
+    const rank = family === 6 ? 2 * this.#ipv6Count++ : 2 * this.#ipv4Count++ + 1
     const local = { base, localPreference: base.tcpType ? tcpPreference(base.tcpType, rank) : 65535 - rank }
-    this.#bases.push(local)
+    this.#bases = this.#bases.concat(local)
     if (base.relayOnly) return
     this.#add(now, local, 'host', base.address)
     for (const mapped of base.mapped ?? []) this.#add(now, local, 'srflx', mapped)
@@ -312,13 +314,13 @@ export class Gatherer {
       ),
       component: 1,
       priority: candidatePriority(type, localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0), 1, protocol),
-      usernameFragment: this.#options.usernameFragment,
+      usernameFragment: this.#usernameFragment,
       ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
       ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),
       ...(server && { url: server.url }),
     }
-    if (known) this.#candidates[index] = candidate
-    else this.#candidates.push(candidate)
+    if (known) this.#candidates = this.#candidates.with(index, candidate)
+    else this.#candidates = this.#candidates.concat(candidate)
     this.#reopen()
     this.#options.oncandidate(now, candidate, known)
   }
@@ -334,9 +336,8 @@ export class Gatherer {
   /** RFC 8445 §5.1.1.3: equal for equal type, base address, server and transport, and for nothing else. */
   #foundation(type: string, baseIp: string, serverIp: string): string {
     const key = `${type} ${baseIp} ${serverIp}`
-    let foundation = this.#foundations.get(key)
-    if (!foundation) this.#foundations.set(key, (foundation = String(this.#foundations.size + 1)))
-    return foundation
+    if (!this.#foundations.includes(key)) this.#foundations = this.#foundations.concat(key)
+    return String(this.#foundations.indexOf(key) + 1)
   }
 
   #drain(now: number, inquiry: Inquiry): void {

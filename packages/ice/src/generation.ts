@@ -29,7 +29,7 @@ export class Generation {
   readonly localKey: IntegrityKey
   readonly gatherer: Gatherer
   readonly checklist: Checklist
-  readonly remoteCandidates: Candidate[] = []
+  remoteCandidates: readonly Candidate[] = []
   readonly earlyChecks: EarlyCheck[] = []
   remote: IceParameters | undefined
   /** Signs requests and verifies responses; known once the peer's parameters are. */
@@ -41,16 +41,11 @@ export class Generation {
   #presumedRelays: WeakSet<Candidate> | undefined
   #reflexive = 0
 
-  constructor(
-    context: Context,
-    number: number,
-    local: IceParameters,
-    gathering: Omit<GathererOptions, 'usernameFragment'>,
-  ) {
+  constructor(context: Context, number: number, local: IceParameters, gathering: GathererOptions) {
     this.number = number
     this.local = local
     this.localKey = shortTermKey(local.password)
-    this.gatherer = new Gatherer(context, { ...gathering, usernameFragment: local.usernameFragment })
+    this.gatherer = new Gatherer(context, local.usernameFragment, gathering)
     this.checklist = new Checklist(`${number}.`)
   }
 
@@ -92,7 +87,7 @@ export class Generation {
     if (known && known.type !== 'prflx' && !this.#presumedRelays?.has(known)) return false
     this.#unmask(candidate)
     if (known) this.#replaceRemote(index, candidate)
-    else if (this.hasRoomFor(candidate)) this.remoteCandidates.push(candidate)
+    else if (this.hasRoomFor(candidate)) this.remoteCandidates = this.remoteCandidates.concat(candidate)
     else return false
     return true
   }
@@ -116,14 +111,14 @@ export class Generation {
     }
     const stale = this.remoteCandidates.filter((candidate) => candidate.type === 'prflx' && isStale(candidate))
     const first = stale.find(({ address }) => address.ip === ip) ?? stale[0]
-    if (first) this.remoteCandidates.splice(this.remoteCandidates.indexOf(first), 1)
+    if (first) this.remoteCandidates = this.remoteCandidates.filter((candidate) => candidate !== first)
     return first
   }
 
   /** The peer has none at this address any more. Those that were forgotten. */
   removeRemote(gone: Candidate): Candidate[] {
     const removed = this.remoteCandidates.filter((known) => isSameRemote(known, gone))
-    for (const candidate of removed) this.remoteCandidates.splice(this.remoteCandidates.indexOf(candidate), 1)
+    this.remoteCandidates = this.remoteCandidates.filter((candidate) => !removed.includes(candidate))
     const isHeld = (held: Candidate | null) => held !== null && isSameRemote(held, gone)
     for (let i = this.#held.findIndex(isHeld); i >= 0; i = this.#held.findIndex(isHeld)) this.#held.splice(i, 1)
     return removed
@@ -171,7 +166,7 @@ export class Generation {
 
   #replaceRemote(index: number, candidate: Candidate): void {
     const old = this.remoteCandidates[index]
-    this.remoteCandidates[index] = candidate
+    this.remoteCandidates = this.remoteCandidates.with(index, candidate)
     for (const pair of this.checklist.pairs) if (pair.remote === old) pair.remote = candidate
   }
 }

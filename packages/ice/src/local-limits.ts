@@ -7,9 +7,9 @@ export function isFull(candidates: readonly Candidate[]): boolean {
 }
 
 /** Takes out the oldest peer-reflexive one when there are too many. Pairs keep theirs: this is the list of what is told. */
-export function forgetOldReflexive(candidates: Candidate[]): void {
-  if (candidates.filter(isReflexive).length < LIMITS.localReflexive) return
-  candidates.splice(candidates.findIndex(isReflexive), 1)
+export function withoutOldReflexive(candidates: readonly Candidate[]): readonly Candidate[] {
+  if (candidates.filter(isReflexive).length < LIMITS.localReflexive) return candidates
+  return candidates.toSpliced(candidates.findIndex(isReflexive), 1)
 }
 
 function isReflexive({ type }: Candidate): boolean {

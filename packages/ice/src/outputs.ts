@@ -79,8 +79,9 @@ interface ContextOptions {
 
 /** Of an agent with these options. */
 export function contextOf({ timing, random, log = false }: ContextOptions, emit: Context['emit']): Context {
+  // normalize(): engines keep a template's text as a tree of its parts, nearly ten times as large, until it is read.
   const note: Context['log'] = (now, event, detail, reason) =>
-    emit({ type: 'log', entry: { now, event, detail: detail(), ...(reason !== undefined && { reason }) } })
+    emit({ type: 'log', entry: { now, event, detail: detail().normalize(), ...(reason !== undefined && { reason }) } })
   // Most agents share the constants as they are: a copy would be a kilobyte of each.
   return { timing: timing ? { ...TIMING, ...timing } : TIMING, random, emit, log: log ? note : noLog }
 }

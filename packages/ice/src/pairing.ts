@@ -12,18 +12,21 @@ export interface PairingOptions {
   readonly policy: (candidate: Candidate) => boolean
   /** A pair is there that was not before. */
   readonly onpair: (now: number, pair: Pair) => void
-  /** A pair has made room for others. */
-  readonly onforgotten: (now: number, pair: Pair) => void
 }
+
+/** A pair has made room for others. */
+type OnForgotten = (now: number, pair: Pair) => void
 
 /** Forms the pairs of a generation from its candidates (RFC 8445 §6.1.2) and from checks that come in (§7.3.1.3). */
 export class Pairing {
   readonly #context: Context
   readonly #options: PairingOptions
+  readonly #onforgotten: OnForgotten
 
-  constructor(context: Context, options: PairingOptions) {
+  constructor(context: Context, options: PairingOptions, onforgotten: OnForgotten) {
     this.#context = context
     this.#options = options
+    this.#onforgotten = onforgotten
   }
 
   /** Pairs a remote candidate with every local base; one that stands for a peer-reflexive one brings its priority. */
@@ -93,8 +96,7 @@ export class Pairing {
     if (!generation.hasRoomFor(remote)) {
       const before = now - this.#context.timing.consentTimeout
       const stale = generation.staleReflexive(before, remote.address.ip)
-      if (stale)
-        for (const pair of checklist.remove(({ remote }) => remote === stale)) this.#options.onforgotten(now, pair)
+      if (stale) for (const pair of checklist.remove(({ remote }) => remote === stale)) this.#onforgotten(now, pair)
     }
     return generation.addRemote(remote)
   }
@@ -112,7 +114,7 @@ export class Pairing {
     role: IceRole,
     connection?: Address,
   ): Pair | undefined {
-    const forgotten = (victim: Pair) => this.#options.onforgotten(now, victim)
+    const forgotten = (victim: Pair) => this.#onforgotten(now, victim)
     const pair = generation.checklist.add(local, remote, role, connection, forgotten)
     if (!pair) return undefined
     this.#context.log(now, 'pair', () => `${pair.id} ${describePair(pair)}`)

@@ -20,8 +20,8 @@ export class Relays {
   #relays: Relay[] = []
   /** On servers that are no longer configured. */
   #retired: Relay[] = []
-  readonly #byConnection = new Map<Address, Relay>()
-  readonly #byRelayed = new Map<Address, Relay>()
+  #byConnection: Map<Address, Relay> | undefined
+  #byRelayed: Map<Address, Relay> | undefined
 
   constructor(context: Context, owner: RelaysOwner) {
     this.#context = context
@@ -90,16 +90,16 @@ export class Relays {
 
   /** Whether packets with this local address leave through a relay. */
   carries(local: Address): boolean {
-    return this.#byRelayed.size > 0 && this.#byRelayed.has(local)
+    return this.#byRelayed?.has(local) ?? false
   }
 
   /** `packet.local` is a relayed address. `false`: the relay is not up, and the packet is lost. */
   transmit(now: number, { local, remote, bytes }: Packet): boolean {
-    return this.#byRelayed.get(local)?.send(now, remote, bytes) ?? false
+    return this.#byRelayed?.get(local)?.send(now, remote, bytes) ?? false
   }
 
   permit(now: number, relayed: Address, ip: string): void {
-    this.#byRelayed.get(relayed)?.permit(now, ip)
+    this.#byRelayed?.get(relayed)?.permit(now, ip)
   }
 
   /** Peers that nobody needs to reach any more: whoever has their addresses now has no business with us. */
@@ -108,32 +108,32 @@ export class Relays {
   }
 
   verify(now: number, relayed: Address): void {
-    this.#byRelayed.get(relayed)?.verify(now)
+    this.#byRelayed?.get(relayed)?.verify(now)
   }
 
   bindChannel(now: number, relayed: Address, peer: Address): void {
-    this.#byRelayed.get(relayed)?.bindChannel(now, peer)
+    this.#byRelayed?.get(relayed)?.bindChannel(now, peer)
   }
 
   /** Whether packets to this local address come over a connection to a TURN server. */
   uses(local: Address): boolean {
-    return this.#byConnection.size > 0 && this.#byConnection.has(local)
+    return this.#byConnection?.has(local) ?? false
   }
 
   connected(now: number, connection: Address): boolean {
-    const relay = this.#byConnection.get(connection)
+    const relay = this.#byConnection?.get(connection)
     relay?.connected(now)
     return relay !== undefined
   }
 
   disconnected(now: number, connection: Address, reason: string): boolean {
-    const relay = this.#byConnection.get(connection)
+    const relay = this.#byConnection?.get(connection)
     relay?.disconnected(now, reason)
     return relay !== undefined
   }
 
   handlePacket(now: number, packet: Packet): boolean {
-    return this.#byConnection.get(packet.local)?.handlePacket(now, packet) ?? false
+    return this.#byConnection?.get(packet.local)?.handlePacket(now, packet) ?? false
   }
 
   handleTimeout(now: number): void {
@@ -149,7 +149,7 @@ export class Relays {
   }
 
   close(now: number): void {
-    this.#byRelayed.clear()
+    this.#byRelayed?.clear()
     for (const relay of [...this.#relays, ...this.#retired]) relay.close(now)
   }
 
@@ -168,11 +168,12 @@ export class Relays {
   }
 
   #rename(relay: Relay, before: Address | undefined, after: Address | undefined): void {
-    if (before) this.#byConnection.delete(before)
-    if (after) this.#byConnection.set(after, relay)
+    if (before) this.#byConnection?.delete(before)
+    if (after) (this.#byConnection ??= new Map()).set(after, relay)
   }
 
   #adopt(now: number, relay: Relay): void {
+    this.#byRelayed ??= new Map()
     for (const address of relay.relayed) this.#byRelayed.set(address, relay)
     this.#owner.onallocated(now, relay)
     // Older servers know ADDITIONAL-ADDRESS-FAMILY not at all: they get a second request, for the other family alone.
@@ -181,7 +182,7 @@ export class Relays {
   }
 
   #forget(now: number, relay: Relay, relayed: readonly Address[]): void {
-    for (const address of relayed) this.#byRelayed.delete(address)
+    for (const address of relayed) this.#byRelayed?.delete(address)
     this.#owner.onlost(now, relay, relayed)
   }
 }

@@ -28,7 +28,7 @@ export class Sources {
   readonly relays: Relays
   readonly #options: SourcesOptions
   readonly #context: Context
-  readonly #bases: LocalBase[] = []
+  #bases: readonly LocalBase[] = []
   #servers: ServerAddress[] = []
   #complete = false
   /** URLs that no base reaches, once that was said. */
@@ -61,9 +61,9 @@ export class Sources {
   #takeBase(now: number, base: LocalBase): void {
     const index = this.#bases.findIndex((known) => isSameBase(known, base))
     const known = this.#bases[index]
-    if (!known) return void this.#bases.push(base)
+    if (!known) return void (this.#bases = this.#bases.concat(base))
     if (!base.mapped && !base.translated) return
-    this.#bases[index] = { ...known, ...base, address: known.address }
+    this.#bases = this.#bases.with(index, { ...known, ...base, address: known.address })
     this.#options.generation().gatherer.update(now, base)
   }
 
@@ -96,14 +96,14 @@ export class Sources {
     const { mapped: _, ...like } = this.#bases.find((base) => base.address === near) ?? { address }
     const base = { ...like, address, fresh: true }
     if (!met) return this.gather(now, [base], [], this.#complete)
-    this.#bases.push(base)
+    this.#bases = this.#bases.concat(base)
     this.#options.generation().gatherer.adopt(base)
   }
 
   removeBase(now: number, address: Address): void {
     const index = this.#bases.findIndex((base) => sameAddress(base.address, address))
     if (index < 0) return
-    this.#bases.splice(index, 1)
+    this.#bases = this.#bases.toSpliced(index, 1)
     this.#options.generation().gatherer.removeBase(now, address)
     this.#options.onlost(now, ({ base }) => sameAddress(base, address))
     if (this.#bases.some(({ address: { ip } }) => ip === address.ip)) return

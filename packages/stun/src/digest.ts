@@ -24,8 +24,9 @@ export function md5(bytes: Uint8Array): Uint8Array {
  */
 export class Hmac {
   readonly #algorithm: Algorithm
-  readonly #inner: Int32Array
-  readonly #outer: Int32Array
+  // Plain arrays: a typed one of five words takes three times the memory, and agents have two keys each.
+  readonly #inner: readonly number[]
+  readonly #outer: readonly number[]
 
   constructor(algorithm: 'sha1' | 'sha256', key: Uint8Array) {
     this.#algorithm = algorithm === 'sha1' ? SHA1 : SHA256
@@ -103,12 +104,12 @@ function digest(algorithm: Algorithm, bytes: Uint8Array): Uint8Array {
   return result
 }
 
-function keyState(algorithm: Algorithm, key: Uint8Array, pad: number): Int32Array {
+function keyState(algorithm: Algorithm, key: Uint8Array, pad: number): number[] {
   state.set(algorithm.initial)
   const block = key.map((byte) => byte ^ pad)
   loadBlock(block, 0, false)
   algorithm.compress(state, words)
-  return state.slice(0, algorithm.initial.length)
+  return [...state].slice(0, algorithm.initial.length)
 }
 
 /** Runs the first `end` bytes and the padding through `state`, which has taken `before` bytes already. */

@@ -24,7 +24,7 @@ export interface SignedMessage {
 /** The key of a short-term credential (RFC 8489 §9.1.1), such as an ICE password. */
 export function shortTermKey(password: string): IntegrityKey {
   requireText('password', password)
-  return new Key('short-term', encodeUtf8(opaqueString(password)))
+  return new Key('short-term', password)
 }
 
 /** The key of a long-term credential (RFC 8489 §9.2.2), such as a TURN user's. */
@@ -84,19 +84,24 @@ const MESSAGE_HEADER = 20
 class Key implements IntegrityKey {
   readonly mechanism: 'short-term' | 'long-term'
   readonly sha1: Hmac
-  readonly #bytes: Uint8Array
+  /** A password, or the key itself. */
+  readonly #secret: string | Uint8Array
   #sha256: Hmac | undefined
 
-  constructor(mechanism: 'short-term' | 'long-term', bytes: Uint8Array) {
+  constructor(mechanism: 'short-term' | 'long-term', secret: string | Uint8Array) {
     this.mechanism = mechanism
-    this.#bytes = bytes
-    this.sha1 = new Hmac('sha1', bytes)
+    this.#secret = secret
+    this.sha1 = new Hmac('sha1', bytesOf(secret))
   }
 
   /** Rarely needed beside SHA-1, so made when first asked for. */
   get sha256(): Hmac {
-    return (this.#sha256 ??= new Hmac('sha256', this.#bytes))
+    return (this.#sha256 ??= new Hmac('sha256', bytesOf(this.#secret)))
   }
+}
+
+function bytesOf(secret: string | Uint8Array): Uint8Array {
+  return typeof secret === 'string' ? encodeUtf8(opaqueString(secret)) : secret
 }
 
 function verify(bytes: Uint8Array, offset: number, hmac: Hmac): boolean {

@@ -1,6 +1,6 @@
-/** Outputs in order, taken one at a time. Reuses one array and never shortens it: a packet costs no allocation here. */
+/** Outputs in order, taken one at a time. Reuses one short array: a packet costs no allocation here. */
 export class Outbox<Output> {
-  readonly #outputs: (Output | undefined)[] = []
+  #outputs = room<Output>()
   #head = 0
   #tail = 0
 
@@ -16,7 +16,20 @@ export class Outbox<Output> {
     if (this.#head === this.#tail) return undefined
     const output = this.#outputs[this.#head]
     this.#outputs[this.#head++] = undefined
-    if (this.#head === this.#tail) this.#head = this.#tail = 0
+    if (this.#head === this.#tail) this.#clear()
     return output
   }
+
+  /** What a burst has filled is given back: most machines are idle most of the time. */
+  #clear(): void {
+    this.#head = this.#tail = 0
+    if (this.#outputs.length > ROOM) this.#outputs = room()
+  }
+}
+
+/** Outputs that fit before the array grows: what a packet causes. */
+const ROOM = 4
+
+function room<Output>(): (Output | undefined)[] {
+  return [undefined, undefined, undefined, undefined]
 }

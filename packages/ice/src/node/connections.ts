@@ -32,10 +32,10 @@ export interface ConnectionsOptions {
 export class Connections implements StreamOwner, ServerSocketOwner {
   readonly #owner: ConnectionsOwner
   readonly #options: ConnectionsOptions
-  readonly #byName = new Map<Address, Stream | ServerSocket>()
+  #byName: Map<Address, Stream | ServerSocket> | undefined
   /** By name: whom the agent has asked for, where that is another address on the wire. */
   #asked: Map<Address, Address> | undefined
-  readonly #closing = new Set<Promise<void>>()
+  #closing: Set<Promise<void>> | undefined
   #onchange: () => void = () => {}
 
   constructor(owner: ConnectionsOwner, options: ConnectionsOptions) {
@@ -50,9 +50,9 @@ export class Connections implements StreamOwner, ServerSocketOwner {
     if (remote !== asked.remote) (this.#asked ??= new Map()).set(local, asked.remote)
     try {
       if (protocol === 'udp') {
-        this.#byName.set(local, new ServerSocket(local, remote, this))
-        process.nextTick(() => this.#byName.has(local) && this.#owner.handleConnected(local))
-      } else this.#byName.set(local, Stream.connect(this.#streamOptions(request), this))
+        this.#add(local, new ServerSocket(local, remote, this))
+        process.nextTick(() => this.#byName?.has(local) && this.#owner.handleConnected(local))
+      } else this.#add(local, Stream.connect(this.#streamOptions(request), this))
     } catch (error) {
       process.nextTick(() => this.#owner.handleDisconnected(local, (error as Error).message))
     }
@@ -60,24 +60,23 @@ export class Connections implements StreamOwner, ServerSocketOwner {
 
   /** The agent does not want it any more: nobody is told. */
   close(local: Address): void {
-    const connection = this.#byName.get(local)
-    this.#byName.delete(local)
+    const connection = this.#byName?.get(local)
+    this.#byName?.delete(local)
     this.#asked?.delete(local)
     if (connection) this.#await(connection.close())
   }
 
   /** `false`: not one of these. What a connection cannot take is lost, like any datagram. */
   send({ local, bytes }: Packet): boolean {
-    if (this.#byName.size === 0) return false
-    const connection = this.#byName.get(local)
+    const connection = this.#byName?.get(local)
     connection?.send(bytes)
     return connection !== undefined
   }
 
   /** Resolves once no connection is left, those included that are open now. */
   async closed(): Promise<void> {
-    while (this.#byName.size > 0 || this.#closing.size > 0) {
-      if (this.#closing.size > 0) await Promise.all(this.#closing)
+    while (this.#byName?.size || this.#closing?.size) {
+      if (this.#closing?.size) await Promise.all(this.#closing)
       else await new Promise<void>((resolve) => (this.#onchange = resolve))
     }
   }
@@ -89,19 +88,24 @@ export class Connections implements StreamOwner, ServerSocketOwner {
 
   handleConnect(stream: Stream): void {
     // The peer's own connections are new here; the agent knows those that it has asked for.
-    if (this.#byName.has(stream.local)) this.#owner.handleConnected(stream.local)
-    else this.#byName.set(stream.local, stream)
+    if (this.#byName?.has(stream.local)) this.#owner.handleConnected(stream.local)
+    else this.#add(stream.local, stream)
   }
 
   handleClose(stream: Stream, error?: Error): void {
-    if (this.#byName.get(stream.local) === stream) this.handleFailure(stream.local, error?.message ?? 'closed')
+    if (this.#byName?.get(stream.local) === stream) this.handleFailure(stream.local, error?.message ?? 'closed')
   }
 
   handleFailure(local: Address, reason: string): void {
-    this.#byName.delete(local)
+    this.#byName?.delete(local)
     this.#asked?.delete(local)
     this.#owner.handleDisconnected(local, reason)
     this.#onchange()
+  }
+
+  #add(local: Address, connection: Stream | ServerSocket): void {
+    this.#byName ??= new Map()
+    this.#byName.set(local, connection)
   }
 
   #streamOptions({ local, remote, protocol, framing, server }: ConnectRequest) {
@@ -121,8 +125,9 @@ export class Connections implements StreamOwner, ServerSocketOwner {
   }
 
   #await(closing: Promise<void>): void {
+    this.#closing ??= new Set()
     const done = closing.finally(() => {
-      this.#closing.delete(done)
+      this.#closing?.delete(done)
       this.#onchange()
     })
     this.#closing.add(done)
