@@ -335,7 +335,7 @@ export class Gatherer {
 
   /** RFC 8445 §5.1.1.3: equal for equal type, base address, server and transport, and for nothing else. */
   #foundation(type: string, baseIp: string, serverIp: string): string {
-    const key = `${type} ${baseIp} ${serverIp}`
+    const key = [type, baseIp, serverIp].join(' ')
     if (!this.#foundations.includes(key)) this.#foundations = this.#foundations.concat(key)
     return String(this.#foundations.indexOf(key) + 1)
   }

@@ -41,8 +41,8 @@ export class LocalBases {
   #tcp: TcpDoor | undefined
   /** Addresses that relays alone are reached from. */
   #relayBases: readonly LocalBase[] = []
-  /** Where peers connect to, by local IP address. */
-  #doors: Map<string, Address> | undefined
+  /** Where peers connect to: one of each local IP address. */
+  #doors: readonly Address[] = []
   #hostnames: Map<string, string> | undefined
   #withdrawals: Map<string, () => void> | undefined
 
@@ -97,8 +97,7 @@ export class LocalBases {
 
   udpBase({ address, host }: UdpSocket): LocalBase {
     const external = this.#external(host)
-    const mapped = external === undefined ? {} : { mapped: [{ ip: external, port: address.port }] }
-    return { ...this.#base(host), address, ...mapped }
+    return this.#base(host, address, external === undefined ? {} : { mapped: [{ ip: external, port: address.port }] })
   }
 
   send(packet: Packet, ttl?: number): void {
@@ -145,9 +144,7 @@ export class LocalBases {
   #basesOf(sockets: readonly UdpSocket[]): LocalBase[] {
     const udp = sockets.map((socket) => this.udpBase(socket))
     if (!this.#speaksTcp) return udp
-    const active = sockets.map(
-      ({ host }): LocalBase => ({ ...this.#base(host), address: activeAddress(host.ip), tcpType: 'active' }),
-    )
+    const active = sockets.map(({ host }) => this.#base(host, activeAddress(host.ip), { tcpType: 'active' }))
     return [...udp, ...active]
   }
 
@@ -155,21 +152,20 @@ export class LocalBases {
   #passiveBase(address: Address): LocalBase | undefined {
     const socket = this.#route?.sockets.find(({ host }) => host.ip === address.ip)
     if (!socket) return undefined
-    this.#doors ??= new Map()
-    this.#doors.set(address.ip, address)
-    return { ...this.#base(socket.host), address, tcpType: 'passive' }
+    this.#doors = this.#doors.filter(({ ip }) => ip !== address.ip).concat(address)
+    return this.#base(socket.host, address, { tcpType: 'passive' })
   }
 
-  #base({ name, ip }: InterfaceAddress): Omit<LocalBase, 'address'> {
+  #base({ name, ip }: InterfaceAddress, address: Address, more: Pick<LocalBase, 'tcpType' | 'mapped'>): LocalBase {
     const hostname = this.#options.mdns?.publish ? this.#publish(ip) : undefined
     const rank = this.#route?.sockets.findIndex(({ host }) => host.ip === ip) ?? 0
-    return { interfaceName: name, rank, ...(hostname !== undefined && { hostname }) }
+    return { address, interfaceName: name, rank, ...(hostname !== undefined && { hostname }), ...more }
   }
 
   /** All that goes when the socket does. */
   #addressesOf({ address, host: { ip } }: UdpSocket): Address[] {
-    const door = this.#doors?.get(ip)
-    this.#doors?.delete(ip)
+    const door = this.#doors.find((address) => address.ip === ip)
+    this.#doors = this.#doors.filter((address) => address !== door)
     return [address, ...(this.#speaksTcp ? [activeAddress(ip)] : []), ...(door ? [door] : [])]
   }
 

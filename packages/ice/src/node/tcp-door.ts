@@ -14,7 +14,7 @@ export class TcpDoor implements TcpMember {
   readonly #connections: Connections
   readonly #owner: SocketOwner
   readonly #options: TcpDoorOptions
-  readonly #shares: TcpShare[] = []
+  #shares: readonly TcpShare[] = []
   #listening = 0
   #expected = 0
 
@@ -27,7 +27,7 @@ export class TcpDoor implements TcpMember {
   /** More addresses may follow later. */
   open(usernameFragments: readonly string[], ips: readonly string[], portRange: PortRange | undefined): void {
     this.#expected += ips.length
-    this.#shares.push(tcpListeners.join(this, usernameFragments, { ips, portRange }))
+    this.#shares = this.#shares.concat(tcpListeners.join(this, usernameFragments, { ips, portRange }))
   }
 
   /** After a restart: these ufrags, and no others any more. */
