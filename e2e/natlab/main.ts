@@ -104,7 +104,7 @@ async function matrix({ peers, only, one, jobs, pcap }: MatrixOptions): Promise<
   const start = performance.now()
   await inParallel(cells, jobs, async (cell) => {
     const folder = join(CAPTURES, titleOf(cell).replace(/[^\w-]+/g, '-'))
-    const { outcome, failure } = await judgeCell(cell, pcap ? folder : undefined)
+    const { outcome, failure } = await judgeCell(cell, { searches: true, ...(pcap && { captures: folder }) })
     const result = resultOf(outcome)
     results.push(result)
     // Now and then, so that a run that is stopped has not run in vain.

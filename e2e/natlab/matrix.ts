@@ -31,7 +31,7 @@ export function cellsOf(peers: readonly Peers[], only: readonly NatTypeName[] = 
 }
 
 /** A cell of a slow machine has this long, milliseconds. One that should be relayed is watched for a while all the same. */
-const PATIENCE = { connect: 20_000, upgrade: 15_000, relayed: 1_000 }
+const PATIENCE = { connect: 20_000, upgrade: 15_000, relayed: 1_000, search: 20_000 }
 
 export interface Judged {
   readonly outcome: Outcome
@@ -39,9 +39,17 @@ export interface Judged {
   readonly failure?: string
 }
 
-export async function judgeCell(cell: Cell, captures?: string): Promise<Judged> {
+export interface JudgeOptions {
+  /** A folder for what everybody saw. */
+  readonly captures?: string
+  /** Waits for the end of a search for the ports of a hard NAT. */
+  readonly searches?: boolean
+}
+
+export async function judgeCell(cell: Cell, { captures, searches = false }: JudgeOptions = {}): Promise<Judged> {
   const { routes, reason } = expectedOf(cell)
-  const upgrade = routes[0] === 'direct' ? PATIENCE.upgrade : PATIENCE.relayed
+  const hopes = searches && routes.includes('direct') ? PATIENCE.search : PATIENCE.relayed
+  const upgrade = routes[0] === 'direct' ? PATIENCE.upgrade : hopes
   const outcome = await runCell(cell, { connect: PATIENCE.connect, upgrade }, captures)
   if (routes.includes(outcome.route)) return { outcome }
   return { outcome, failure: `${titleOf(cell)}: ${outcome.route}, expected ${routes.join(' or ')}: ${reason}` }

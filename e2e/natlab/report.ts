@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
+import { beforeAndAfter } from './before.ts'
 import { comparison } from './comparison.ts'
 import { expectedOf } from './expected.ts'
 import { MARKS } from './marks.ts'
@@ -49,6 +50,7 @@ export function markdown(results: readonly Result[]): string {
     INTRODUCTION,
     summary(kinds),
     `## Kernel and simulator\n\n${comparison(kinds.get('node–node') ?? [])}`,
+    `## Before and after\n\n${beforeAndAfter(kinds.get('node–node') ?? [])}`,
     ...[...kinds].map(([kind, some]) => `## ${kind}\n\n![${kind}](${pictureName(kind)})\n\n${grid(some)}`),
     `## Places\n\n${legend()}`,
     `## Why\n\n${reasons(results)}`,

@@ -99,7 +99,7 @@ export function beginSimulated(beginning: Beginning, seed = 1): SimulatedBeginni
   }
   return simulate(seed, (world) => {
     if (contestedPort !== undefined) occupy(world, a, contestedPort)
-    const session = stage(world, scenario, contestedPort === undefined ? {} : { port: contestedPort })
+    const session = stage(world, scenario, () => (contestedPort === undefined ? {} : { port: contestedPort }))
     const both = world.runUntil(() => session.a.connected && session.b.connected, PATIENCE.connect)
     const connected = both ? Math.round(world.now) : Number.POSITIVE_INFINITY
     if (both) world.run(5_000)

@@ -1,4 +1,5 @@
 /** The cells of the matrix in virtual time: the same places, latencies and agents, with boxes of `e2e/sim` for the kernel's. */
+import { SearchGate } from '@floe/ice'
 import { runScenario } from '../sim/runner.ts'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import type { Route } from './encounter.ts'
@@ -18,12 +19,17 @@ export interface Simulated {
 /** As in the kernel lab: hosts are 40 ms apart, servers 20 ms away, signaling takes 20 ms one way. */
 const LATENCY = 10
 const LIMIT = 20_000
+/** A search for the ports of a hard NAT begins after three seconds, and ends twenty later. */
+const PATIENCE = 25_000
 
 /** `skew`: how much later the answering side begins. */
 export function simulateCell(places: Result['places'], skew = 0): Simulated {
   const [a, b] = places.map((place) => NAT_TYPES[place].placements)
   const scenario = { seed: 1, a: a!, b: b!, relays: [{ tcp: true }], link: { latency: LATENCY }, limit: LIMIT }
-  const outcome = runScenario({ ...scenario, signaling: { latency: 20, skew } })
+  const outcome = runScenario(
+    { ...scenario, signaling: { latency: 20, skew } },
+    { optionsOf: () => ({ traversal: { hardNat: 'auto', gate: new SearchGate() } }), patience: PATIENCE },
+  )
   const connected = finite(outcome.connectedAfter)
   const relayed = outcome.a.includes('relay') || outcome.b.includes('relay')
   return {

@@ -19,7 +19,10 @@ import type { TurnServer } from './turn-server.ts'
 
 /** A STUN server as the host's resolver names it, or with credentials a TURN server, over UDP unless it says otherwise. */
 export type ServerAddress = Pick<StunServer, 'address' | 'url'> &
-  Partial<Pick<TurnServer, 'username' | 'credential'>> & { readonly protocol?: 'udp' | 'tcp' }
+  Partial<Pick<TurnServer, 'username' | 'credential'>> & {
+    readonly protocol?: 'udp' | 'tcp'
+    readonly mobility?: boolean
+  }
 
 export type PeerOptions = Partial<AgentOptions> & {
   readonly servers?: readonly ServerAddress[]
@@ -135,10 +138,11 @@ export class Peer {
 
   gather() {
     const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
-    const servers = this.servers.map(({ address, url, protocol = 'udp', username, credential = '' }) =>
-      username === undefined
-        ? ({ scheme: 'stun', address, url } as const)
-        : ({ scheme: 'turn', protocol, address, url, username, credential } as const),
+    const servers = this.servers.map(
+      ({ address, url, protocol = 'udp', username, credential = '', mobility = false }) =>
+        username === undefined
+          ? ({ scheme: 'stun', address, url } as const)
+          : ({ scheme: 'turn', protocol, address, url, username, credential, mobility } as const),
     )
     this.call((agent) => agent.gather(this.now, bases, servers))
   }

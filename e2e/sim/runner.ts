@@ -3,7 +3,7 @@ import type { Placement } from '../topology/placement.ts'
 import type { Scenario } from '../topology/scenario.ts'
 import { assertAgreement, assertPriorities, betterPair, isRelayed, Violation } from './invariants.ts'
 import { type Expectation, expectationOf } from './oracle.ts'
-import { describePair, type Peer } from './peer.ts'
+import { describePair, type Peer, type PeerOptions } from './peer.ts'
 import type { Verdict } from './reachability.ts'
 import { watchRoles } from './role-watch.ts'
 import { endOfFaults, type Session, stage } from './scenario.ts'
@@ -51,9 +51,16 @@ const UPGRADE = 30_000
 /** Milliseconds without a word that faults which touch no path may cause at most: some words are lost in foul weather. */
 const INTERRUPTION = 3_000
 
+export interface RunOptions {
+  /** One agent's, beyond what the scenario says. */
+  readonly optionsOf?: () => PeerOptions
+  /** Milliseconds after the connection in which a better path may still be found. */
+  readonly patience?: number
+}
+
 /** Runs a scenario without faults to its end with all invariants: `simulate`'s, and agreement about the path if any. */
-export function runScenario(scenario: Scenario, trace?: Trace): Outcome {
-  return simulate(scenario.seed, (world) => connect(world, scenario, stage(world, scenario)), trace)
+export function runScenario(scenario: Scenario, { optionsOf, patience }: RunOptions = {}): Outcome {
+  return simulate(scenario.seed, (world) => connect(world, scenario, stage(world, scenario, optionsOf), patience))
 }
 
 /** The same for any scenario, and holds the agents to what the oracle expects of them. Throws `Violation`. */
@@ -75,12 +82,12 @@ export function judge(scenario: Scenario, { trace, prepare }: JudgeOptions = {})
   )
 }
 
-function connect(world: World, scenario: Scenario, session: Session): Outcome {
+function connect(world: World, scenario: Scenario, session: Session, patience = SETTLE): Outcome {
   const { a, b } = session
   const both = world.runUntil(() => a.connected && b.connected, scenario.limit)
   const connectedAfter = both ? world.now : Number.POSITIVE_INFINITY
   if (both) {
-    settle(world, session, SETTLE)
+    settle(world, session, patience)
     assertBestPair(world, scenario, session)
   }
   return outcomeOf(session, connectedAfter)

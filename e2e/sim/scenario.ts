@@ -18,12 +18,12 @@ export interface Session {
   play(faults: readonly Fault[]): void
 }
 
-/** `options` are for both agents. */
-export function stage(world: World, scenario: Scenario, options: PeerOptions = {}): Session {
+/** `optionsOf()` are one agent's, beyond what the scenario says. */
+export function stage(world: World, scenario: Scenario, optionsOf: () => PeerOptions = () => ({})): Session {
   for (const server of scenario.servers ?? [{}]) world.stunServer(server)
   for (const relay of scenario.relays ?? []) world.turnServer(relay)
-  const a = world.peer('a', placementsOf(scenario, 'a'), options)
-  const b = world.peer('b', placementsOf(scenario, 'b'), options)
+  const a = world.peer('a', placementsOf(scenario, 'a'), optionsOf())
+  const b = world.peer('b', placementsOf(scenario, 'b'), optionsOf())
   const signaling = world.connect(a, b, scenario.signaling)
   const faults = new Faults(world, inhabitant(a), inhabitant(b))
   const play = (some: readonly Fault[]) =>

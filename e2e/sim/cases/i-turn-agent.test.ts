@@ -3,7 +3,7 @@ import type { ServerAddress } from '@floe/ice'
 import { formatAddress } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
 import type { Peer, PeerOptions } from '../peer.ts'
-import type { TurnServer } from '../turn-server.ts'
+import { TCP_PORT, type TurnServer } from '../turn-server.ts'
 import { simulate, type World } from '../world.ts'
 
 const LINK = { latency: 20 }
@@ -133,6 +133,89 @@ test('I76 an allocation that cannot be refreshed: its candidates go, others come
     world.run(100)
     expect(b.received.map(({ text }) => text)).toContain('again')
   }))
+
+describe('RFC 8016 mobility', () => {
+  /** `a`, connected over the relay alone, loses its address, and has another one `after` so many ms. */
+  function wander(world: World, server: TurnServer, after: number, protocol: 'udp' | 'tcp'): [Peer, Peer] {
+    const address = protocol === 'tcp' ? { ip: server.address.ip, port: TCP_PORT } : server.address
+    const servers = [{ ...turn(server), address, protocol, mobility: true }]
+    const a = world.peer('a', { link: LINK }, { ...RELAY_ONLY, servers })
+    const b = world.peer('b', { link: LINK }, { servers: [] })
+    world.connect(a, b)
+    world.run(5_000)
+    const { realm, ip } = a.host.attachments[0]!
+    const leave = () => {
+      a.host.detach(ip)
+      a.removeAddress(ip)
+    }
+    if (after > 0) leave()
+    world.run(after)
+    a.host.attach(realm, OTHER, LINK)
+    a.addAddress(OTHER)
+    a.gather()
+    if (after === 0) leave()
+    return [a, b]
+  }
+
+  const OTHER = '192.0.2.77'
+
+  test.each([
+    { protocol: 'udp', after: 3_000 },
+    { protocol: 'udp', after: 0 },
+    { protocol: 'tcp', after: 3_000 },
+    { protocol: 'tcp', after: 0 },
+  ] as const)(
+    'over $protocol, another address after $after ms: the relayed one stays, and nobody restarts',
+    ({ protocol, after }) =>
+      simulate(1, (world) => {
+        const server = world.turnServer({ tcp: true })
+        server.behavior = { mobility: true }
+        const [a, b] = wander(world, server, after, protocol)
+        const known = new Set(relayedCandidates(a))
+        world.run(1_000)
+        expect(a.sendText('from elsewhere')).toBe(true)
+        expect(b.sendText('to elsewhere')).toBe(true)
+        world.run(200)
+        expect(b.received.map(({ text }) => text)).toEqual(['from elsewhere'])
+        expect(a.received.map(({ text }) => text)).toEqual(['to elsewhere'])
+        expect(known.has(formatAddress(a.selected!.local.address))).toBe(true)
+        world.run(600_000)
+        expect([a, b].map(({ connected }) => connected)).toEqual([true, true])
+        expect([a, b].flatMap((peer) => peer.outputs('state')).map(({ state }) => state)).not.toContain('failed')
+      }),
+  )
+
+  test('a server that does not let it move: the relay is made anew', () =>
+    simulate(1, (world) => {
+      const server = world.turnServer()
+      server.behavior = { mobility: true }
+      const [a] = wander(world, server, 3_000, 'udp')
+      const before = relayedCandidates(a)
+      server.behavior = { mobility: true, refuse: { refresh: 405 } }
+      world.run(1_000)
+      server.behavior = {}
+      world.run(20_000)
+      const after = relayedCandidates(a)
+      expect(after).toHaveLength(before.length)
+      expect(after).not.toContain(before[0])
+    }))
+
+  test('no other address comes: the relay is lost when nobody can wait for it any more', () =>
+    simulate(1, (world) => {
+      const server = world.turnServer()
+      server.behavior = { mobility: true }
+      const a = world.peer('a', { link: LINK }, { ...RELAY_ONLY, servers: [{ ...turn(server), mobility: true }] })
+      a.gather()
+      world.run(2_000)
+      const [{ ip }] = a.host.attachments as [{ ip: string }]
+      a.host.detach(ip)
+      a.removeAddress(ip)
+      world.run(20_000)
+      expect(relayedCandidates(a)).toHaveLength(2)
+      world.run(20_000)
+      expect(relayedCandidates(a)).toEqual([])
+    }))
+})
 
 describe('other servers from an ICE restart on', () => {
   const change = (server: TurnServer, credential = server.credential) => ({

@@ -142,6 +142,25 @@ describe('RFC 8016 mobility', () => {
       { mobility },
     ))
 
+  test('a server in trouble is asked to let it move again and again, and not without a pause', () =>
+    scene(
+      { mobility: true },
+      (it) => {
+        const { world, server, client } = it
+        establish(it)
+        server.behavior = { mobility: true, refuse: { refresh: 500 } }
+        const before = server.requestsFor('refresh').length
+        const next = client.bind()
+        client.call((allocation, now) => allocation.move(now, next.address))
+        world.run(60_000)
+        expect(server.requestsFor('refresh').length - before).toBeLessThan(60)
+        server.behavior = { mobility: true }
+        world.run(60_000)
+        expect(client.outputs('moved')).toHaveLength(1)
+      },
+      { mobility },
+    ))
+
   test('without a ticket the caller is told', () =>
     scene(
       {},

@@ -33,6 +33,8 @@ export const TIMING = {
   /** First pause before a TURN server is asked again that could not be reached; it doubles, up to `maxRelayPause`. */
   relayPause: 1_000,
   maxRelayPause: 60_000,
+  /** An allocation that has lost its way to the server is moved to another (RFC 8016) within consent's 30 s, or never. */
+  moveDeadline: 30_000,
   /** How long a closing agent waits for a TURN server to confirm that an allocation is released, RFC 8656 §8. */
   releaseDeadline: 1_500,
   /** Keeps a server-reflexive mapping open until a pair is selected. RFC 8445 §5.1.1.4; under every NAT's timeout. */

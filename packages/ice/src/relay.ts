@@ -3,36 +3,10 @@ import { addressFamily, formatAddress, sameAddress } from '@floe/stun'
 import type { AllocationOutput } from '@floe/turn'
 import { Allocation, NO_ANSWER, RedirectGuard, LIMITS as TURN_LIMITS } from '@floe/turn'
 import type { Context } from './outputs.ts'
+import type { RelayOptions, RelayOwner, RelayState } from './relay-options.ts'
+import { RelaySources } from './relay-sources.ts'
+import { reportRelayFailure } from './server-failure.ts'
 import type { TurnServer } from './servers.ts'
-
-/** What a relay tells its owner. `now` first, as everywhere. */
-export interface RelayOwner {
-  /** The connection has another name from now on, or none. */
-  onconnection(relay: Relay, before: Address | undefined, after: Address | undefined): void
-  onallocated(now: number, relay: Relay): void
-  /** Its relayed addresses are gone. */
-  onlost(now: number, relay: Relay, relayed: readonly Address[]): void
-  /** An attempt has come to an end, or the first one took too long to wait for. */
-  onsettled(now: number): void
-  /** The server refuses to relay to this IP address. */
-  onrefused(now: number, relay: Relay, ip: string, reason: string): void
-  ondata(now: number, packet: Packet): void
-}
-
-export interface RelayOptions {
-  readonly server: TurnServer
-  /** Local IP addresses to reach the server from, the best first; 0.0.0.0: the system's choice. */
-  readonly from: readonly string[]
-  readonly families: readonly (4 | 6)[]
-  /** A second allocation for the other family, which many servers do not have: its failure is no news. */
-  readonly tacit?: boolean
-}
-
-/**
- * `waiting` for its turn in the pace, `connecting` to the server, `allocating`, `allocated`, `resting` before another
- * attempt, `failed` for good, `closing` (the server is told), `closed`.
- */
-type RelayState = 'waiting' | 'connecting' | 'allocating' | 'allocated' | 'resting' | 'failed' | 'closing' | 'closed'
 
 /** One relay: a connection to a TURN server, the allocation over it, and another of each when they are lost. */
 export class Relay {
@@ -41,9 +15,7 @@ export class Relay {
   readonly #context: Context
   readonly #owner: RelayOwner
   readonly #tacit: boolean
-  #sources: readonly string[]
-  /** Of them, those that led nowhere in a row. */
-  #tried = 0
+  readonly #sources: RelaySources
   #redirects: RedirectGuard
   #target: Address
   #local: Address | undefined
@@ -65,7 +37,7 @@ export class Relay {
     this.#owner = owner
     this.server = options.server
     this.families = options.families
-    this.#sources = options.from
+    this.#sources = new RelaySources(options.from)
     this.#tacit = options.tacit ?? false
     this.#target = this.server.address
     this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
@@ -90,15 +62,20 @@ export class Relay {
     return this.#unanswered
   }
 
-  /** The local IP address that it is reached from. */
-  get from(): string {
-    return this.#sources[this.#tried % this.#sources.length]!
+  /** The local IP address that it is reached from; none when that is gone. */
+  get from(): string | undefined {
+    return this.#sources.current
+  }
+
+  /** It has something to do that waits for its turn in the pace. */
+  get waits(): boolean {
+    return this.#state === 'waiting' || (this.#isAdrift && this.from !== undefined)
   }
 
   /** Over UDP every local address has a relay of its own; a stream has one, from whichever address leads there. */
   isFor({ server, from, families }: RelayOptions): boolean {
     return (
-      (server.protocol !== 'udp' || this.from === from[0]) &&
+      (server.protocol !== 'udp' || this.from === from[0] || this.#isAdrift) &&
       this.server.url === server.url &&
       this.server.username === server.username &&
       this.server.credential === server.credential &&
@@ -109,10 +86,9 @@ export class Relay {
 
   /** Local addresses have come: it may be reached from these. Where none led to it, a new one is tried at once. */
   offer(from: readonly string[]): void {
-    const fresh = this.#state === 'resting' ? from.find((ip) => !this.#sources.includes(ip)) : undefined
-    const next = fresh ?? this.from
-    this.#sources = from
-    this.#tried = Math.max(0, from.indexOf(next))
+    if (this.#isAdrift) return this.#sources.replace(from)
+    const fresh = this.#state === 'resting' ? this.#sources.newOf(from) : undefined
+    this.#sources.replace(from, fresh ?? this.from)
     if (fresh === undefined) return
     this.#state = 'waiting'
     this.#actAt = Number.POSITIVE_INFINITY
@@ -153,7 +129,8 @@ export class Relay {
   }
 
   connected(now: number): void {
-    if (this.#state !== 'connecting') return
+    if (this.#state === 'moving') this.#allocation?.move(now, this.#local as Address)
+    if (this.#state !== 'connecting') return this.#drain(now)
     const { protocol, username, credential } = this.server
     this.#state = 'allocating'
     this.#allocation = new Allocation({
@@ -164,6 +141,7 @@ export class Relay {
       credential,
       random: this.#context.random,
       families: this.families,
+      mobility: this.server.mobility,
     })
     this.#allocation.allocate(now)
     this.#drain(now)
@@ -172,7 +150,7 @@ export class Relay {
   /** The connection has ended. `notify`: the driver has not said so itself, and must close it. */
   disconnected(now: number, reason: string, notify = false): void {
     if (this.#state === 'closing') return this.#finish()
-    if (this.#state === 'closed' || !this.#local) return
+    if (this.#state === 'closed' || !this.#local || this.#depart(now, reason, notify)) return
     this.#disconnect(notify)
     this.#fail(now, NO_ANSWER, reason)
   }
@@ -191,6 +169,10 @@ export class Relay {
     this.#actAt = Number.POSITIVE_INFINITY
     if (this.#state === 'resting') this.#state = 'waiting'
     else if (this.#state === 'closing') this.#finish()
+    else if (this.#state === 'moving') {
+      this.#disconnect()
+      this.#fail(now, NO_ANSWER, 'the allocation could not be moved to another local address in time')
+    }
   }
 
   timeout(): number {
@@ -205,7 +187,7 @@ export class Relay {
 
   /** Lets packets from this IP address in, RFC 8656 §9: both sides of a relay have to ask. */
   permit(now: number, ip: string): void {
-    if (this.#state !== 'allocated' || !this.#serves(ip)) return
+    if ((this.#state !== 'allocated' && this.#state !== 'moving') || !this.#serves(ip)) return
     this.#permitted.add(ip)
     this.#allocation?.createPermission(now, ip)
     this.#drain(now)
@@ -229,7 +211,11 @@ export class Relay {
 
   /** Its interface is gone: it is reached from another, or lost; then there is no way to tell the server. `true`: lost. */
   leave(now: number): boolean {
-    if (this.#sources.length > 1) {
+    if (this.#depart(now, 'its interface is gone', true)) {
+      this.#sources.replace([])
+      return false
+    }
+    if (this.#sources.hasOthers) {
       this.disconnected(now, 'its interface is gone', true)
       return false
     }
@@ -244,7 +230,7 @@ export class Relay {
   /** Tells the server that the allocation is not needed any more, and waits a moment for its answer. */
   close(now: number): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
-    const holds = this.#state === 'allocating' || this.#state === 'allocated'
+    const holds = this.#local && ['allocating', 'allocated', 'moving'].includes(this.#state)
     this.#deadline = Number.POSITIVE_INFINITY
     this.#relayed = []
     if (!holds) return this.#finish()
@@ -257,9 +243,9 @@ export class Relay {
   #connect(now: number): void {
     const { protocol } = this.server
     const before = this.#local
-    const local: Address = { ip: this.from, port: 0 }
+    const local: Address = { ip: this.from!, port: 0 }
     this.#local = local
-    this.#state = 'connecting'
+    if (this.#state !== 'moving') this.#state = 'connecting'
     this.#owner.onconnection(this, before, local)
     this.#context.log(now, 'relay-connect', () => `${this.server.url} at ${formatAddress(this.#target)}`)
     this.#context.emit({ type: 'connect', local, remote: this.#target, protocol, framing: 'turn', server: this.server })
@@ -267,13 +253,37 @@ export class Relay {
 
   /** `notify`: the driver does not know yet. */
   #disconnect(notify = true): void {
+    this.#hangUp(notify)
+    this.#allocation = undefined
+    this.#permitted.clear()
+  }
+
+  #hangUp(notify: boolean): void {
     const local = this.#local
     if (!local) return
     this.#local = undefined
-    this.#allocation = undefined
-    this.#permitted.clear()
     this.#owner.onconnection(this, local, undefined)
     if (notify) this.#context.emit({ type: 'disconnect', local })
+  }
+
+  /** The way to the server is gone; with a ticket of the server's the allocation is taken along to another, RFC 8016. */
+  #depart(now: number, reason: string, notify: boolean): boolean {
+    if (this.#state !== 'allocated' || this.#retired || !this.#allocation?.movable) return false
+    this.#context.log(now, 'relay-moves', () => this.server.url, reason)
+    this.#hangUp(notify)
+    this.#state = 'moving'
+    this.#actAt = now + this.#context.timing.moveDeadline
+    return true
+  }
+
+  #moved(now: number): void {
+    this.#state = 'allocated'
+    this.#actAt = Number.POSITIVE_INFINITY
+    this.#context.log(now, 'relay', () => `${this.relayed.map(formatAddress).join(', ')} from ${this.from}`, 'moved')
+  }
+
+  get #isAdrift(): boolean {
+    return this.#state === 'moving' && !this.#local
   }
 
   #drain(now: number): void {
@@ -299,6 +309,8 @@ export class Relay {
         return this.#owner.onrefused(now, this, output.ip, `the relay refuses: ${output.code} ${output.reason}`)
       case 'redirect':
         return this.#redirect(now, output.server)
+      case 'moved':
+        return this.#moved(now)
       case 'mismatch':
         return this.#mismatch(now)
       case 'failed':
@@ -338,13 +350,17 @@ export class Relay {
 
   #fail(now: number, code: number, reason: string): void {
     const lost = this.#relayed
+    // What the server has against moving says nothing of a new allocation.
+    const isOver = isFinal(code) && this.#state !== 'moving'
     this.#relayed = []
     this.#target = this.server.address
     this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
-    if (code === NO_ANSWER && lost.length === 0 && this.#tryNextSource()) return void (this.#state = 'waiting')
+    // An interface that does not lead to the server costs no pause, since another one may.
+    if (code === NO_ANSWER && lost.length === 0 && !this.#retired && this.#sources.next())
+      return void (this.#state = 'waiting')
     this.#report(now, code, reason)
     const { timing } = this.#context
-    if (this.#retired || isFinal(code)) this.#state = 'failed'
+    if (this.#retired || isOver) this.#state = 'failed'
     else {
       const pause = lost.length > 0 ? 0 : Math.min(timing.maxRelayPause, timing.relayPause * 2 ** this.#failures)
       this.#failures++
@@ -355,24 +371,10 @@ export class Relay {
     this.#settle(now)
   }
 
-  /** An interface that does not lead to the server costs no pause, since another one may. `false`: that was the last. */
-  #tryNextSource(): boolean {
-    return !this.#retired && ++this.#tried % this.#sources.length !== 0
-  }
-
-  #report(now: number, errorCode: number, reason: string): void {
-    const at = formatAddress(this.#target)
-    this.#context.log(now, 'relay-failed', () => `${this.server.url} at ${at}`, `${errorCode} ${reason}`)
+  #report(now: number, errorCode: number, errorText: string): void {
     // Once for a server that stays away: it is asked again, but nobody needs to hear of it every time.
-    if (this.#failures > 0 || this.#tacit || this.#retired) return
-    this.#context.emit({
-      type: 'candidateerror',
-      url: this.server.url,
-      address: null,
-      port: null,
-      errorCode,
-      errorText: `TURN server ${at}: ${reason}`,
-    })
+    const isNews = this.#failures === 0 && !this.#tacit && !this.#retired
+    reportRelayFailure(now, this.#context, this.server.url, this.#target, { errorCode, errorText }, isNews)
   }
 
   #settle(now: number): void {
@@ -388,8 +390,7 @@ export class Relay {
   }
 
   #serves(ip: string): boolean {
-    const family = addressFamily(ip)
-    return this.#relayed.some((address) => addressFamily(address.ip) === family)
+    return this.#relayed.some((address) => addressFamily(address.ip) === addressFamily(ip))
   }
 }
 

@@ -3,8 +3,8 @@ import { addressFamily } from '@floe/stun'
 import { LIMITS } from './defaults.ts'
 import { type LocalBase, reaches } from './local-base.ts'
 import type { Context } from './outputs.ts'
-import type { RelayOptions, RelayOwner } from './relay.ts'
 import { Relay } from './relay.ts'
+import type { RelayOptions, RelayOwner } from './relay-options.ts'
 import type { TurnServer } from './servers.ts'
 
 /** What an agent hears of its relays. */
@@ -81,11 +81,11 @@ export class Relays {
 
   /** Something waits for its turn in the pace of RFC 8445 §14.2. */
   get hasWork(): boolean {
-    return this.#relays.some(({ state }) => state === 'waiting')
+    return this.#relays.some(({ waits }) => waits)
   }
 
   startNext(now: number): void {
-    this.#relays.find(({ state }) => state === 'waiting')?.start(now)
+    this.#relays.find(({ waits }) => waits)?.start(now)
   }
 
   /** Whether packets with this local address leave through a relay. */
@@ -178,6 +178,7 @@ export class Relays {
     this.#owner.onallocated(now, relay)
     // Older servers know ADDITIONAL-ADDRESS-FAMILY not at all: they get a second request, for the other family alone.
     const { server, from } = relay
+    if (from === undefined) return
     for (const family of relay.unanswered) this.#add({ server, from: [from], families: [family], tacit: true })
   }
 

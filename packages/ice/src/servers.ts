@@ -24,6 +24,8 @@ export interface TurnServer {
   readonly credential: string
   /** The name in the URL, which its TLS certificate must bear. */
   readonly hostname?: string
+  /** RFC 8016: the allocation is to move along when our address changes. */
+  readonly mobility?: boolean
 }
 
 export type ServerAddress = StunServer | TurnServer

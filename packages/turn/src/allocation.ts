@@ -159,14 +159,14 @@ export class Allocation implements Machine<AllocationOutput> {
     this.#moving = true
     this.#exchanges.clear()
     this.#exchanges.local = local
-    this.#refresh(now, { mobilityTicket: this.#ticket! })
+    this.#refresh(now)
   }
 
   /** Asks now whether the server still knows the allocation, and not when it is due: `failed` when it does not. */
   verify(now: number): void {
     this.#now = now
     const isAsked = this.#refreshAt === Number.POSITIVE_INFINITY
-    if (this.#state === 'allocated' && !this.#moving && !isAsked) this.#refresh(now, {})
+    if (this.#state === 'allocated' && !this.#moving && !isAsked) this.#refresh(now)
   }
 
   /** Gives the allocation back. `released` follows once, from any state; a server that is silent delays it by `timing.release`. */
@@ -203,14 +203,15 @@ export class Allocation implements Machine<AllocationOutput> {
     this.#now = now
     if (now >= this.#giveUpAt) return this.#end({ type: 'released' })
     this.#exchanges.handleTimeout(now)
-    if (this.#state !== 'allocated' || this.#moving) return
-    if (now >= this.#refreshAt) this.#refresh(now, {})
-    this.#flush(now)
+    if (this.#state !== 'allocated') return
+    if (now >= this.#refreshAt) this.#refresh(now)
+    if (!this.#moving) this.#flush(now)
   }
 
   timeout(): number {
     const next = Math.min(this.#exchanges.timeout(), this.#giveUpAt)
-    if (this.#state !== 'allocated' || this.#moving) return next
+    if (this.#state !== 'allocated') return next
+    if (this.#moving) return Math.min(next, this.#refreshAt)
     return Math.min(next, this.#refreshAt, this.#permissions.timeout(), this.#channels.timeout())
   }
 
@@ -253,13 +254,13 @@ export class Allocation implements Machine<AllocationOutput> {
   }
 
   /** RFC 8656 §8. With a ticket it moves the allocation to where it is sent from, RFC 8016 §3.2. */
-  #refresh(now: number, ticket: Pick<Attributes, 'mobilityTicket'>): void {
+  #refresh(now: number): void {
     this.#refreshAt = Number.POSITIVE_INFINITY
+    const ticket = this.#moving && this.#ticket && { mobilityTicket: this.#ticket }
     const attributes = { lifetime: this.#request.lifetime, ...ticket }
     this.#exchanges.request(now, 'refresh', attributes, (then, outcome) => {
       if (outcome.type === 'success') return this.#refreshed(then, outcome.attributes)
       if (!isTransient(outcome.code) || then >= this.#expiresAt) return this.#fail(outcome.code, outcome.reason)
-      if (this.#moving) return this.#refresh(then, ticket)
       this.#refreshAt = outcome.code === NO_ANSWER ? then : then + this.#timing.retry
     })
   }

@@ -8,6 +8,11 @@ export interface IceServer {
   readonly urls: string | readonly string[]
   readonly username?: string
   readonly credential?: string
+  /**
+   * Not W3C's. Asks a TURN server for mobility (RFC 8016): when this host's address changes, the relayed address stays and
+   * the peer notices nothing. Switch it on for servers that offer it (coturn: `mobility`): others cost a round trip more.
+   */
+  readonly mobility?: boolean
 }
 
 /** One URL of the configuration. */
@@ -20,6 +25,7 @@ export interface ConfiguredServer {
   /** Of a TURN server. */
   readonly username: string
   readonly credential: string
+  readonly mobility: boolean
 }
 
 /** Throws ERR_ICE_ARGUMENT for what RTCPeerConnection refuses with SyntaxError or InvalidAccessError. */
@@ -33,7 +39,7 @@ export function parseIceServers(servers: readonly IceServer[]): ConfiguredServer
   })
 }
 
-function parseServer(url: string, { username, credential }: IceServer): ConfiguredServer {
+function parseServer(url: string, { username, credential, mobility = false }: IceServer): ConfiguredServer {
   const uri = parseStunUri(url) ?? parseTurnUri(url)
   if (!uri) {
     throw new IceError(
@@ -50,6 +56,7 @@ function parseServer(url: string, { username, credential }: IceServer): Configur
     literal: addressFamily(uri.host) !== undefined,
     username: username ?? '',
     credential: credential ?? '',
+    mobility,
   }
 }
 
@@ -76,8 +83,9 @@ export function protocolOf({ scheme, transport = 'udp' }: ServerUri): RelayProto
 
 /** The server at one of its addresses; `ip` may be its name, where a proxy resolves that. */
 export function serverAddress(server: ConfiguredServer, ip: string): ServerAddress {
-  const { url, uri, username, credential } = server
+  const { url, uri, username, credential, mobility } = server
   const address = { ip, port: uri.port }
   if (uri.scheme === 'stun' || uri.scheme === 'stuns') return { scheme: 'stun', address, url }
-  return { scheme: 'turn', protocol: protocolOf(uri), address, url, username, credential, hostname: uri.host }
+  const hostname = uri.host
+  return { scheme: 'turn', protocol: protocolOf(uri), address, url, username, credential, hostname, mobility }
 }

@@ -106,7 +106,7 @@ function checkCertificate(certificate: unknown): RTCCertificate {
 
 function checkServer(server: unknown): CheckedIceServer {
   if (typeof server !== 'object' || server === null) throw new TypeError('Every entry of iceServers is an object')
-  const { urls, username, credential } = server as RTCIceServer
+  const { urls, username, credential, mobility } = server as RTCIceServer & Pick<IceServer, 'mobility'>
   if (urls === undefined) throw new TypeError('Every entry of iceServers has urls')
   const list = typeof urls === 'string' ? [urls] : sequence(urls, 'urls').map(String)
   if (list.length === 0) throw new DOMException('An entry of iceServers has no URL', 'SyntaxError')
@@ -115,6 +115,7 @@ function checkServer(server: unknown): CheckedIceServer {
     urls: list,
     ...(username !== undefined && { username: String(username) }),
     ...(credential !== undefined && { credential: String(credential) }),
+    ...(mobility !== undefined && { mobility: Boolean(mobility) }),
   }
 }
 
