@@ -352,9 +352,10 @@ export class Connectivity {
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
       this.#options.onvalid(now, pair)
       if (unfreeze) checklist.unfreeze(pair.foundation)
-      if (pair.nominateWhenValid && this.role === 'controlled') {
+      const { nominateWhenValid } = pair
+      pair.nominateWhenValid = false
+      if (nominateWhenValid && this.role === 'controlled')
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)
-      }
     }
     this.#select(now)
   }

@@ -1,19 +1,19 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { addressFamily, formatAddress, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
-import type { Candidate } from './candidate.ts'
-import { candidatePriority, isReachable, peerReflexivePriority } from './candidate.ts'
+import { type Candidate, candidatePriority, isReachable } from './candidate.ts'
 import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
 import {
   blankAddress,
   isSameBase,
   type LocalBase,
+  peerReflexive,
   type RelayedAddress,
   reaches,
   relatedAddress,
   unsignalled,
 } from './local-base.ts'
 import { isFull, withoutOldReflexive } from './local-limits.ts'
-import { relayPreference, tcpPreference } from './local-preference.ts'
+import { relayPreference, tcpPreference, uniquePriority } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import type { Context } from './outputs.ts'
 import { reportFailure } from './server-failure.ts'
@@ -180,18 +180,14 @@ export class Gatherer {
         it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),
     )
     if (known) return known
-    const candidate: Candidate = {
-      type: 'prflx',
-      protocol: host.protocol,
-      ...(host.tcpType && { tcpType: host.tcpType }),
+    const local = this.#bases.find((it) => sameAddress(it.base.address, base))?.base ?? { address: base }
+    const candidate = peerReflexive(
+      host,
+      local,
       address,
-      base,
-      relatedAddress: base,
-      foundation: this.#foundation('prflx', base.ip, ''),
-      component: host.component,
-      priority: peerReflexivePriority(host),
-      usernameFragment: this.#usernameFragment,
-    }
+      this.#foundation('prflx', base.ip, ''),
+      this.#usernameFragment,
+    )
     this.#candidates = withoutOldReflexive(this.#candidates).concat(candidate)
     return candidate
   }
@@ -313,7 +309,12 @@ export class Gatherer {
         tcpType ?? server?.address.ip ?? '',
       ),
       component: 1,
-      priority: candidatePriority(type, localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0), 1, protocol),
+      priority: uniquePriority(
+        this.#candidates,
+        type,
+        localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0),
+        protocol,
+      ),
       usernameFragment: this.#usernameFragment,
       ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
       ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),

@@ -1,5 +1,5 @@
 import { type Address, addressFamily, isIPv4, sameAddress } from '@floe/stun'
-import { type Candidate, candidatePriority, canReach } from './candidate.ts'
+import { type Candidate, candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
 import type { RelayProtocol } from './servers.ts'
 
 /** A socket of the driver's that this agent may use. */
@@ -55,6 +55,28 @@ export function blankAddress(family: 4 | 6 | undefined): Address {
 export function relatedAddress({ address, hostname }: LocalBase): Address {
   if (hostname === undefined) return address
   return blankAddress(addressFamily(address.ip))
+}
+
+/** Where the peer saw a check from `base` come from, RFC 8445 §7.2.5.3.1. `host`: a candidate of that base. */
+export function peerReflexive(
+  host: Candidate,
+  base: LocalBase,
+  address: Address,
+  foundation: string,
+  usernameFragment: string,
+): Candidate {
+  return {
+    type: 'prflx',
+    protocol: host.protocol,
+    ...(host.tcpType && { tcpType: host.tcpType }),
+    address,
+    base: base.address,
+    relatedAddress: relatedAddress(base),
+    foundation,
+    component: host.component,
+    priority: peerReflexivePriority(host),
+    usernameFragment,
+  }
 }
 
 /** The host candidate of a base that the peer has found by itself. */
