@@ -246,6 +246,7 @@ export class Connectivity {
     const outlived = this.path.outlived && pair === this.path.selected
     const credentials = outlived ? this.#oldCredentials : this.#generation.credentials
     if (!credentials) return
+    if (this.#context.verdicts?.of(pair) === 'exclude') return this.#fail(now, pair, 'excluded by the path policy')
     if (purpose === 'check') {
       checklist.untrigger(pair)
       this.#openers.forget(pair)

@@ -52,13 +52,15 @@ export class Path {
 
   /** The best pair of the checklist to send on. The one in use stays unless another is better by more than chance. */
   best(now: number, checklist: Checklist): Pair | undefined {
-    const { timing } = this.#context
-    const usable = checklist.pairs.filter((pair) => pair.state === 'succeeded' && this.#consent.isFresh(pair, now))
+    const { verdicts } = this.#context
+    const isUsable = (pair: Pair) => pair.state === 'succeeded' && this.#consent.isFresh(pair, now)
+    const usable = checklist.pairs.filter((pair) => isUsable(pair) && verdicts?.of(pair) !== 'exclude')
     const alive = usable.filter((pair) => !pair.dead)
     const heard = alive.filter((pair) => !this.isSilent(pair, now))
     // What the two sides have agreed on stays, and without an agreement what is in use.
     const incumbent = this.nomination.nominee ?? this.#selected
     let best = heard.find((pair) => pair === incumbent)
+    if (best && verdicts?.of(best) === 'hold') return best
     // Moved to at this instant, and asked: it has not had the time to answer, and all backups would get their turn at once.
     if (this.#movedAt === now) best ??= heard.find((pair) => pair === this.#selected)
     // In its place comes what has answered the last question: at the death of a path all backups are asked.
@@ -68,7 +70,7 @@ export class Path {
     // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
     best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
     for (const pair of pool) {
-      if (!best || (isBetter(now, pair, best, timing, since) && !isOnProbation(pair, now))) best = pair
+      if (!best || (isBetter(now, pair, best, this.#context, since) && !isOnProbation(pair, now))) best = pair
     }
     return best
   }
@@ -240,6 +242,7 @@ export class Path {
     if (before) before.selected = false
     pair.selected = true
     this.#selected = pair
+    if (this.#context.verdicts) this.#context.verdicts.selected = pair
     this.#outlived = false
     this.#silent = false
     this.#movedAt = now
@@ -254,6 +257,7 @@ export class Path {
     this.#hasLost = true
     if (this.#selected) this.#selected.selected = false
     this.#selected = undefined
+    if (this.#context.verdicts) this.#context.verdicts.selected = undefined
     this.#outlived = false
     this.#consent.watch(now, undefined)
     this.#liveness.watch(undefined)

@@ -44,7 +44,10 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   /** Throws ERR_ICE_ARGUMENT for what no transport can be made of: a malformed URL, address, range or parameter. */
   constructor(options: IceTransportOptions = {}) {
     super()
-    const { role, lite, parameters, timing, candidatePolicy: policy, signal, mux, hardNat = 'auto' } = options
+    const { role, lite, parameters, timing, candidatePolicy: policy, signal, mux } = options
+    const { pathPolicy, preferRelay = false } = options
+    // Nobody looks for a direct path at any price who does not want it.
+    const { hardNat = preferRelay ? 'off' : 'auto' } = options
     this.#agent = new IceAgent({
       random,
       pacer,
@@ -54,6 +57,8 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       ...(parameters && { parameters }),
       ...(timing && { timing }),
       ...(policy && { policy }),
+      ...(pathPolicy !== undefined && { pathPolicy }),
+      preferRelay,
       // A shared port is shared on purpose: no sockets beside it.
       ...(!mux && !lite && { traversal: { hardNat, gate } }),
     })
