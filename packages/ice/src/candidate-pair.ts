@@ -36,6 +36,12 @@ export interface CandidatePair {
   readonly selected: boolean
   /** Latest measured round trip, milliseconds. */
   readonly roundTripTime?: number
+  /** Average of all, 1/8 of each new one; milliseconds. */
+  readonly smoothedRoundTripTime?: number
+  /** When the peer last agreed to be sent to (RFC 7675), on the agent's clock; -Infinity: it never has. */
+  readonly consentAt: number
+  /** How often it was found dead. */
+  readonly deaths: number
   readonly stats: Readonly<CandidatePairStats>
 }
 

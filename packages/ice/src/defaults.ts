@@ -123,6 +123,8 @@ export const LIMITS = {
   conflicts: 4,
   /** Valid pairs kept warm beside the selected one. */
   backups: 3,
+  /** Moves of data that are remembered, for those who want to know why. */
+  switches: 32,
   /** Failed pairs that are tried again at a time while data takes a worse path. */
   upgrades: 8,
   /** Interfaces that a relay is made from, for each TURN/UDP server: one in use and one to fall back to. */

@@ -12,11 +12,13 @@ export type { LogEntry } from './log.ts'
 export type { AgentOptions } from './options.ts'
 export type { AgentOutput, IceTransportState } from './outputs.ts'
 export { Pacer } from './pacer.ts'
+export { type PairReport, pairReport } from './pair-report.ts'
 export type { IceParameters, IceRole, Random } from './parameters.ts'
 export { generateParameters } from './parameters.ts'
 export type { PathPolicy, PathPolicyOptions, PathVerdict } from './path-policy.ts'
 export { SearchGate } from './search-gate.ts'
 export type { RelayProtocol, ServerAddress, ServerChange, StunServer, TurnServer } from './servers.ts'
+export type { PathSwitch } from './switch-history.ts'
 export type { TraversalOptions } from './traversal-options.ts'
 export {
   type CandidateEvidence,

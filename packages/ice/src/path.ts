@@ -6,11 +6,13 @@ import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
 import { isBetter } from './preference.ts'
+import { SwitchHistory } from './switch-history.ts'
 
 /** Which pair carries data, whether it is alive, and what takes its place. */
 export class Path {
   readonly nomination = new Nomination()
   readonly backups = new Backups()
+  readonly history = new SwitchHistory()
   readonly #context: Context
   readonly #consent: Consent
   readonly #liveness: Liveness
@@ -225,8 +227,10 @@ export class Path {
 
   #bury(now: number, pair: Pair): void {
     const { probation, maxProbation } = this.#context.timing
+    // Nothing has been heard since: it is the same death.
+    if (!pair.dead) pair.deaths++
     pair.dead = true
-    pair.probationUntil = now + Math.min(maxProbation, probation * 2 ** pair.deaths++)
+    pair.probationUntil = now + Math.min(maxProbation, probation * 2 ** (pair.deaths - 1))
     this.#context.log(now, 'dead', () => pair.id, 'no answer to several probes')
   }
 
@@ -239,6 +243,7 @@ export class Path {
   #set(now: number, pair: Pair, reason: string): void {
     const before = this.#selected
     if (pair === before) return
+    if (before || this.#hasLost) this.history.note(now, before, pair, reason)
     if (before) before.selected = false
     pair.selected = true
     this.#selected = pair

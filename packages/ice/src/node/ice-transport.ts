@@ -222,7 +222,8 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
 
   /** W3C statistics of the transport, its candidates and pairs, as of now. */
   getStats(): IceStatsReport {
-    const { role, state, localCandidates, remoteCandidates, checklist, selectedPair, localParameters } = this.#agent
+    const { role, state, localCandidates, remoteCandidates, checklist, selectedPair, switches, localParameters } =
+      this.#agent
     const { usernameFragment } = localParameters
     const selectedPairChanges = this.#selectedPairChanges
     return statsReport({
@@ -234,6 +235,7 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       checklist,
       selectedPair,
       selectedPairChanges,
+      switches,
     })
   }
 
