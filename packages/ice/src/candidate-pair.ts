@@ -101,6 +101,8 @@ export class Pair implements CandidatePair {
   reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
   nomination = 0
+  /** What the peer's checks have last said that its network costs (GOOG-NETWORK-INFO). */
+  peersCost: number | undefined
   /** The peer has proved on this path that it knows our password, or answered us: its data is let through. */
   authenticated = false
   /** The last authenticated answer: RFC 7675 consent lasts from here. */

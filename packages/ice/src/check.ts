@@ -3,6 +3,7 @@ import { newTransactionId, Transaction } from '@floe/stun'
 import { peerReflexivePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
+import { networkOf } from './network-cost.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
 import type { Role } from './role.ts'
@@ -74,6 +75,7 @@ export class Checks {
   send(now: number, request: CheckRequest): void {
     const { pair, claim, useCandidate, nomination, credentials, purpose, report } = request
     const { timing, random } = this.#context
+    const networkInfo = networkOf(pair.local)
     const once = purpose === 'consent' || purpose === 'probe' || purpose === 'opener'
     const transaction = new Transaction(now, {
       message: {
@@ -86,6 +88,7 @@ export class Checks {
           ...claim,
           ...(useCandidate && { useCandidate: true }),
           ...(useCandidate && nomination > 0 && { nomination }),
+          ...(networkInfo && { networkInfo }),
           ...(report && { portReport: report }),
         },
       },

@@ -281,6 +281,7 @@ export class Connectivity {
   #checked(now: number, pair: Pair, check: EarlyCheck, fresh: boolean): void {
     const { checklist } = this.#generation
     pair.authenticated = true
+    pair.peersCost = check.networkCost ?? pair.peersCost
     if (pair.local.tcpType === 'passive') this.#connections.adopt(pair)
     if (fresh) {
       pair.stats.requestsReceived++

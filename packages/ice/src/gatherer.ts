@@ -3,6 +3,7 @@ import { addressFamily, formatAddress, isIPv4, newTransactionId, sameAddress, Tr
 import type { Candidate } from './candidate.ts'
 import { candidatePriority, isReachable, peerReflexivePriority } from './candidate.ts'
 import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
+import type { GatheringBase, Inquiry } from './inquiry.ts'
 import {
   blankAddress,
   isSameBase,
@@ -15,28 +16,11 @@ import {
 import { forgetOldReflexive, isFull } from './local-limits.ts'
 import { relayPreference, tcpPreference } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
+import { networkExtensions } from './network-cost.ts'
 import type { Context } from './outputs.ts'
 import { reportFailure } from './server-failure.ts'
 import type { StunServer } from './servers.ts'
 import type { View } from './view.ts'
-
-interface Inquiry {
-  readonly local: Base
-  readonly server: StunServer
-  transaction: Transaction | undefined
-  deadline: number
-  settled: boolean
-  /** What the server has seen last. */
-  mapped?: Address
-  mappedAt?: number
-  /** When the mapping is asked for again to keep it open. */
-  refreshAt: number
-}
-
-interface Base {
-  base: LocalBase
-  readonly localPreference: number
-}
 
 /** `replaced`: the peer-reflexive candidate that stood for it until now. */
 export type OnCandidate = (now: number, candidate: Candidate, replaced: Candidate | undefined) => void
@@ -56,7 +40,7 @@ export interface GathererOptions {
 export class Gatherer {
   readonly #context: Context
   readonly #options: GathererOptions
-  readonly #bases: Base[] = []
+  readonly #bases: GatheringBase[] = []
   readonly #servers: StunServer[] = []
   readonly #foundations = new Map<string, string>()
   readonly #familyCount = { 4: 0, 6: 0 }
@@ -105,7 +89,7 @@ export class Gatherer {
   }
 
   /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
-  addRelayed(now: number, { address, protocol, server, url, mapped }: RelayedAddress): void {
+  addRelayed(now: number, { address, protocol, server, url, mapped, network }: RelayedAddress): void {
     if (isFull(this.#candidates)) return
     this.#reopen()
     const family = addressFamily(address.ip)
@@ -120,6 +104,7 @@ export class Gatherer {
       component: 1,
       priority: candidatePriority('relay', relayPreference(protocol, family, this.#relayCount++)),
       usernameFragment: this.#options.usernameFragment,
+      ...(network && networkExtensions(network)),
       url,
     }
     this.#candidates.push(candidate)
@@ -189,6 +174,7 @@ export class Gatherer {
       component: host.component,
       priority: peerReflexivePriority(host),
       usernameFragment: this.#options.usernameFragment,
+      ...(host.extensions && { extensions: host.extensions }),
     }
     this.#candidates.push(candidate)
     return candidate
@@ -264,7 +250,7 @@ export class Gatherer {
     for (const server of this.#servers) this.#inquire(local, server)
   }
 
-  #remap(now: number, local: Base, before: readonly Address[] | undefined): void {
+  #remap(now: number, local: GatheringBase, before: readonly Address[] | undefined): void {
     const { gone, fresh } = mappingChanges(before, local.base.mapped)
     this.#withdraw((it) => it.base === local.base.address && isMapped(it, gone))
     if (gone.length + fresh.length > 0) this.#reopen()
@@ -278,7 +264,7 @@ export class Gatherer {
   }
 
   /** Over UDP only: a mapping of a TCP connection says nothing about the next one. */
-  #inquire(local: Base, server: StunServer): void {
+  #inquire(local: GatheringBase, server: StunServer): void {
     if (local.base.relayOnly || local.base.tcpType) return
     if (!reaches(local.base, server.address.ip)) return
     const never = Number.POSITIVE_INFINITY
@@ -288,7 +274,7 @@ export class Gatherer {
 
   #add(
     now: number,
-    { base, localPreference }: Base,
+    { base, localPreference }: GatheringBase,
     type: 'host' | 'srflx',
     address: Address,
     server?: StunServer,
@@ -315,6 +301,7 @@ export class Gatherer {
       usernameFragment: this.#options.usernameFragment,
       ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
       ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),
+      ...(base.network && networkExtensions(base.network)),
       ...(server && { url: server.url }),
     }
     if (known) this.#candidates[index] = candidate

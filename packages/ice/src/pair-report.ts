@@ -1,4 +1,5 @@
 import type { CandidatePair } from './candidate-pair.ts'
+import { costOf } from './network-cost.ts'
 
 /**
  * What is told of a pair: W3C RTCIceCandidatePairStats, with times in seconds and timestamps in milliseconds since 1970,
@@ -27,6 +28,8 @@ export interface PairReport {
   readonly consentTimestamp?: number
   /** How often it was found dead. */
   readonly deaths: number
+  /** Of the networks at both ends, in libwebrtc's scale: 0 wired, 10 Wi-Fi, 50 unknown, 900 cellular. */
+  readonly networkCost: number
 }
 
 /** `epoch`: when the agent's clock was at zero, in milliseconds since 1970. */
@@ -38,6 +41,7 @@ export function pairReport(pair: CandidatePair, epoch: number): PairReport {
     ...counts,
     totalRoundTripTime: totalRoundTripTime / 1000,
     deaths,
+    networkCost: costOf(pair),
     ...(roundTripTime !== undefined && { currentRoundTripTime: roundTripTime / 1000 }),
     ...(smoothedRoundTripTime !== undefined && { smoothedRoundTripTime: smoothedRoundTripTime / 1000 }),
     ...(loss !== undefined && { requestLoss: loss }),
