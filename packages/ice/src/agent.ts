@@ -211,6 +211,15 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   /**
+   * The layer above has been without an answer for longer than its packets take, while consent goes on: perhaps the path
+   * lets checks through and swallows data. Costs little when that is wrong: for 2.5 s data takes a second path too.
+   */
+  reportNoProgress(now: number): void {
+    this.#connectivity.path.noProgress(now, this.#generation.checklist)
+    this.#progress(now)
+  }
+
+  /**
    * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave
    * them alone once sent. Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
    */
@@ -273,7 +282,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#sources.relays.handleTimeout(now)
     this.#deadline = undefined
     if (this.state === 'closed') return
-    this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
+    this.#generation.gatherer.handleTimeout(now, !this.selectedPair)
     this.#connectivity.handleTimeout(now)
     this.#traversal?.handleTimeout(now)
     if (this.#generations.handleTimeout(now)) {
@@ -290,7 +299,7 @@ export class IceAgent implements Machine<AgentOutput> {
     if (this.state === 'closed') return (this.#deadline = relays)
     this.#deadline = Math.min(
       relays,
-      this.#generation.gatherer.timeout(this.#needsMappings),
+      this.#generation.gatherer.timeout(!this.selectedPair),
       this.#connectivity.timeout(),
       this.#work.timeout(),
       this.#generations.timeout(),
@@ -353,11 +362,6 @@ export class IceAgent implements Machine<AgentOutput> {
         this.#connectivity.adoptLocal(now, candidate, replaced)
       },
     })
-  }
-
-  /** Mappings are kept open while no pair is selected: nobody else sends through them. */
-  get #needsMappings(): boolean {
-    return this.#connectivity.path.selected === undefined
   }
 
   /** What every change ends with: the next paced transaction, the state, the deadline. */

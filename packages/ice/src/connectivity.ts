@@ -202,9 +202,9 @@ export class Connectivity {
     return true
   }
 
-  /** Whatever comes in may show another pair alive: data on a dead one does not wait for a timer. */
+  /** Whatever comes in may show another pair alive: data on one that is dead, or a hole for it, does not wait for a timer. */
   leaveDead(now: number): void {
-    if (this.path.selected?.dead) this.#select(now)
+    if (this.path.selected?.isFit(now) === false) this.#select(now)
   }
 
   handleTimeout(now: number): void {

@@ -178,6 +178,16 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   }
 
   /**
+   * For the layer above: it has been without an answer for longer than its packets take. Where a path lets checks through
+   * and swallows data, nobody else can know. For 2.5 s data takes a second path too, at both ends; when it arrives over
+   * that one alone, the path is left. Nothing happens where there is no other. Throws ERR_ICE_CLOSED.
+   */
+  reportNoProgress(): void {
+    this.#assertOpen()
+    this.#do((now) => this.#agent.reportNoProgress(now))
+  }
+
+  /**
    * New parameters and candidates over the same sockets; data flows on over the old pair until there is a new one
    * (RFC 8445 §9). Signal the result, then `start()` with the peer's. Throws ERR_ICE_CLOSED.
    */
