@@ -1,4 +1,4 @@
-import { type Address, addressFamily, isIPv4, sameAddress } from '@floe/stun'
+import { type Address, addressFamily, isIPv4, type NetworkInfo, sameAddress } from '@floe/stun'
 import { type Candidate, candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
 import type { RelayProtocol } from './servers.ts'
 
@@ -9,6 +9,8 @@ export interface LocalBase {
   /** RFC 6544: `active` connects from this IP address, port 9; `passive` has a listener on it. Left out: UDP. */
   readonly tcpType?: 'active' | 'passive'
   readonly interfaceName?: string
+  /** The network behind it, and what its use costs: goes with candidates and checks (GOOG-NETWORK-INFO). */
+  readonly network?: NetworkInfo
   /** 0 is the interface to prefer; the order of the list when left out. */
   readonly rank?: number
   /** An mDNS name to signal in place of the address (draft-ietf-mmusic-mdns-ice-candidates). */
@@ -33,6 +35,7 @@ export interface RelayedAddress {
   readonly protocol: RelayProtocol
   readonly server: Address
   readonly url: string
+  readonly network?: NetworkInfo | undefined
   /** Where the server sees us; left out where that must not be told. */
   readonly mapped?: Address
 }
@@ -76,6 +79,7 @@ export function peerReflexive(
     component: host.component,
     priority: peerReflexivePriority(host),
     usernameFragment,
+    ...(host.extensions && { extensions: host.extensions }),
   }
 }
 
