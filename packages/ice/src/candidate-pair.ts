@@ -94,6 +94,8 @@ export class Pair implements CandidatePair {
   probationUntil = Number.NEGATIVE_INFINITY
   /** When its first check succeeded. */
   validAt = Number.POSITIVE_INFINITY
+  /** When what it leads through was last made anew: the pair was, or a NAT gave it another mapping. */
+  bornAt = Number.POSITIVE_INFINITY
   /** Controlled: USE-CANDIDATE came before our own check had succeeded (RFC 8445 §7.3.1.5). */
   nominateWhenValid = false
   /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
@@ -153,6 +155,7 @@ export class Pair implements CandidatePair {
     if (answered) this.doubtedAt = undefined
     else if (this.doubtedAt !== undefined) return
     this.askedAt = undefined
+    if (this.dead) this.bornAt = now
     this.dead = false
   }
 
@@ -178,6 +181,7 @@ export class Pair implements CandidatePair {
   succeed(now: number): void {
     this.state = 'succeeded'
     this.validAt = now
+    this.bornAt = now
     this.triggers = 0
     this.forlorn = false
   }
