@@ -47,8 +47,8 @@ export class DataHoles {
   }
 
   /** The peer's data has come over the pair in use. */
-  heardHere(): void {
-    this.#watch.heardHere()
+  heardHere(now: number): void {
+    this.#watch.heardHere(now)
   }
 
   /** It has come over another one. `movedAt`: since when the pair is in use. */
@@ -58,8 +58,8 @@ export class DataHoles {
   }
 
   /** Another pair is in use. */
-  reset(): void {
-    this.#watch.reset()
+  reset(now: number): void {
+    this.#watch.reset(now)
     this.#large.reset()
   }
 

@@ -87,6 +87,8 @@ export const TIMING = {
    */
   shareFor: 2_500,
   mirrorFor: 500,
+  /** One packet elsewhere is enough when there has been none here for so long. */
+  mirrorAfter: 250,
   /** So many packets over another path since the last over this one are no chance: it is a hole for data when that … */
   holePackets: 8,
   /** … has lasted so long, and two round trips more; one that is suspected anyway is left at once. */

@@ -149,8 +149,8 @@ export class Path {
   heardElsewhere(now: number, pair: Pair, isControlled: boolean, { pairs }: Checklist): void {
     const selected = this.#selected
     if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.#consent.isFresh(pair, now)) return
-    if (pairs.includes(pair) && pair.isFit(now)) {
-      // Ours goes there too, so that the peer gets its answers.
+    // What comes over an old pair that this side has just left shows that the other one has not followed yet.
+    if (pairs.includes(pair) && pair.isFit(now) && !this.#aging?.isOld(now, pair)) {
       this.#twin = pair
       this.#holes ??= new DataHoles(this.#context)
       this.#holes.heardElsewhere(now, selected, this.#movedAt)
@@ -165,8 +165,8 @@ export class Path {
   }
 
   /** The peer's data has come over the pair in use. */
-  heardHere(): void {
-    this.#holes?.heardHere()
+  heardHere(now: number): void {
+    this.#holes?.heardHere(now)
   }
 
   /** The layer above gets no answers, though checks do: its packets take a second pair too, and their size is asked about. */
@@ -369,7 +369,7 @@ export class Path {
     this.#silent = false
     this.#movedAt = now
     this.#twin = undefined
-    this.#holes?.reset()
+    this.#holes?.reset(now)
     this.#aging?.watch(pair)
     this.#consent.watch(now, pair)
     this.#liveness.watch(pair)
