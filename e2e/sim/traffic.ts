@@ -47,9 +47,9 @@ export class Traffic {
     this.#timers.set(peer, next)
   }
 
-  /** As SCTP would, whose every word is acknowledged. */
+  /** As SCTP would, whose every word is acknowledged: both ways have to work. */
   #complain(peer: Peer) {
-    const heard = peer.received.at(-1)?.time ?? 0
+    const heard = Math.min(...this.#peers.map(({ received }) => received.at(-1)?.time ?? 0))
     const since = Math.max(heard, this.#content.get(peer) ?? peer.now)
     if (peer.now < since + UNANSWERED) return void this.#content.set(peer, since)
     this.#content.set(peer, peer.now)

@@ -43,13 +43,15 @@ export class Aging {
     return others.some((pair) => tierOf(pair) >= tier) ? others : pairs
   }
 
-  /** The base beside which another one should be opened: once for each birth, and if none of these pairs will do. */
-  takeNeed(now: number, pairs: readonly Pair[]): Address | undefined {
+  /** The base beside which another one should be opened: once for each birth, and if none of the pairs in use will do. */
+  takeNeed(now: number, pairs: readonly Pair[], isUsable: (pair: Pair) => boolean): Address | undefined {
     const pair = this.#selected
     if (!pair || !this.#needsAnother) return undefined
     this.#needsAnother = false
     const isYoung = (other: Pair) => now < this.#lifetimes.prepareAt(other) && tierOf(other) >= tierOf(pair)
-    return pairs.some((other) => other !== pair && isYoung(other)) ? undefined : pair.base
+    const isReserve = (other: Pair) =>
+      other !== pair && other.state === 'succeeded' && isUsable(other) && isYoung(other)
+    return pairs.some(isReserve) ? undefined : pair.base
   }
 
   timeout(): number {

@@ -177,6 +177,12 @@ export class Pair implements CandidatePair {
     this.stats.totalRoundTripTime += roundTripTime
   }
 
+  /** RFC 7675: the peer has agreed to be sent to; after that long, if no check was sent twice. */
+  agreed(now: number, roundTripTime: number | undefined): void {
+    if (roundTripTime !== undefined) this.measured(roundTripTime)
+    this.consentAt = now
+  }
+
   /** A check of ours has been answered. */
   succeed(now: number): void {
     this.state = 'succeeded'

@@ -289,6 +289,7 @@ export class Connectivity {
       pair.heard(now)
     }
     if (pair.revoked || !checklist.pairs.includes(pair)) return
+    this.path.reconsider(now, pair)
     if (this.#options.lite) this.#validate(now, pair, pair.local, true)
     else if (pair.state !== 'succeeded' && pair.mayBeTriggered(now, this.#context.timing)) {
       if (pair.state === 'in-progress') this.#checks.cancel(now, pair)
@@ -331,8 +332,7 @@ export class Connectivity {
     if (message.class === 'error') return this.#refused(now, outcome.request, message)
     const mapped = message.attributes.xorMappedAddress
     if (!mapped || message.unknownRequired.length > 0) return this.#fail(now, pair, 'the answer is not understood')
-    if (roundTripTime !== undefined) pair.measured(roundTripTime)
-    pair.consentAt = now
+    pair.agreed(now, roundTripTime)
     if (this.path.outlived && pair === this.path.selected) return
     if (purpose === 'nomination' && this.role === 'controlling')
       this.path.confirmed(now, pair, outcome.request.nomination)

@@ -120,9 +120,7 @@ export class Path {
 
   /** Where another socket is needed soon, since the mapping of the one in use is about to end. */
   takeAgingBase(now: number, { pairs }: Checklist): Address | undefined {
-    const isInReserve = (pair: Pair) =>
-      pair.state === 'succeeded' && this.isAlive(pair, now) && this.hasConsent(pair, now)
-    return this.#aging?.takeNeed(now, pairs.filter(isInReserve))
+    return this.#aging?.takeNeed(now, pairs, (pair) => this.isAlive(pair, now) && this.hasConsent(pair, now))
   }
 
   /** Controlling: the peer has answered our nomination. */
@@ -183,6 +181,12 @@ export class Path {
   /** RFC 7675 §5.1: the peer has agreed to be sent to, and not too long ago. */
   hasConsent(pair: Pair, now: number): boolean {
     return this.#consent.isFresh(pair, now)
+  }
+
+  /** The peer checks a pair whose consent we have let run out while another was in use: it has to agree again first. */
+  reconsider(now: number, pair: Pair): void {
+    if (this.#lite || pair.state !== 'succeeded' || pair === this.#selected) return
+    if (!this.hasConsent(pair, now)) pair.state = 'waiting'
   }
 
   /** It has been found neither dead nor a hole for data, and something has come over it within `disconnectedTimeout`. */
