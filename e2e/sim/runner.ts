@@ -5,6 +5,7 @@ import { assertAgreement, assertPriorities, betterPair, isRelayed, Violation } f
 import { type Expectation, expectationOf } from './oracle.ts'
 import { describePair, type Peer, type PeerOptions } from './peer.ts'
 import type { Verdict } from './reachability.ts'
+import { outlive } from './recovery.ts'
 import { watchRoles } from './role-watch.ts'
 import { endOfFaults, type Session, stage } from './scenario.ts'
 import type { Trace } from './trace.ts'
@@ -73,6 +74,7 @@ export function judge(scenario: Scenario, { trace, prepare }: JudgeOptions = {})
       const session = stage(world, scenario)
       for (const peer of [session.a, session.b]) watchRoles(peer)
       const expected = expectation.meet
+      if (scenario.bounded) return { ...outcomeOf(session, outlive(world, scenario, session)), expected: 'must' }
       if (scenario.faults?.length) return { ...survive(world, scenario, session, expectation), expected }
       const outcome = connect(world, scenario, session)
       assertConnection(world, scenario, session, expectation, outcome.connectedAfter)

@@ -2,6 +2,8 @@ import type { TrafficPattern } from '../topology/scenario.ts'
 import type { Appointment } from './clock.ts'
 import type { Peer } from './peer.ts'
 
+/** Milliseconds without a word of the other one after which a layer above has repeated its own, and tells ICE so. */
+const UNANSWERED = 1_200
 /** How a word of the traffic begins; the time at which it was sent follows. */
 const WORD = 'at '
 
@@ -10,6 +12,8 @@ export class Traffic {
   readonly #peers: readonly [Peer, Peer]
   #pattern: TrafficPattern | undefined
   readonly #timers = new Map<Peer, Appointment>()
+  /** When each one last had no reason to complain, or did. */
+  readonly #content = new Map<Peer, number>()
 
   constructor(a: Peer, b: Peer) {
     this.#peers = [a, b]
@@ -38,8 +42,18 @@ export class Traffic {
 
   #speak(peer: Peer, { interval, bytes = 0 }: TrafficPattern) {
     if (peer.state !== 'closed' && peer.selected) peer.sendText(`${WORD}${peer.now} `.padEnd(bytes, '.'))
+    this.#complain(peer)
     const next = peer.host.at(peer.now + interval, () => this.#speak(peer, this.#pattern!))
     this.#timers.set(peer, next)
+  }
+
+  /** As SCTP would, whose every word is acknowledged: both ways have to work. */
+  #complain(peer: Peer) {
+    const heard = Math.min(...this.#peers.map(({ received }) => received.at(-1)?.time ?? 0))
+    const since = Math.max(heard, this.#content.get(peer) ?? peer.now)
+    if (peer.now < since + UNANSWERED) return void this.#content.set(peer, since)
+    this.#content.set(peer, peer.now)
+    peer.call((agent) => agent.reportNoProgress(peer.now))
   }
 }
 

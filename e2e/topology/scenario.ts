@@ -22,6 +22,8 @@ export interface Scenario {
   readonly traffic?: TrafficPattern
   /** In any order. */
   readonly faults?: readonly Fault[]
+  /** Each fault leaves a way, and must not be felt for longer than its bound (e2e/sim/recovery.ts), without a restart. */
+  readonly bounded?: boolean
   /** How long two peers that can meet may take to. */
   readonly limit: number
 }

@@ -1,13 +1,14 @@
 export const HELP = `npm run sim: two agents in an internet made of virtual time, one random network per seed.
 
 Usage
-  npm run sim -- [--seeds N] [--from N] [--plain]     explore: judge N seeds, from 1 on, 1000 by default
+  npm run sim -- [--seeds N] [--from N] [--plain | --faults]  explore: judge N seeds, from 1 on, 1000 by default
   npm run sim -- --seed N [--plain] [--trace]         one of them: its network, and what becomes of it
   npm run sim -- --replay FILE [--trace]              a scenario out of a file, such as one of e2e/sim/corpus
 
 Options
   --plain    nothing breaks on the way: no reboots, no dying links, no restarts
   --trace    every packet, translation, drop and decision, one line each, in order of virtual time
+  --faults   paths break in turn while two peers talk: none may be felt for longer than its bound, without a restart
   --shrink   a failure is made as small as it can be while it still fails in the same way, and printed as JSON
   --keep     the same, and kept in e2e/sim/corpus, which 'npm test' replays from then on
   --help     this
@@ -20,6 +21,7 @@ so that it runs the same each time, here and elsewhere. What must hold in it (e2
   impossible, undecided      nobody meets where there is no way, and both ends say so
   agreement                  both ends use the same path: shown by data
   direct, best pair          no relay where there is a direct path, nothing worse where something better works
+  recovery                   with --faults: silent death, data holes, interfaces, NATs and relays (e2e/sim/recovery.ts)
   interrupted                data does not stop for what touches no path
   priorities, states, roles  RFC 8445's formula; W3C's order of states; two controlling ends do not stay so
   unverified                 who has never answered is not flooded

@@ -1,5 +1,5 @@
 /** `npm run sim`. */
-import { drawScenario } from '../draw.ts'
+import { drawerOf } from './drawer.ts'
 import { HELP } from './help.ts'
 import { type Options, parseOptions, UsageError } from './options.ts'
 import { playOne, readScenario } from './play.ts'
@@ -28,7 +28,7 @@ function holds(options: Exclude<Options, { mode: 'help' }>, surroundings: Surrou
     case 'explore':
       return exploreSeeds(options, surroundings)
     case 'seed':
-      return playOne(drawScenario(options.seed, options.plain), options, surroundings)
+      return playOne(drawerOf(options).draw(options.seed), options, surroundings)
     case 'replay':
       return playOne(readScenario(options.file), options, surroundings)
   }

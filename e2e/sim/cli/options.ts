@@ -6,6 +6,7 @@ export type Options = {
   readonly shrink: boolean
   readonly keep: boolean
   readonly plain: boolean
+  readonly faults: boolean
 } & (
   | { readonly mode: 'help' }
   | { readonly mode: 'explore'; readonly from: number; readonly count: number }
@@ -32,8 +33,10 @@ export function parseOptions(args: readonly string[]): Options {
   if ([seed !== undefined, replay !== undefined, exploring].filter(Boolean).length > 1) {
     throw new UsageError('Either --seeds and --from, or --seed, or --replay: one of the three')
   }
+  if (flags.plain && flags.faults) throw new UsageError('--plain is without faults: either that or --faults')
   if (replay !== undefined) {
-    if (flags.plain) throw new UsageError('--plain is about what is drawn by seed, and --replay draws nothing')
+    for (const flag of ['plain', 'faults'] as const)
+      if (flags[flag]) throw new UsageError(`--${flag} is about what is drawn by seed, and --replay draws nothing`)
     return { mode: 'replay', file: replay, ...flags }
   }
   if (seed !== undefined) return { mode: 'seed', seed: integer('seed', seed), ...flags }
@@ -47,7 +50,7 @@ function parse(args: readonly string[]) {
   const value = { type: 'string' } as const
   const options = {
     ...{ seeds: value, from: value, seed: value, replay: value },
-    ...{ plain: flag, trace: flag, shrink: flag, keep: flag, help: { ...flag, short: 'h' } },
+    ...{ plain: flag, faults: flag, trace: flag, shrink: flag, keep: flag, help: { ...flag, short: 'h' } },
   } as const
   try {
     return parseArgs({ args: [...args], options }).values

@@ -1,12 +1,11 @@
-import { drawScenario } from '../draw.ts'
 import { type Explored, explore, type Failure } from '../explore.ts'
+import { type Draws, drawerOf } from './drawer.ts'
 import { headOf, type Lessons, learn } from './lesson.ts'
 import type { Surroundings } from './surroundings.ts'
 
-export interface Search extends Lessons {
+export interface Search extends Lessons, Draws {
   readonly from: number
   readonly count: number
-  readonly plain: boolean
 }
 
 /** Milliseconds between two words about how far it is. */
@@ -16,17 +15,18 @@ const ENOUGH = 50
 
 /** Judges one scenario per seed, tells of each failure at once and of all in the end. True when there was none. */
 export function exploreSeeds(search: Search, surroundings: Surroundings): boolean {
-  const { from, count, plain } = search
+  const { from, count } = search
+  const { draw, flag } = drawerOf(search)
   const seeds = new Map<string, number[]>()
   let failures = 0
   const explored = explore({
     from,
     count,
-    draw: (seed) => drawScenario(seed, plain),
+    draw,
     onseed: progress(count, surroundings),
     onfailure: (failure) => {
       const { invariant, scenario } = failure
-      surroundings.print(`FAILED seed ${scenario.seed}: ${headOf(failure)}\n  ${replayCommand(failure, plain)}`)
+      surroundings.print(`FAILED seed ${scenario.seed}: ${headOf(failure)}\n  ${replayCommand(failure, flag)}`)
       const alike = seeds.get(invariant) ?? []
       seeds.set(invariant, [...alike, scenario.seed])
       // One of each kind is enough to begin with, and to make it small takes its time.
@@ -49,8 +49,8 @@ function progress(count: number, { complain }: Surroundings): (done: number) => 
   }
 }
 
-function replayCommand({ scenario }: Failure, plain: boolean): string {
-  return `npm run sim -- --seed ${scenario.seed}${plain ? ' --plain' : ''} --trace`
+function replayCommand({ scenario }: Failure, flag: string): string {
+  return `npm run sim -- --seed ${scenario.seed}${flag} --trace`
 }
 
 function summary(

@@ -14,22 +14,23 @@ export class Backups {
    */
   of(checklist: Checklist, selected: Pair | undefined): Pair[] {
     const valid = checklist.pairs.filter((pair) => pair !== selected && pair.state === 'succeeded' && !pair.revoked)
+    const answering = valid.filter((pair) => !isMute(pair))
     const seen = new Set(selected ? waysOf(selected) : [])
     const backups: Pair[] = []
     for (const fresh of [2, 1, 0]) {
-      for (const pair of valid) {
+      for (const pair of answering) {
         const ways = waysOf(pair)
         if (backups.includes(pair) || ways.filter((way) => !seen.has(way)).length < fresh) continue
         for (const way of ways) seen.add(way)
         backups.push(pair)
       }
     }
-    return backups.slice(0, LIMITS.backups)
+    return [...backups, ...valid.filter(isMute)].slice(0, LIMITS.backups)
   }
 
   /** One backup for each consent tick, the one that has waited longest: each keeps its consent (RFC 7675). */
   next(checklist: Checklist, selected: Pair | undefined): Pair | undefined {
-    return this.of(checklist, selected).toSorted((a, b) => a.consentAt - b.consentAt)[0]
+    return this.of(checklist, selected).toSorted((a, b) => a.stats.lastPacketSent - b.stats.lastPacketSent)[0]
   }
 
   /** Failed pairs that would be better than the selected one: both ends try again, often at first, then less. */
@@ -49,6 +50,17 @@ export class Backups {
     this.#attemptAt = Number.NEGATIVE_INFINITY
   }
 }
+
+/**
+ * It has not answered two questions in a row, like what led through a mapping that is gone: it takes no room from those
+ * that do.
+ */
+function isMute({ askedAt, stats }: Pair): boolean {
+  return askedAt !== undefined && stats.lastPacketSent >= askedAt + MUTE_AFTER
+}
+
+/** Milliseconds between the first and the last of them. A suspicion asks several within less. */
+const MUTE_AFTER = 4_000
 
 function waysOf({ base, local, destination }: Pair): string[] {
   return [`out ${local.relayProtocol ?? ''} ${base.ip}`, `in ${destination.ip}`]

@@ -94,6 +94,8 @@ export class Pair implements CandidatePair {
   probationUntil = Number.NEGATIVE_INFINITY
   /** When its first check succeeded. */
   validAt = Number.POSITIVE_INFINITY
+  /** When what it leads through was last made anew: the pair was, or a NAT gave it another mapping. */
+  bornAt = Number.POSITIVE_INFINITY
   /** Controlled: USE-CANDIDATE came before our own check had succeeded (RFC 8445 §7.3.1.5). */
   nominateWhenValid = false
   /** Triggered checks since the pair was last valid: the first leaves at once, later ones are paced, and they are few. */
@@ -153,6 +155,7 @@ export class Pair implements CandidatePair {
     if (answered) this.doubtedAt = undefined
     else if (this.doubtedAt !== undefined) return
     this.askedAt = undefined
+    if (this.dead) this.bornAt = now
     this.dead = false
   }
 
@@ -174,10 +177,17 @@ export class Pair implements CandidatePair {
     this.stats.totalRoundTripTime += roundTripTime
   }
 
+  /** RFC 7675: the peer has agreed to be sent to; after that long, if no check was sent twice. */
+  agreed(now: number, roundTripTime: number | undefined): void {
+    if (roundTripTime !== undefined) this.measured(roundTripTime)
+    this.consentAt = now
+  }
+
   /** A check of ours has been answered. */
   succeed(now: number): void {
     this.state = 'succeeded'
     this.validAt = now
+    this.bornAt = now
     this.triggers = 0
     this.forlorn = false
   }

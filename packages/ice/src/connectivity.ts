@@ -204,7 +204,7 @@ export class Connectivity {
 
   /** Whatever comes in may show another pair alive: data on one that is dead, or a hole for it, does not wait for a timer. */
   leaveDead(now: number): void {
-    if (this.path.selected?.isFit(now) === false) this.#select(now)
+    if (this.path.isToBeLeft(now)) this.#select(now)
   }
 
   handleTimeout(now: number): void {
@@ -289,6 +289,7 @@ export class Connectivity {
       pair.heard(now)
     }
     if (pair.revoked || !checklist.pairs.includes(pair)) return
+    this.path.reconsider(now, pair)
     if (this.#options.lite) this.#validate(now, pair, pair.local, true)
     else if (pair.state !== 'succeeded' && pair.mayBeTriggered(now, this.#context.timing)) {
       if (pair.state === 'in-progress') this.#checks.cancel(now, pair)
@@ -331,8 +332,7 @@ export class Connectivity {
     if (message.class === 'error') return this.#refused(now, outcome.request, message)
     const mapped = message.attributes.xorMappedAddress
     if (!mapped || message.unknownRequired.length > 0) return this.#fail(now, pair, 'the answer is not understood')
-    if (roundTripTime !== undefined) pair.measured(roundTripTime)
-    pair.consentAt = now
+    pair.agreed(now, roundTripTime)
     if (this.path.outlived && pair === this.path.selected) return
     if (purpose === 'nomination' && this.role === 'controlling')
       this.path.confirmed(now, pair, outcome.request.nomination)
@@ -343,7 +343,7 @@ export class Connectivity {
   #validate(now: number, pair: Pair, local: Candidate, unfreeze: boolean): void {
     const { checklist } = this.#generation
     if (local !== pair.local) {
-      pair.local = local
+      this.path.appears(now, pair, local)
       checklist.reprioritise(this.role)
     }
     if (this.#options.lite) pair.consentAt = now
@@ -393,7 +393,7 @@ export class Connectivity {
     const best = this.path.best(now, checklist)
     const isDue = best && !this.path.nomination.holds(best) && !this.#checks.isPending(best, 'nomination')
     if (isDue && this.role === 'controlling' && !this.#options.lite) this.#check(now, best, 'nomination')
-    this.path.select(now, best)
+    this.path.select(now, best, this.role === 'controlled')
     const { selected } = this.path
     checklist.restsTcp = selected !== undefined && !selected.dead && !this.path.outlived && tierOf(selected) === DIRECT
   }

@@ -37,9 +37,12 @@ export class DataPath {
     if (bytes.length > path.largestSent) path.largestSent = bytes.length
     if (this.#carried(now, pair)) awakens()
     const twin = path.twin(now)
-    // Each receiver of bytes owns them.
-    if (twin) transmit(packetOn(twin, bytes.slice()))
-    return transmit(packetOn(pair, bytes))
+    if (!twin) return transmit(packetOn(pair, bytes))
+    // Each receiver of bytes owns them. The peer looks at which pair comes first.
+    const copy = bytes.slice()
+    const sent = transmit(packetOn(pair, bytes))
+    transmit(packetOn(twin, copy))
+    return sent
   }
 
   /** `undefined`: not from the peer. Else whether something may follow from it, such as another state. */
@@ -55,7 +58,7 @@ export class DataPath {
     const before = pair.patience
     pair.patience = Liveness.patienceOf(pair, timing)
     ondata(packet.bytes)
-    if (pair === path.selected) path.heardHere()
+    if (pair === path.selected) path.heardHere(now)
     else path.heardElsewhere(now, pair, isControlled, generations.current.checklist)
     return isNews || begins || pair.patience < before ? 'news' : 'expected'
   }

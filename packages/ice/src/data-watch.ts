@@ -14,6 +14,10 @@ export class DataWatch {
   /** The peer's packets over another pair since the last one over the pair in use, and when the first of them came. */
   #elsewhere = 0
   #since = 0
+  #lastHere = Number.NEGATIVE_INFINITY
+  #lastElsewhere = Number.NEGATIVE_INFINITY
+  /** Since when there has been some again and again. */
+  #episodeSince = 0
 
   constructor(timing: Timing) {
     this.#timing = timing
@@ -33,23 +37,36 @@ export class DataWatch {
   }
 
   /** Data has come over the pair in use. */
-  heardHere(): void {
+  heardHere(now: number): void {
     this.#elsewhere = 0
+    this.#lastHere = now
     this.#mirroredUntil = Number.NEGATIVE_INFINITY
   }
 
   /** Data has come over another pair. `true`: so much of it, and so long nothing over the pair in use, that it is a hole. */
   heardElsewhere(now: number, selected: Pair, movedAt: number): boolean {
-    const { mirrorFor, holeAfter } = this.#timing
+    const { holeAfter } = this.#timing
     if (this.#elsewhere++ === 0) this.#since = now
-    this.#mirroredUntil = now + mirrorFor
+    this.#mirror(now)
     const patience = holeAfter + 2 * (selected.smoothedRoundTripTime ?? 0)
     return this.isElsewhere && now >= Math.max(this.#since, movedAt) + patience
   }
 
   /** Another pair is in use. */
-  reset(): void {
-    this.heardHere()
+  reset(now: number): void {
+    this.heardHere(now)
     this.#sharedUntil = Number.NEGATIVE_INFINITY
+  }
+
+  /**
+   * Ours goes there too, so that the peer gets its answers. Not where its data comes both ways, and not for ever: two ends
+   * that do as the other does would never come to an end.
+   */
+  #mirror(now: number): void {
+    const { mirrorFor, mirrorAfter, doubtPause, twinFor } = this.#timing
+    if (now >= this.#lastElsewhere + doubtPause) this.#episodeSince = now
+    this.#lastElsewhere = now
+    const isAlone = this.#elsewhere > 1 || now >= this.#lastHere + mirrorAfter
+    if (isAlone && now < this.#episodeSince + twinFor) this.#mirroredUntil = now + mirrorFor
   }
 }

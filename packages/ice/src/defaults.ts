@@ -89,6 +89,8 @@ export const TIMING = {
    */
   shareFor: 2_500,
   mirrorFor: 500,
+  /** One packet elsewhere is enough when there has been none here for so long. */
+  mirrorAfter: 250,
   /** So many packets over another path since the last over this one are no chance: it is a hole for data when that … */
   holePackets: 8,
   /** … has lasted so long, and two round trips more; one that is suspected anyway is left at once. */
@@ -173,6 +175,26 @@ export const UPGRADE_SCHEDULE = [
   { until: 16, every: 30_000 },
   { until: Number.POSITIVE_INFINITY, every: 60_000 },
 ] as const
+
+/**
+ * NATs that end mappings at an age, however busy they are: some carriers' do after 50 to 75 s. Ages in milliseconds, parts
+ * of the expected one.
+ */
+export const LIFETIME = {
+  /** Deaths that are earlier or later have other causes. */
+  least: 20_000,
+  most: 3_600_000,
+  /** Two are alike that differ by no more than this part: what measures an age is a check every few seconds. */
+  likeness: 0.15,
+  /** Another socket is opened, unless there is a younger path, … */
+  prepare: 0.65,
+  /** … data moves, … */
+  leave: 0.8,
+  /** … and a path that lives on at this age shows that there is no such limit. */
+  refuted: 1.5,
+  /** Sockets that are opened for this, all in all: two that take turns are enough. */
+  sockets: 4,
+} as const
 
 /** Sockets that replace those whose ports an unsolicited packet has taken: one at a time, so many per generation. */
 export const FRESH_SOCKETS = 2

@@ -1,10 +1,11 @@
+import { type Address, sameAddress } from '@floe/stun'
+import { Aging } from './aging.ts'
 import { Backups } from './backups.ts'
+import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
-import { Carriage } from './carriage.ts'
 import type { Checklist } from './checklist.ts'
 import { Consent } from './consent.ts'
-import { DataWatch } from './data-watch.ts'
-import { LargePackets } from './large-packets.ts'
+import { DataHoles } from './data-holes.ts'
 import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
@@ -33,8 +34,9 @@ export class Path {
   #why = ''
   #hasLost = false
   /** Made when there is reason to doubt that data gets through. */
-  #watch: DataWatch | undefined
-  #large: LargePackets | undefined
+  #holes: DataHoles | undefined
+  /** Made at the first death of a pair in use. */
+  #aging: Aging | undefined
 
   constructor(context: Context, lite: boolean) {
     this.#context = context
@@ -60,7 +62,7 @@ export class Path {
   twin(now: number): Pair | undefined {
     if (!this.#twin) return undefined
     const isDoubted = this.#liveness.suspects && now < this.#twinUntil
-    return isDoubted || this.#watch?.isShared(now) ? this.#twin : undefined
+    return isDoubted || this.#holes?.isShared(now) ? this.#twin : undefined
   }
 
   /** The best pair of the checklist to send on. The one in use stays unless another is better by more than chance. */
@@ -69,13 +71,16 @@ export class Path {
     const isUsable = (pair: Pair) => pair.state === 'succeeded' && this.#consent.isFresh(pair, now)
     const usable = checklist.pairs.filter((pair) => isUsable(pair) && verdicts?.of(pair) !== 'exclude')
     const alive = usable.filter((pair) => pair.isFit(now))
-    const heard = alive.filter((pair) => !this.isSilent(pair, now))
+    const responsive = alive.filter((pair) => !this.isSilent(pair, now))
+    const heard = this.#aging?.lasting(now, responsive) ?? responsive
     // What the two sides have agreed on stays, and without an agreement what is in use.
     const incumbent = this.nomination.nominee ?? this.#selected
     let best = heard.find((pair) => pair === incumbent)
     if (best && verdicts?.of(best) === 'hold') return best
     // Moved to at this instant, and asked: it has not had the time to answer, and all backups would get their turn at once.
     if (this.#movedAt === now) best ??= heard.find((pair) => pair === this.#selected)
+    // What has been nominated in place of an old one is waited for: there is time.
+    if (heard !== responsive) best ??= heard.find((pair) => this.nomination.isUnderWay(pair))
     // In its place comes what has answered the last question: at the death of a path all backups are asked.
     const answered = best ? heard : heard.filter(({ askedAt }) => askedAt === undefined)
     const [pool = []] = [answered, heard, alive, usable].filter(({ length }) => length > 0)
@@ -89,11 +94,33 @@ export class Path {
   }
 
   /** Follows the nomination; until there is one, `best` of a new session, or the old pair of a restarted one. */
-  select(now: number, best: Pair | undefined): void {
+  select(now: number, best: Pair | undefined, isControlled: boolean): void {
     const { nominee } = this.nomination
+    const isOld = nominee && best && this.#aging?.isOld(now, nominee) && !this.#aging.isOld(now, best)
+    if (isOld && isControlled && best !== nominee) return this.#leaveOld(now, best)
     if (nominee && (this.isAlive(nominee, now) || !best || !this.isAlive(best, now)))
       this.#set(now, nominee, this.#why || 'nominated')
     else if (best && !this.#outlived && !this.#lite) this.#set(now, best, this.#whyMove(now))
+  }
+
+  /** Data should move, if there is anywhere to go: it is dead, lets no data through, or is about to die of its age. */
+  isToBeLeft(now: number): boolean {
+    const selected = this.#selected
+    return selected !== undefined && (!selected.isFit(now) || this.#aging?.isOld(now, selected) === true)
+  }
+
+  /** The peer sees the pair's packets come from this candidate: another one means that its NAT has made a new mapping. */
+  appears(now: number, pair: Pair, local: Candidate): void {
+    if (pair.state === 'succeeded' && !sameAddress(local.address, pair.local.address)) {
+      if (pair === this.#selected) this.#died(pair, now - pair.bornAt)
+      pair.bornAt = now
+    }
+    pair.local = local
+  }
+
+  /** Where another socket is needed soon, since the mapping of the one in use is about to end. */
+  takeAgingBase(now: number, { pairs }: Checklist): Address | undefined {
+    return this.#aging?.takeNeed(now, pairs, (pair) => this.isAlive(pair, now) && this.hasConsent(pair, now))
   }
 
   /** Controlling: the peer has answered our nomination. */
@@ -120,19 +147,24 @@ export class Path {
   heardElsewhere(now: number, pair: Pair, isControlled: boolean, { pairs }: Checklist): void {
     const selected = this.#selected
     if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.#consent.isFresh(pair, now)) return
-    if (pairs.includes(pair) && pair.isFit(now)) this.#mirror(now, selected, pair)
+    // What comes over an old pair that this side has just left shows that the other one has not followed yet.
+    if (pairs.includes(pair) && pair.isFit(now) && !this.#aging?.isOld(now, pair)) {
+      this.#twin = pair
+      this.#holes ??= new DataHoles(this.#context)
+      this.#holes.heardElsewhere(now, selected, this.#movedAt)
+    }
     this.#doubtSelected(now, selected)
     // Where our own questions go unanswered, its data alone is no reason to go: nothing of ours would arrive there.
     if (!isControlled || !pair.isFit(now)) return
-    const isLeft = this.#liveness.suspects && this.#watch?.isElsewhere
+    const isLeft = this.#liveness.suspects && this.#holes?.isElsewhere
     if (selected.isFit(now) && !isLeft) return
     this.nomination.follow(pair)
     this.#set(now, pair, 'the peer’s data has moved here')
   }
 
   /** The peer's data has come over the pair in use. */
-  heardHere(): void {
-    this.#watch?.heardHere()
+  heardHere(now: number): void {
+    this.#holes?.heardHere(now)
   }
 
   /** The layer above gets no answers, though checks do: its packets take a second pair too, and their size is asked about. */
@@ -142,15 +174,19 @@ export class Path {
     const backups = this.#backupsOf(now, checklist, selected)
     if (backups.length === 0) return
     this.#twin ??= backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
-    this.#watch ??= new DataWatch(this.#context.timing)
-    if (!this.#watch.isShared(now)) this.#context.log(now, 'no-progress', () => selected.id, 'data goes over two pairs')
-    this.#watch.share(now)
-    this.#askLarge(now, selected)
+    this.#holes ??= new DataHoles(this.#context)
+    this.#holes.noProgress(now, selected, this.largestSent)
   }
 
   /** RFC 7675 §5.1: the peer has agreed to be sent to, and not too long ago. */
   hasConsent(pair: Pair, now: number): boolean {
     return this.#consent.isFresh(pair, now)
+  }
+
+  /** The peer checks a pair whose consent we have let run out while another was in use: it has to agree again first. */
+  reconsider(now: number, pair: Pair): void {
+    if (this.#lite || pair.state !== 'succeeded' || pair === this.#selected) return
+    if (!this.hasConsent(pair, now)) pair.state = 'waiting'
   }
 
   /** It has been found neither dead nor a hole for data, and something has come over it within `disconnectedTimeout`. */
@@ -214,6 +250,7 @@ export class Path {
   takeProbes(now: number, checklist: Checklist): readonly Pair[] {
     const selected = this.#selected
     const wasSuspected = this.#liveness.suspects
+    this.#aging?.step(now)
     const step = this.#lite ? undefined : this.#liveness.step(now)
     if (!selected) return []
     if (!step) return this.#takeLargeProbes(now, selected, checklist)
@@ -256,7 +293,14 @@ export class Path {
       ? Number.POSITIVE_INFINITY
       : selected.stats.lastPacketReceived + timing.disconnectedTimeout
     const liveness = this.#lite ? Number.POSITIVE_INFINITY : this.#liveness.timeout()
-    return Math.min(this.#consent.timeout(), silence, liveness, this.#large?.timeout() ?? Number.POSITIVE_INFINITY)
+    const large = this.#holes?.timeout() ?? Number.POSITIVE_INFINITY
+    return Math.min(
+      this.#consent.timeout(),
+      silence,
+      liveness,
+      large,
+      this.#aging?.timeout() ?? Number.POSITIVE_INFINITY,
+    )
   }
 
   #backupsOf(now: number, checklist: Checklist, selected: Pair): readonly Pair[] {
@@ -265,54 +309,56 @@ export class Path {
 
   #doubtSelected(now: number, selected: Pair): void {
     const { doubtInterval, doubtPause } = this.#context.timing
-    const pause = this.#watch?.isElsewhere ? doubtInterval : doubtPause
+    const pause = this.#holes?.isElsewhere ? doubtInterval : doubtPause
     if (now < Math.max(this.#doubtedAt + pause, this.#movedAt + doubtInterval)) return
     this.#doubtedAt = now
     selected.doubtedAt = now
   }
 
-  /** Ours goes there too, so that the peer gets its answers; and nowhere else, once it is sure. */
-  #mirror(now: number, selected: Pair, other: Pair): void {
-    this.#watch ??= new DataWatch(this.#context.timing)
-    const isHole = this.#watch.heardElsewhere(now, selected, this.#movedAt)
-    this.#twin = other
-    if (isHole && selected.isFit(now)) this.#bar(now, selected, 'the peer’s data comes over another pair alone')
-  }
-
-  /** Data does not get through, though checks do. */
-  #bar(now: number, pair: Pair, reason: string, tooLarge = 0): void {
-    pair.carriage ??= new Carriage()
-    pair.carriage.bar(now, this.#context.timing, tooLarge)
-    this.#context.log(now, 'hole', () => pair.id, reason)
-  }
-
   #askLarge(now: number, selected: Pair): void {
-    this.#large ??= new LargePackets(this.#context.timing)
-    this.#large.ask(now, selected, this.largestSent)
+    const { largeFloor } = this.#context.timing
+    if (this.largestSent < largeFloor) return
+    this.#holes ??= new DataHoles(this.#context)
+    this.#holes.askLarge(now, selected, this.largestSent)
   }
 
   #takeLargeProbes(now: number, selected: Pair, checklist: Checklist): readonly Pair[] {
-    if (!this.#large || now < this.#large.timeout()) return []
-    const asked = this.#large.step(now, selected, this.#backupsOf(now, checklist, selected))
-    if (asked !== 'narrow') return asked
-    if (!this.#liveness.suspects) this.#bar(now, selected, 'large packets do not pass', this.#large.size)
-    return []
+    if (!this.#holes || now < this.#holes.timeout()) return []
+    return this.#holes.takeProbes(now, selected, this.#backupsOf(now, checklist, selected), this.#liveness.suspects)
   }
 
   #bury(now: number, pair: Pair): void {
     const { probation, maxProbation } = this.#context.timing
     // Nothing has been heard since: it is the same death.
-    if (!pair.dead) pair.deaths++
+    if (!pair.dead) {
+      pair.deaths++
+      this.#died(pair, pair.stats.lastPacketReceived - pair.bornAt)
+    }
     pair.dead = true
     pair.probationUntil = now + Math.min(maxProbation, probation * 2 ** (pair.deaths - 1))
     this.#context.log(now, 'dead', () => pair.id, 'no answer to several probes')
+  }
+
+  #died(pair: Pair, age: number): void {
+    this.#aging ??= new Aging()
+    this.#aging.died(pair, age)
+    this.#aging.watch(this.#selected)
+  }
+
+  /** Controlled: the peer cannot know that our NAT is about to end the mapping. Its data will follow ours. */
+  #leaveOld(now: number, pair: Pair): void {
+    this.nomination.follow(pair)
+    this.#set(now, pair, 'the pair before is about to die of its age')
   }
 
   #whyMove(now: number): string {
     const selected = this.#selected
     if (!selected) return this.#hasLost ? 'the pair before is gone' : 'first valid pair'
     if (selected.dead) return 'the pair before is dead'
-    return selected.isFit(now) ? 'better than the pair before' : 'data does not pass on the pair before'
+    if (!selected.isFit(now)) return 'data does not pass on the pair before'
+    return this.#aging?.isOld(now, selected)
+      ? 'the pair before is about to die of its age'
+      : 'better than the pair before'
   }
 
   #set(now: number, pair: Pair, reason: string): void {
@@ -327,8 +373,8 @@ export class Path {
     this.#silent = false
     this.#movedAt = now
     this.#twin = undefined
-    this.#watch?.reset()
-    this.#large?.reset()
+    this.#holes?.reset(now)
+    this.#aging?.watch(pair)
     this.#consent.watch(now, pair)
     this.#liveness.watch(pair)
     this.#context.log(now, 'selected', () => pair.id, reason)
@@ -341,6 +387,7 @@ export class Path {
     this.#selected = undefined
     if (this.#context.verdicts) this.#context.verdicts.selected = undefined
     this.#outlived = false
+    this.#aging?.watch(undefined)
     this.#consent.watch(now, undefined)
     this.#liveness.watch(undefined)
   }

@@ -1,7 +1,8 @@
 import type { Address, Attributes, DecodedMessage, Packet, PortReport } from '@floe/stun'
-import { decode, isStun, verifyIntegrity } from '@floe/stun'
+import { decode, formatAddress, isStun, verifyIntegrity } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
-import { FRESH_SOCKETS, SEARCH, UNPRIVILEGED_PORTS } from './defaults.ts'
+import type { Checklist } from './checklist.ts'
+import { FRESH_SOCKETS, LIFETIME, SEARCH, UNPRIVILEGED_PORTS } from './defaults.ts'
 import type { Generation } from './generation.ts'
 import { isPeersOwn, type NatEvidence, ownNat, peersNat } from './nat-evidence.ts'
 import { Openers } from './openers.ts'
@@ -16,7 +17,11 @@ import type { TraversalOptions } from './traversal-options.ts'
 export interface TraversalOwner {
   readonly generation: () => Generation
   readonly connectivity: {
-    readonly path: { readonly selected: Pair | undefined }
+    readonly path: {
+      readonly selected: Pair | undefined
+      /** The base of the pair in use, when its mapping is about to end and no other path is there. */
+      takeAgingBase(now: number, checklist: Checklist): Address | undefined
+    }
     /** What our requests say of our role. */
     readonly claim: Attributes
     /** There is a way to the peer that is no pair yet. */
@@ -43,6 +48,9 @@ export class Traversal {
   #search: Search | undefined
   /** Sockets opened in place of others, in order. */
   readonly #fresh: Address[] = []
+  /** The base whose mapping is about to end, while a socket is being opened that will do instead. */
+  #aging: Address | undefined
+  #renewals = 0
   #tellAt = Number.POSITIVE_INFINITY
   /** What the peer is told of our own search. */
   #spread = { sockets: 0, low: 0, high: 0 }
@@ -103,6 +111,7 @@ export class Traversal {
       this.#decideAt = Number.POSITIVE_INFINITY
       this.#decisions = 0
       this.#end(now, 'there is a direct path')
+      this.#renew(now, generation)
     } else if (this.#since === undefined) {
       this.#since = now
       this.#decideAt = now + this.#context.timing.directPatience
@@ -111,8 +120,12 @@ export class Traversal {
 
   /** The driver has opened what `sockets` asked for. */
   opened(now: number, near: Address, addresses: readonly Address[]): void {
-    if (this.#search) return this.#search.addSockets(now, addresses)
     const [fresh, ...spare] = addresses
+    if (fresh && near === this.#aging) {
+      this.#aging = undefined
+      return this.#owner.sources.adopt(now, near, fresh, false)
+    }
+    if (this.#search) return this.#search.addSockets(now, addresses)
     const isWanted = fresh && this.#since !== undefined && this.#fresh.length < FRESH_SOCKETS
     for (const local of isWanted ? spare : addresses) this.#context.emit({ type: 'release', local })
     if (!isWanted) return
@@ -234,6 +247,16 @@ export class Traversal {
   #tell(now: number): void {
     this.#tellAt = this.#search ? now + SEARCH.reportEvery : Number.POSITIVE_INFINITY
     if (this.#search) this.#owner.connectivity.tell(now)
+  }
+
+  /** Where our NAT ends mappings at an age, another one is made before this one's end. */
+  #renew(now: number, { checklist }: Generation): void {
+    const near = this.#owner.connectivity.path.takeAgingBase(now, checklist)
+    if (!near || this.#renewals === LIFETIME.sockets) return
+    this.#renewals++
+    this.#aging = near
+    this.#context.log(now, 'renew', () => formatAddress(near), 'its mapping is about to end')
+    this.#context.emit({ type: 'sockets', near, count: 1 })
   }
 
   #refresh(near: Address): void {
