@@ -207,7 +207,7 @@ describe('RFC 8016 mobility', () => {
       const a = world.peer('a', { link: LINK }, { ...RELAY_ONLY, servers: [{ ...turn(server), mobility: true }] })
       a.gather()
       world.run(2_000)
-      const [{ ip }] = a.host.attachments as [{ ip: string }]
+      const { ip } = a.host.attachments[0]!
       a.host.detach(ip)
       a.removeAddress(ip)
       world.run(20_000)

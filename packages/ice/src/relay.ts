@@ -1,11 +1,12 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily, formatAddress, sameAddress } from '@floe/stun'
-import type { AllocationOutput } from '@floe/turn'
-import { Allocation, NO_ANSWER, RedirectGuard, LIMITS as TURN_LIMITS } from '@floe/turn'
+import type { Allocation, AllocationOutput } from '@floe/turn'
+import { NO_ANSWER, RedirectGuard, LIMITS as TURN_LIMITS } from '@floe/turn'
 import type { Context } from './outputs.ts'
+import { newAllocation } from './relay-allocation.ts'
 import type { RelayOptions, RelayOwner, RelayState } from './relay-options.ts'
 import { RelaySources } from './relay-sources.ts'
-import { reportRelayFailure } from './server-failure.ts'
+import { isFinal, reportRelayFailure } from './server-failure.ts'
 import type { TurnServer } from './servers.ts'
 
 /** One relay: a connection to a TURN server, the allocation over it, and another of each when they are lost. */
@@ -13,7 +14,7 @@ export class Relay {
   readonly server: TurnServer
   readonly families: readonly (4 | 6)[]
   readonly #context: Context
-  readonly #owner: RelayOwner
+  readonly #owner: RelayOwner<Relay>
   readonly #tacit: boolean
   readonly #sources: RelaySources
   #redirects: RedirectGuard
@@ -32,7 +33,7 @@ export class Relay {
   /** Of the allocation there is. */
   readonly #permitted = new Set<string>()
 
-  constructor(context: Context, options: RelayOptions, owner: RelayOwner) {
+  constructor(context: Context, options: RelayOptions, owner: RelayOwner<Relay>) {
     this.#context = context
     this.#owner = owner
     this.server = options.server
@@ -131,19 +132,13 @@ export class Relay {
   connected(now: number): void {
     if (this.#state === 'moving') this.#allocation?.move(now, this.#local as Address)
     if (this.#state !== 'connecting') return this.#drain(now)
-    const { protocol, username, credential } = this.server
+    const { random } = this.#context
+    const local = this.#local as Address
+    const allocation = newAllocation(this.server, { server: this.#target, local, random, families: this.families })
+    if (typeof allocation === 'string') return this.#giveUp(now, allocation)
     this.#state = 'allocating'
-    this.#allocation = new Allocation({
-      server: this.#target,
-      local: this.#local as Address,
-      protocol: protocol === 'udp' ? 'udp' : 'tcp',
-      username,
-      credential,
-      random: this.#context.random,
-      families: this.families,
-      mobility: this.server.mobility,
-    })
-    this.#allocation.allocate(now)
+    this.#allocation = allocation
+    allocation.allocate(now)
     this.#drain(now)
   }
 
@@ -371,6 +366,14 @@ export class Relay {
     this.#settle(now)
   }
 
+  /** What we were given is of no use. */
+  #giveUp(now: number, reason: string): void {
+    this.#disconnect()
+    this.#report(now, NO_ANSWER, reason)
+    this.#state = 'failed'
+    this.#settle(now)
+  }
+
   #report(now: number, errorCode: number, errorText: string): void {
     // Once for a server that stays away: it is asked again, but nobody needs to hear of it every time.
     const isNews = this.#failures === 0 && !this.#tacit && !this.#retired
@@ -392,9 +395,4 @@ export class Relay {
   #serves(ip: string): boolean {
     return this.#relayed.some((address) => addressFamily(address.ip) === addressFamily(ip))
   }
-}
-
-/** What does not get better by asking again: wrong credentials, forbidden, not supported. The rest passes with time. */
-function isFinal(code: number): boolean {
-  return code >= 400 && code < 500 && code !== 437 && code !== 486
 }

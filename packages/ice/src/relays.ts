@@ -8,7 +8,7 @@ import type { RelayOptions, RelayOwner } from './relay-options.ts'
 import type { TurnServer } from './servers.ts'
 
 /** What an agent hears of its relays. */
-export type RelaysOwner = Omit<RelayOwner, 'onconnection'>
+export type RelaysOwner = Omit<RelayOwner<Relay>, 'onconnection'>
 
 /**
  * The relays of an agent, by the connections they use and the addresses they relay. They outlive ICE restarts: an

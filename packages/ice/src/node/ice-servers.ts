@@ -1,4 +1,5 @@
 import { addressFamily, parseStunUri, parseTurnUri, type ServerUri } from '@floe/stun'
+import { credentialsFault } from '@floe/turn'
 import { IceError } from '../error.ts'
 import type { RelayProtocol, ServerAddress } from '../servers.ts'
 
@@ -6,6 +7,7 @@ import type { RelayProtocol, ServerAddress } from '../servers.ts'
 export interface IceServer {
   /** `stun:host[:port]`, `stuns:…`, `turn:host[:port][?transport=udp|tcp]`, `turns:…` (RFC 7064, RFC 7065). */
   readonly urls: string | readonly string[]
+  /** Of a TURN server: at most 508 bytes of UTF-8 (RFC 8489 §14.3). */
   readonly username?: string
   readonly credential?: string
   /**
@@ -47,9 +49,7 @@ function parseServer(url: string, { username, credential, mobility = false }: Ic
       `"${url}" in iceServers is no STUN or TURN URL: write stun:host:port, or turn:host:port?transport=udp`,
     )
   }
-  if (uri.scheme.startsWith('turn') && (username === undefined || credential === undefined)) {
-    throw new IceError('ERR_ICE_ARGUMENT', `"${url}" in iceServers needs a username and a credential`)
-  }
+  if (uri.scheme.startsWith('turn')) checkCredentials(url, username, credential)
   return {
     url,
     uri,
@@ -58,6 +58,13 @@ function parseServer(url: string, { username, credential, mobility = false }: Ic
     credential: credential ?? '',
     mobility,
   }
+}
+
+function checkCredentials(url: string, username: unknown, credential: unknown): void {
+  const isMissing = username === undefined || credential === undefined
+  const fault = isMissing ? 'needs a username and a credential' : credentialsFault(username, credential)
+  if (fault === undefined) return
+  throw new IceError('ERR_ICE_ARGUMENT', `"${url}" in iceServers${isMissing ? '' : ':'} ${fault}`)
 }
 
 /** The same URL with the same credentials. */

@@ -62,6 +62,19 @@ test('L95 a name that does not exist is an error event, in bounded time, and hos
   expect(await ended).toBeLessThan(6_000)
 }, 10_000)
 
+test.each([
+  { username: 'x'.repeat(509), credential: 'p' },
+  { username: 'ü'.repeat(255), credential: 'p' },
+  { username: 7, credential: 'p' },
+  { username: 'u', credential: {} },
+])('credentials that no TURN request has room for are refused at once: %j', async (credentials) => {
+  const iceServers = [{ urls: 'turn:192.0.2.1', ...credentials }] as never
+  const refusal = expect.objectContaining({ code: 'ERR_ICE_ARGUMENT' })
+  expect(() => new IceTransport({ ...LOOPBACK, iceServers })).toThrow(refusal)
+  await using a = new IceTransport(LOOPBACK)
+  expect(() => a.setIceServers(iceServers)).toThrow(refusal)
+})
+
 test('DTLS and secure STUN are refused by an event that says so', async () => {
   const turn = { urls: 'turns:192.0.2.1?transport=udp', username: 'u', credential: 'p' }
   await using a = new IceTransport({ ...LOOPBACK, iceServers: [turn, { urls: 'stuns:192.0.2.1' }] })
