@@ -11,6 +11,8 @@ export type BrowserName = 'chromium' | 'firefox'
 export interface BrowserOptions {
   /** Give host candidates by IP address. Otherwise the browser's default: mDNS names. */
   readonly plainAddresses: boolean
+  /** The page may use the microphone: Chromium shows a page that may not its default interface alone. */
+  readonly everyInterface?: boolean
   /** PEM of the authority behind the certificates of a test's own TURN servers. */
   readonly authority?: string
 }
@@ -61,7 +63,7 @@ const CHROMIUM_ARGUMENTS = [
   '--disable-sync',
 ]
 
-async function launchChromium({ plainAddresses, authority }: BrowserOptions): Promise<Browser> {
+async function launchChromium({ plainAddresses, everyInterface, authority }: BrowserOptions): Promise<Browser> {
   const args: string[] = []
   if (plainAddresses) args.push('--disable-features=WebRtcHideLocalIpsWithMdns')
   // Its trust store is the user's: what a test trusts does not belong there.
@@ -71,7 +73,7 @@ async function launchChromium({ plainAddresses, authority }: BrowserOptions): Pr
     name: 'chromium',
     close: () => browser.close(),
     async open(url, expose = {}) {
-      const context = await browser.newContext()
+      const context = await browser.newContext({ permissions: everyInterface ? ['microphone'] : [] })
       return drive(await context.newPage(), () => context.close(), url, expose)
     },
   }

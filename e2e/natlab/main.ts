@@ -2,10 +2,12 @@
  * npm run natlab -- matrix [--peers node-node,node-chromium] [--only eim-apdf,apdm-random] [--with nat64]
  *     [--jobs 2] [--pcap]
  * npm run natlab -- events [--only words]
+ * npm run natlab -- recovery [--peers node,werift,chromium] [--only words] [--runs 50] [--jobs 4]
  * npm run natlab -- report
  * npm run natlab -- hard-nat [--only words] [--runs 40]
  * npm run natlab -- up easy hard [--pcap]
  */
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
@@ -26,12 +28,23 @@ import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
 import { PEER_KINDS, type PeerKind } from './peer.ts'
+import { type Recovery, recoverTogether } from './recovery.ts'
+import { RECOVERY_EVENTS, type RecoveryEvent } from './recovery-events.ts'
+import {
+  describeRecorded,
+  holds,
+  type Recorded as Recovered,
+  recordRecovery,
+  rewriteRecovery,
+  toRecorded,
+} from './recovery-report.ts'
 import { record, rewrite } from './report.ts'
 import { iceServers, startServers } from './servers.ts'
 import { type Survival, survive } from './survival.ts'
 
 const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
 npm run natlab -- events [--only words]
+npm run natlab -- recovery [--peers a,…] [--only words] [--runs n] [--jobs n]
 npm run natlab -- report                        what docs/ has, with the simulator as it is now
 npm run natlab -- hard-nat [--only words] [--runs n]
 npm run natlab -- up place place … [--pcap]
@@ -59,8 +72,8 @@ export async function main(args: readonly string[]): Promise<number> {
       peers: { type: 'string' },
       only: { type: 'string' },
       with: { type: 'string' },
-      runs: { type: 'string', default: '40' },
-      jobs: { type: 'string', default: '2' },
+      runs: { type: 'string' },
+      jobs: { type: 'string' },
       pcap: { type: 'boolean', default: false },
     },
   })
@@ -68,19 +81,24 @@ export async function main(args: readonly string[]): Promise<number> {
   if (command === 'report') {
     rewrite()
     rewriteEvents()
+    rewriteRecovery()
     return 0
   }
   const reason = whyNot()
   if (reason) return complain(`No internet can be made here: ${reason}.`)
   if (command === 'up' && names.length > 0) return up(names.map(placeNamed), values.pcap)
   if (command === 'events') return events(values.only)
-  if (command === 'hard-nat') return hardNat(values.only, Number(values.runs))
+  if (command === 'hard-nat') return hardNat(values.only, Number(values.runs ?? 40))
+  if (command === 'recovery') {
+    const kinds = values.peers?.split(',').map(kindNamed) ?? ['node', 'werift', 'chromium']
+    return recovery(kinds, values.only, Number(values.runs ?? 50), Number(values.jobs ?? 4))
+  }
   if (command !== 'matrix') return complain(USAGE)
   return matrix({
     peers: values.peers?.split(',').map(peersNamed) ?? ALL_PEERS,
     ...(values.only !== undefined && { only: values.only.split(',').map(placeNamed) }),
     ...(values.with !== undefined && { one: placeNamed(values.with) }),
-    jobs: Number(values.jobs),
+    jobs: Number(values.jobs ?? 2),
     pcap: values.pcap,
   })
 }
@@ -157,6 +175,41 @@ async function hardNat(words = '', runs: number): Promise<number> {
   return all.every(isReached) ? 0 : 1
 }
 
+/** All runs of one event of one kind, so many at once: they wait for each other before each event. */
+async function recovery(kinds: readonly PeerKind[], words = '', runs: number, jobs: number): Promise<number> {
+  let failures = 0
+  for (const kind of kinds) {
+    for (const event of RECOVERY_EVENTS.filter(({ name }) => name.includes(words))) {
+      const recorded = await recoveries(event, kind, runs, jobs)
+      recordRecovery(event, kind, recorded)
+      const isKept = holds(event, recorded)
+      console.log(`${isKept ? '  ok  ' : 'FAILED'} ${kind}, ${event.name}: ${describeRecorded(recorded)}`)
+      // What others cannot do stands in the table, and is no failure of ours.
+      if (!isKept && kind === 'node') failures++
+    }
+  }
+  return failures === 0 ? 0 : 1
+}
+
+async function recoveries(event: RecoveryEvent, kind: PeerKind, runs: number, jobs: number): Promise<Recovered> {
+  const results: (Recovery | Error)[] = []
+  let load = 0
+  const onready = () => {
+    load = Math.max(load, loadavg()[0]!)
+  }
+  while (results.length < runs) {
+    const wave = await recoverTogether(event, kind, Math.min(jobs, runs - results.length), onready)
+    results.push(...wave)
+    for (const one of wave) {
+      if (one instanceof Error) console.log(`${kind}, ${event.name}: ${one.stack}`)
+      else if (kind === 'node' && (one.again > event.within || one.lost > 0)) {
+        console.log(`${one.again} ms, ${one.lost} lost, ${one.paths.join(' → ')}\n${sideBySide(...one.decisions)}`)
+      }
+    }
+  }
+  return toRecorded(results, { together: jobs, load })
+}
+
 async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number> {
   const hosts = Object.fromEntries(places.map((name, i) => [String.fromCharCode(97 + i), NAT_TYPES[name].placements]))
   await using internet = await Internet.build({ hosts })
@@ -190,6 +243,11 @@ function placeNamed(text: string): NatTypeName {
   if (Object.hasOwn(NICKNAMES, text)) return NICKNAMES[text]!
   if (Object.hasOwn(NAT_TYPES, text)) return text as NatTypeName
   throw new RangeError(`there is no place ${text}\n\n${USAGE}`)
+}
+
+function kindNamed(text: string): PeerKind {
+  if (PEER_KINDS.includes(text as PeerKind)) return text as PeerKind
+  throw new RangeError(`${text} is no kind of peers\n\n${USAGE}`)
 }
 
 function peersNamed(text: string): Peers {

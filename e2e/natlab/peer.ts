@@ -13,7 +13,8 @@ export const PEER_KINDS = ['node', 'chromium', 'firefox', 'werift'] as const
 export type PeerKind = (typeof PEER_KINDS)[number]
 
 /** A LabPeer, called from afar. */
-export type LabEndpoint = Endpoint & Pick<LabPeer, 'notes' | 'beat' | 'arrivals' | 'relay'>
+export type LabEndpoint = Endpoint &
+  Pick<LabPeer, 'notes' | 'beat' | 'arrivals' | 'relay' | 'startStream' | 'stopStream' | 'stream'>
 
 export interface Peer extends Pick<Remote, 'suspend' | 'resume'> {
   readonly endpoint: LabEndpoint
@@ -23,16 +24,26 @@ export interface Peer extends Pick<Remote, 'suspend' | 'resume'> {
   traffic(): { readonly sent: number; readonly received: number }
 }
 
+export interface PeerOptions {
+  /** Chromium too uses every interface of its host, as a page does that may use the microphone. Default: its own default. */
+  readonly everyInterface?: boolean
+}
+
 export async function startPeer(
   internet: Internet,
   host: string,
   kind: PeerKind,
   configuration: RTCConfiguration,
+  { everyInterface = false }: PeerOptions = {},
 ): Promise<Peer> {
   const remote =
     kind === 'node' || kind === 'werift'
       ? await startRemote(internet, host, `${kind}-peer`)
-      : await startRemote(internet, host, 'browser-peer', [kind, await pageScript('page')])
+      : await startRemote(internet, host, 'browser-peer', [
+          kind,
+          await pageScript('page'),
+          ...(everyInterface ? ['every-interface'] : []),
+        ])
   await remote.call('make', { configuration })
   const call =
     (method: string) =>

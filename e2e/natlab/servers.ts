@@ -21,15 +21,19 @@ export interface Servers {
   resume(): void
 }
 
-export async function startServers(internet: Internet): Promise<Servers> {
+/** All of them in one process, or those at these addresses. */
+export async function startServers(
+  internet: Internet,
+  addresses: readonly string[] = SERVER_ADDRESSES,
+): Promise<Servers> {
   const namespace = internet.namespace('servers')
-  const file = (ending: string) => join(runFolder(), `${namespace}.${ending}`)
+  const file = (ending: string) => join(runFolder(), `${namespace}.${addresses[0]}.${ending}`)
   const options = [
     ...['-n', '--no-cli', '--no-tls', '--no-dtls', '-m', '0', '--log-file=stdout', '--simple-log'],
     ...['--lt-cred-mech', '--user', `${ACCOUNT.username}:${ACCOUNT.credential}`, '--realm', 'natlab'],
     ...['--userdb', file('db'), '--pidfile', file('pid')],
-    ...SERVER_ADDRESSES.flatMap((address) => ['--listening-ip', address]),
-    ...['--aux-server', `${SERVER_ADDRESSES[0]}:${HTTPS}`],
+    ...addresses.flatMap((address) => ['--listening-ip', address]),
+    ...(addresses.includes(SERVER_ADDRESSES[0]) ? ['--aux-server', `${SERVER_ADDRESSES[0]}:${HTTPS}`] : []),
   ]
   const [command, ...args] = inNamespace(namespace, ['turnserver', ...options])
   const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'ignore'] })
@@ -49,6 +53,11 @@ export async function startServers(internet: Internet): Promise<Servers> {
 export interface ServerOptions {
   /** Offers the TURN server too. */
   readonly relay: boolean
+}
+
+/** TURN servers at these addresses, over UDP, and nothing else. */
+export function turnServers(addresses: readonly string[]): RTCIceServer[] {
+  return [{ urls: addresses.map((address) => `turn:${address}:3478?transport=udp`), ...ACCOUNT }]
 }
 
 /** What a peer on this host is told. */

@@ -149,6 +149,10 @@ export function isRelayed({ local, remote }: CandidatePair): boolean {
 /** Pairs are ordered by RFC 8445 §6.1.2.3 as it is written there, whatever the agent's own formula is. */
 export function assertPriorities(peers: readonly Peer[]) {
   for (const peer of peers) {
+    const signalled = peer.agent.localCandidates.filter(({ type }) => type !== 'prflx')
+    const ranks = new Set(signalled.map(({ type, priority, protocol }) => `${type} ${protocol} ${priority}`))
+    if (ranks.size < signalled.length)
+      throw new Violation('priorities', `${peer.name} has two candidates of one type and priority`)
     for (const pair of peer.agent.checklist) {
       if (pair.priority === rank(peer, pair)) continue
       throw new Violation('priorities', `${describePair(pair)} has ${pair.priority}, not ${rank(peer, pair)}`)

@@ -1,26 +1,28 @@
 /**
- * Hostile clients, over bare WebSockets: `node attacker.mjs URL malformed 100000` or `… flood 1000`.
- * They come from 100 addresses, as X-Forwarded-For says it, and share one processor with nobody but themselves.
+ * Hostile clients, over bare WebSockets: `node attacker.mjs URL '{"malformed":100000}'` or `… '{"flooders":1000,"addresses":4}'`.
+ * They come from addresses of their own, 127.1.0.0 and following, which Linux takes for this machine like 127.0.0.1.
  */
 
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 
-const [url, kind, count] = process.argv.slice(2)
+const [url, plan] = process.argv.slice(2)
+/** `seconds`: for how long those who flood do so. `addresses`: from how many they come together. */
+const { malformed, flooders, seconds = 10, addresses = 100 } = JSON.parse(plan)
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
 const totals = { sent: 0, answered: 0, closed: 0, refused: 0 }
 say({ event: 'listening' })
-if (kind === 'malformed') await malformed(Number(count))
-else await flood(Number(count))
+if (malformed) await talkNonsense(malformed)
+if (flooders) await flood(flooders)
 say({ event: 'done', ...totals })
 process.exit()
 
 /** A connection that has joined, or `undefined` when it was turned away. */
 async function join(address, room) {
+  const from = address % addresses
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`, {
-    headers: { 'x-forwarded-for': `203.0.113.${address % 100}` },
+    localAddress: `127.1.${from >> 8}.${from & 255}`,
   })
   socket.on('error', () => {})
   socket.on('message', (data) => {
@@ -30,8 +32,8 @@ async function join(address, room) {
   socket.once('close', () => {
     totals.closed += 1
   })
-  const opened = await Promise.race([once(socket, 'open').then(() => true), once(socket, 'close').then(() => false)])
-  if (!opened) {
+  await new Promise((resolve) => socket.once('open', resolve).once('close', resolve))
+  if (socket.readyState !== WebSocket.OPEN) {
     totals.refused += 1
     return undefined
   }
@@ -41,7 +43,7 @@ async function join(address, room) {
 }
 
 /** Every kind of nonsense in turn: packets of no layer, of the wrong layer, of the wrong shape. */
-async function malformed(messages) {
+async function talkNonsense(messages) {
   const kinds = [
     '42["signal"]',
     '420["signal",null,null,null]',
@@ -67,12 +69,16 @@ async function malformed(messages) {
   }
 }
 
-/** Each sends as fast as it is taken, comes back when it is shown the door, and all that for ten seconds. */
+/**
+ * Each sends as fast as it is taken, and comes back when it is shown the door. Most say what has to be parsed, checked and
+ * answered; some what looks like an acknowledgement, or like a heartbeat, and is bound to no limit of messages.
+ */
 async function flood(clients) {
-  const until = performance.now() + 10_000
-  const message = `421["signal",1,"nobody",{"bye":"${'x'.repeat(200)}"}]`
+  const until = performance.now() + seconds * 1_000
+  const kinds = [`421["signal",1,"nobody",{"bye":"${'x'.repeat(200)}"}]`, '4399[null]', '3']
   await Promise.all(
     Array.from({ length: clients }, async (_, index) => {
+      const message = index % 10 < 8 ? kinds[0] : kinds[(index % 10) - 7]
       await delay(index)
       while (performance.now() < until) {
         const socket = await join(index, `flood-${index % 50}`)

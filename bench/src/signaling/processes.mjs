@@ -1,8 +1,10 @@
 /** Starting and ending what a signaling run needs: servers, a balancer, Redis. */
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
+import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,11 +13,13 @@ const running = new Set()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
 
 /** Starts a script of this folder; resolves with its first line, which says where it listens. */
 export async function start(script, args, onrecord = () => {}) {
   const child = spawn(process.execPath, [join(import.meta.dirname, script), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true, // a session of its own, see `place`
   })
   running.add(child)
   child.once('exit', () => running.delete(child))
@@ -27,6 +31,29 @@ export async function start(script, args, onrecord = () => {}) {
       else onrecord(record)
     })
   })
+}
+
+/**
+ * Binds a process to one processor, and sets its priority: -20 is the highest. `false` when this system or user may not. Linux
+ * compares sessions first and processes within one only then, where it groups them (autogroup); these here have one each.
+ */
+export function place(pid, { processor, priority }) {
+  try {
+    setPriority(pid, priority)
+    writeFileSync(`/proc/${pid}/autogroup`, `${priority}`)
+  } catch {
+    return false
+  }
+  return succeeds('taskset', ['-a', '-cp', `${processor}`, `${pid}`])
+}
+
+/** Of all processes of its processor it runs first, at once. For one that sleeps most of the time. */
+export function prefer(pid) {
+  return succeeds('chrt', ['-a', '--rr', '-p', '1', `${pid}`])
+}
+
+function succeeds(command, args) {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0
 }
 
 /** Debian's redis-server on a free port, in memory only: after a restart it knows nothing. */

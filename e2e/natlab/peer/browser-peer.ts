@@ -1,5 +1,5 @@
 /**
- * A peer in a browser: `browser-peer chromium|firefox SCRIPT`. The browser, its driver and the server of its page live
+ * A peer in a browser: `browser-peer chromium|firefox SCRIPT`, and `every-interface` if it is to use all. The browser, its driver and the server of its page live
  * in the host's namespace together, so that nothing but WebRTC leaves it.
  */
 import { readFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import type { Endpoint } from '../../peer/endpoint.ts'
 import type { TestPeerOptions } from '../../peer/test-peer.ts'
 import { emit, serve } from './serve.ts'
 
-const [, , name, scriptPath] = process.argv
+const [, , name, scriptPath, everyInterface] = process.argv
 const script = readFileSync(scriptPath!)
 const server = createServer((request, response) => {
   const isScript = request.url === '/page.js'
@@ -27,7 +27,10 @@ const hasIPv4 = Object.values(networkInterfaces()).some((all) =>
 )
 await new Promise<void>((resolve) => server.listen(0, hasIPv4 ? '127.0.0.1' : '::1', resolve))
 
-const browser = await launch(name as BrowserName, { plainAddresses: false })
+const browser = await launch(name as BrowserName, {
+  plainAddresses: false,
+  everyInterface: everyInterface !== undefined,
+})
 const page = await openPeerPage(
   browser,
   `http://${hasIPv4 ? '127.0.0.1' : '[::1]'}:${(server.address() as AddressInfo).port}/`,

@@ -2,6 +2,7 @@
 import { type PathEnds, selectedPath, selectedRelay } from '../../peer/selected-path.ts'
 import type { Signal } from '../../peer/test-peer.ts'
 import { TestPeer, type TestPeerOptions } from '../../peer/test-peer.ts'
+import { MessageStream, type StreamReport } from './message-stream.ts'
 
 /** Times are milliseconds since the epoch: all peers of a lab share one clock. */
 export interface Notes {
@@ -22,6 +23,7 @@ export class LabPeer extends TestPeer {
   }
   readonly #beat: RTCDataChannel
   readonly #arrivals: number[] = []
+  readonly #stream: MessageStream
   #beating: ReturnType<typeof setInterval> | undefined
   readonly #looking: ReturnType<typeof setInterval>
 
@@ -35,6 +37,7 @@ export class LabPeer extends TestPeer {
       this.#notes.firstByte ??= now()
       this.#arrivals.push(now())
     })
+    this.#stream = new MessageStream(this.connection, 1_001)
     this.#looking = setInterval(() => this.#look(), LOOK_EVERY)
   }
 
@@ -56,6 +59,20 @@ export class LabPeer extends TestPeer {
     return this.#arrivals.filter((at) => at >= from)
   }
 
+  /** Sends numbered messages; from then on paths are looked at only when somebody asks, which would cost time that counts. */
+  async startStream(interval: number): Promise<void> {
+    clearInterval(this.#looking)
+    this.#stream.start(interval)
+  }
+
+  async stopStream(): Promise<void> {
+    this.#stream.stop()
+  }
+
+  async stream(since: number, least: number): Promise<StreamReport> {
+    return this.#stream.report(since, least)
+  }
+
   /** How this end's relay is reached, while it goes over one of its own. */
   async relay(): Promise<string | undefined> {
     return selectedRelay(await this.connection.getStats())
@@ -64,6 +81,7 @@ export class LabPeer extends TestPeer {
   override async close(): Promise<void> {
     clearInterval(this.#looking)
     clearInterval(this.#beating)
+    this.#stream.stop()
     await super.close()
   }
 

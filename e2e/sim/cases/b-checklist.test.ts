@@ -170,7 +170,9 @@ test('B21 server-reflexive candidates are replaced by their base: one pair per b
     const raw = world.rawPeer('raw')
     agent.gather()
     world.run(500)
-    expect(candidatesOf(agent).filter(({ type }) => type === 'srflx')).toHaveLength(4)
+    const reflexive = candidatesOf(agent).filter(({ type }) => type === 'srflx')
+    // RFC 8445 §5.1.2.1: each has a priority of its own.
+    expect(new Set(reflexive.map(({ priority }) => priority)).size).toBe(4)
     agent.start(raw.parameters, 'controlled')
     for (const n of [1, 2, 3]) agent.addRemoteCandidate(raw.candidate({ address: dead(n) }))
     const paths = agent.agent.checklist.map(
@@ -190,6 +192,19 @@ test('B22 pairs of one foundation stay frozen until the first has succeeded', ()
     world.runUntil(() => agent.agent.checklist[0]!.state === 'succeeded', 1_000)
     world.run(3 * TIMING.Ta)
     expect(agent.agent.checklist.map(({ state }) => state)).toEqual(['succeeded', 'in-progress', 'in-progress'])
+  }))
+
+test('B22 pairs of one foundation wait for one of them, in whatever order they come', () =>
+  simulate(1, (world) => {
+    const { agent, raw } = pairOfPeers(world, 'controlled', 100)
+    const priorities = [100, 300, 200, 250]
+    for (const [n, priority] of priorities.entries()) {
+      agent.addRemoteCandidate(raw.candidate({ address: dead(n + 2), priority }))
+    }
+    const begun = () => agent.agent.checklist.filter(({ state }) => state !== 'frozen')
+    expect(begun()).toHaveLength(1)
+    world.run(5 * TIMING.Ta)
+    expect(begun()).toHaveLength(1)
   }))
 
 test('B22 pairs of different foundations do not wait for each other', () =>

@@ -113,6 +113,19 @@ test('C31 with an mDNS name no signalled line and no error names the private add
     expect(a.connected).toBe(true)
   }))
 
+test('C31 nor does a peer-reflexive candidate name it, in statistics for one', () =>
+  simulate(1, (world) => {
+    const nat = { mapping: 'address-and-port-dependent', filtering: 'endpoint-independent' } as const
+    const a = world.peer('a', { nat }, { base: () => ({ hostname: 'a.local' }) })
+    world.connect(a, world.peer('b'))
+    world.run(3_000)
+    const reflexive = a.agent.localCandidates.filter(({ type }) => type === 'prflx')
+    expect(reflexive.length).toBeGreaterThan(0)
+    expect(reflexive.map(({ relatedAddress }) => relatedAddress)).toEqual(
+      reflexive.map(() => ({ ip: '0.0.0.0', port: 9 })),
+    )
+  }))
+
 test('C32 checks before the remote parameters are answered, remembered and used', () =>
   simulate(1, (world) => {
     const agent = world.peer('a', {}, { role: 'controlled' })

@@ -151,6 +151,28 @@ test('F57 a faster path of the same kind takes over once, and stays', () =>
     expect(moves(a, settled)).toEqual([])
   }))
 
+test.each([
+  ['F55 a shorter round trip is no reason to pay more', 900, 0],
+  ['F57 between networks that cost the same it is one', 10, 1],
+])('%s', (_, cost, quick) =>
+  simulate(9, (world) => {
+    const placements = [{ link: { latency: 60 } }, { link: { latency: 10 } }]
+    const costs = [10, cost]
+    const a = world.peer('a', placements, {
+      base: (ip) => {
+        const index = a.host.attachments.findIndex((attachment) => attachment.ip === ip)
+        return { network: { id: index + 1, cost: costs[index]! } }
+      },
+    })
+    const b = world.peer('b', { link: { latency: 5 } })
+    world.connect(a, b)
+    world.run(5_000)
+    talk(world, a, b, 60_000)
+    expect(a.selected!.local.base!.ip).toBe(a.host.attachments[quick]!.ip)
+    expect(b.selected!.remote.address.ip).toBe(a.host.attachments[quick]!.ip)
+  }),
+)
+
 test('an honest pause is no death: the layer above may fall silent, and start again', () =>
   simulate(8, (world) => {
     const [a, b] = twoNetworks(world)

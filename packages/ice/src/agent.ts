@@ -8,6 +8,7 @@ import { Generation } from './generation.ts'
 import { Generations } from './generations.ts'
 import type { LocalBase } from './local-base.ts'
 import type { AgentOptions } from './options.ts'
+import { OrdinaryWork } from './ordinary-work.ts'
 import { type AgentOutput, type Context, contextOf, type IceTransportState } from './outputs.ts'
 import { Pace, Pacer } from './pacer.ts'
 import type { IceParameters, IceRole } from './parameters.ts'
@@ -16,6 +17,7 @@ import { settledRole } from './role.ts'
 import type { ServerAddress, ServerChange } from './servers.ts'
 import { Sources } from './sources.ts'
 import { AgentState } from './state.ts'
+import type { PathSwitch } from './switch-history.ts'
 import { Traversal } from './traversal.ts'
 
 /**
@@ -25,12 +27,12 @@ import { Traversal } from './traversal.ts'
 export class IceAgent implements Machine<AgentOutput> {
   readonly lite: boolean
   readonly #context: Context
-  readonly #pace: Pace
   readonly #connectivity: Connectivity
   readonly #sources: Sources
   readonly #outbox = new Outbox<AgentOutput>()
   readonly #generations: Generations
   readonly #data: DataPath
+  readonly #work: OrdinaryWork
   readonly #state: AgentState
   readonly #traversal: Traversal | undefined
   /** The time of the call under way: relays have timers that start when a packet leaves. */
@@ -43,7 +45,6 @@ export class IceAgent implements Machine<AgentOutput> {
     this.lite = options.lite ?? false
     this.#context = contextOf(options, (output) => this.#emit(output))
     this.#state = new AgentState(this.#context.timing.pac)
-    this.#pace = new Pace(options.pacer ?? new Pacer(), this.#context.timing.Ta)
     const { parameters = generateParameters(options.random), role = 'controlled' } = options
     this.#generations = new Generations(this.#newGeneration(0, checkLocalParameters(parameters)))
     this.#connectivity = new Connectivity(this.#context, this.#generation, {
@@ -68,6 +69,8 @@ export class IceAgent implements Machine<AgentOutput> {
       onrefused: (now, isRefused, reason) => this.#connectivity.refuse(now, isRefused, reason),
       onpacket: (now, packet) => void this.#handlePeerPacket(now, packet),
     })
+    const pace = new Pace(options.pacer ?? new Pacer(), this.#context.timing.Ta)
+    this.#work = new OrdinaryWork(pace, this.#sources, this.#connectivity)
     const parts = { generation: () => this.#generation, connectivity: this.#connectivity, sources: this.#sources }
     this.#traversal = options.traversal && new Traversal(this.#context, options.traversal, parts)
   }
@@ -113,6 +116,11 @@ export class IceAgent implements Machine<AgentOutput> {
   /** The pair that data is sent on. */
   get selectedPair(): CandidatePair | undefined {
     return this.#connectivity.path.selected
+  }
+
+  /** The latest moves of data from one pair to another, 32 at most. */
+  get switches(): readonly PathSwitch[] {
+    return this.#connectivity.path.history.switches
   }
 
   /** The usernameFragments that requests may name: this generation's and, for a while, the one before. */
@@ -203,6 +211,15 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   /**
+   * The layer above has been without an answer for longer than its packets take, while consent goes on: perhaps the path
+   * lets checks through and swallows data. Costs little when that is wrong: for 2.5 s data takes a second path too.
+   */
+  reportNoProgress(now: number): void {
+    this.#connectivity.path.noProgress(now, this.#generation.checklist)
+    this.#progress(now)
+  }
+
+  /**
    * `false`: no path yet, the peer's consent is lost, or the relay does not take it. The bytes are not copied: leave
    * them alone once sent. Throws ERR_ICE_ARGUMENT when they would be taken for STUN by the peer (RFC 7983), ERR_ICE_CLOSED.
    */
@@ -265,7 +282,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#sources.relays.handleTimeout(now)
     this.#deadline = undefined
     if (this.state === 'closed') return
-    this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
+    this.#generation.gatherer.handleTimeout(now, !this.selectedPair)
     this.#connectivity.handleTimeout(now)
     this.#traversal?.handleTimeout(now)
     if (this.#generations.handleTimeout(now)) {
@@ -282,9 +299,9 @@ export class IceAgent implements Machine<AgentOutput> {
     if (this.state === 'closed') return (this.#deadline = relays)
     this.#deadline = Math.min(
       relays,
-      this.#generation.gatherer.timeout(this.#needsMappings),
+      this.#generation.gatherer.timeout(!this.selectedPair),
       this.#connectivity.timeout(),
-      this.#hasOrdinaryWork ? this.#pace.due : Number.POSITIVE_INFINITY,
+      this.#work.timeout(),
       this.#generations.timeout(),
       this.#traversal?.timeout() ?? Number.POSITIVE_INFINITY,
       this.#state.timeout(),
@@ -347,33 +364,16 @@ export class IceAgent implements Machine<AgentOutput> {
     })
   }
 
-  /** Mappings are kept open while no pair is selected: nobody else sends through them. */
-  get #needsMappings(): boolean {
-    return this.#connectivity.path.selected === undefined
-  }
-
-  get #hasOrdinaryWork(): boolean {
-    return this.#sources.hasWork || this.#connectivity.hasOrdinary
-  }
-
   /** What every change ends with: the next paced transaction, the state, the deadline. */
   #progress(now: number): void {
     this.#deadline = undefined
     if (this.state === 'closed') return
     this.#connectivity.leaveDead(now)
     this.#traversal?.update(now)
-    this.#startOrdinary(now)
+    this.#work.start(now)
     const { path } = this.#connectivity
     if (this.#state.update(now, this.#generation, path)) this.#emit({ type: 'state', state: this.state })
     if (path.selected && !path.outlived) this.#generations.retire(now + this.#context.timing.restartLinger)
-  }
-
-  /** Ordinary checks and gathering share one pace, RFC 8445 §14.2; a peer that waits for candidates goes first. */
-  #startOrdinary(now: number): void {
-    while (this.#hasOrdinaryWork && this.#pace.take(now)) {
-      if (this.#sources.hasWork) this.#sources.startNext(now)
-      else this.#connectivity.sendOrdinary(now)
-    }
   }
 
   readonly #forgetDeadline = () => void (this.#deadline = undefined)

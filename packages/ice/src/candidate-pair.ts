@@ -1,6 +1,7 @@
 import { type Address, withoutScope } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { addressScope } from './candidate.ts'
+import type { Carriage } from './carriage.ts'
 import type { Timing } from './defaults.ts'
 import type { IceRole } from './parameters.ts'
 
@@ -36,6 +37,12 @@ export interface CandidatePair {
   readonly selected: boolean
   /** Latest measured round trip, milliseconds. */
   readonly roundTripTime?: number
+  /** Average of all, 1/8 of each new one; milliseconds. */
+  readonly smoothedRoundTripTime?: number
+  /** When the peer last agreed to be sent to (RFC 7675), on the agent's clock; -Infinity: it never has. */
+  readonly consentAt: number
+  /** How often it was found dead. */
+  readonly deaths: number
   readonly stats: Readonly<CandidatePairStats>
 }
 
@@ -65,6 +72,8 @@ export class Pair implements CandidatePair {
   smoothedRoundTripTime?: number
   /** How many samples that is made of. */
   roundTrips = 0
+  /** Part of its checks that gets lost, there or back: 1/16 of the newest outcome. An outage is no loss. */
+  loss = 0
   /** The peer seems not to hear us here: only an answer helps. */
   doubtedAt: number | undefined
   /** When the first check was sent that nothing has been heard since of; undefined when there is none. */
@@ -78,6 +87,8 @@ export class Pair implements CandidatePair {
   lastDataAt = Number.NEGATIVE_INFINITY
   /** Asked several times, and did not answer. Any packet of the peer's brings it back to life. */
   dead = false
+  /** How it fares with data, once there has been reason to ask. */
+  carriage: Carriage | undefined
   /** How often it died, and until when nothing is moved back to it. */
   deaths = 0
   probationUntil = Number.NEGATIVE_INFINITY
@@ -95,6 +106,8 @@ export class Pair implements CandidatePair {
   reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
   nomination = 0
+  /** What the peer's checks have last said that its network costs (GOOG-NETWORK-INFO). */
+  peersCost: number | undefined
   /** The peer has proved on this path that it knows our password, or answered us: its data is let through. */
   authenticated = false
   /** The last authenticated answer: RFC 7675 consent lasts from here. */
@@ -141,6 +154,16 @@ export class Pair implements CandidatePair {
     else if (this.doubtedAt !== undefined) return
     this.askedAt = undefined
     this.dead = false
+  }
+
+  /** It answers, and lets data through as far as anybody knows. */
+  isFit(now: number): boolean {
+    return !this.dead && !this.carriage?.isBarred(now)
+  }
+
+  /** Of a check of ours that has not been waited for in vain because of an outage. */
+  concluded(isLost: boolean): void {
+    this.loss += (Number(isLost) - this.loss) / 16
   }
 
   measured(roundTripTime: number): void {

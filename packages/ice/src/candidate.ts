@@ -26,7 +26,7 @@ export interface Candidate {
   readonly relayProtocol?: RelayProtocol
   /** The server that it was learnt from. */
   readonly url?: string
-  /** Extensions of the candidate line that this agent does not interpret, in order. */
+  /** What else the candidate line says, in order: of this, the agent looks at `network-id` and `network-cost` alone. */
   readonly extensions?: readonly (readonly [name: string, value: string])[]
 }
 

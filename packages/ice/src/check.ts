@@ -1,8 +1,9 @@
-import type { DecodedMessage, IntegrityKey, Packet, PortReport, TransactionId } from '@floe/stun'
-import { newTransactionId, Transaction } from '@floe/stun'
+import type { DecodedMessage, IntegrityKey, Message, Packet, PortReport, TransactionId } from '@floe/stun'
+import { encode, newTransactionId, Transaction } from '@floe/stun'
 import { peerReflexivePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
+import { networkOf } from './network-cost.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
 import type { Role } from './role.ts'
@@ -48,6 +49,11 @@ export type CheckOutcome =
 interface Outstanding {
   readonly request: CheckRequest
   readonly transaction: Transaction
+  /** Bytes that it was padded to; 0: it was not. */
+  readonly padding: number
+  readonly sentAt: number
+  /** A later one has been answered: it counts as lost. */
+  isOvertaken: boolean
   /** Cancelled, RFC 8445 §7.3.1.4: no more retransmissions, but an answer counts until then. */
   abandonAt: number
 }
@@ -74,21 +80,25 @@ export class Checks {
   send(now: number, request: CheckRequest): void {
     const { pair, claim, useCandidate, nomination, credentials, purpose, report } = request
     const { timing, random } = this.#context
+    const networkInfo = networkOf(pair.local)
+    const padding = (purpose === 'probe' && pair.carriage?.takePadding()) || 0
     const once = purpose === 'consent' || purpose === 'probe' || purpose === 'opener'
-    const transaction = new Transaction(now, {
-      message: {
-        method: 'binding',
-        class: 'request',
-        transactionId: newTransactionId(random),
-        attributes: {
-          username: credentials.username,
-          priority: peerReflexivePriority(pair.local),
-          ...claim,
-          ...(useCandidate && { useCandidate: true }),
-          ...(useCandidate && nomination > 0 && { nomination }),
-          ...(report && { portReport: report }),
-        },
+    const message: Message = {
+      method: 'binding',
+      class: 'request',
+      transactionId: newTransactionId(random),
+      attributes: {
+        username: credentials.username,
+        priority: peerReflexivePriority(pair.local),
+        ...claim,
+        ...(useCandidate && { useCandidate: true }),
+        ...(useCandidate && nomination > 0 && { nomination }),
+        ...(networkInfo && { networkInfo }),
+        ...(report && { portReport: report }),
       },
+    }
+    const transaction = new Transaction(now, {
+      message: padding > 0 ? padded(message, credentials.key, padding) : message,
       key: credentials.key,
       local: pair.base,
       remote: pair.destination,
@@ -101,7 +111,14 @@ export class Checks {
       rc: once || pair.forlorn ? 1 : timing.Rc,
       rm: once ? 1 : timing.Rm,
     })
-    const entry = { request, transaction, abandonAt: Number.POSITIVE_INFINITY }
+    const entry = {
+      request,
+      transaction,
+      padding,
+      sentAt: now,
+      isOvertaken: false,
+      abandonAt: Number.POSITIVE_INFINITY,
+    }
     this.#outstanding.set(transaction.id, entry)
     pair.stats.requestsSent++
     pair.askedAt ??= now
@@ -138,6 +155,8 @@ export class Checks {
   handleResponse(now: number, message: DecodedMessage, packet: Packet): CheckOutcome | undefined {
     const entry = this.#outstanding.get(message.transactionId)
     if (!entry?.transaction.handleResponse(now, message, packet)) return undefined
+    this.#estimateLoss(entry)
+    if (entry.padding > 0) entry.request.pair.carriage?.passed(now, entry.padding)
     if (entry.request.purpose === 'consent') this.#forgetConsentBefore(entry)
     return this.#drain(now, entry)
   }
@@ -161,6 +180,18 @@ export class Checks {
       next = Math.min(next, abandonAt === Number.POSITIVE_INFINITY ? transaction.timeout() : abandonAt)
     }
     return next
+  }
+
+  /** What was sent before this one, and has not been answered yet, is lost; where it is late, that is made up for. */
+  #estimateLoss(answered: Outstanding): void {
+    const { pair } = answered.request
+    for (const entry of this.#outstanding.values()) {
+      if (entry.sentAt >= answered.sentAt) break
+      if (entry.request.pair !== pair || entry.isOvertaken || entry.padding > 0) continue
+      entry.isOvertaken = true
+      if (!pair.dead) pair.concluded(true)
+    }
+    pair.concluded(false)
   }
 
   /** RFC 7675 §5.1: an answer stands for the requests that were sent before. */
@@ -187,3 +218,13 @@ export class Checks {
     return undefined
   }
 }
+
+/** The same message, as large as a packet of so many bytes. */
+function padded(message: Message, key: IntegrityKey, size: number): Message {
+  const room = size - encode(message, { key, fingerprint: true }).length - ATTRIBUTE_HEADER_BYTES
+  if (room <= 0) return message
+  return { ...message, attributes: { ...message.attributes, filler: new Uint8Array(room & ~3) } }
+}
+
+/** RFC 8489 §14. */
+const ATTRIBUTE_HEADER_BYTES = 4

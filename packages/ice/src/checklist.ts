@@ -51,8 +51,9 @@ export class Checklist {
     if (this.pairs.length >= LIMITS.pairs && !this.#makeRoom(pair.priority, onforgotten)) return undefined
     this.#nextId++
     this.#insert(pair)
-    const sibling = this.pairs.find((other) => other !== pair && other.foundation === pair.foundation)
-    pair.state = sibling && (sibling.state === 'waiting' || sibling.state === 'in-progress') ? 'frozen' : 'waiting'
+    const isTried = ({ foundation, state }: Pair) =>
+      foundation === pair.foundation && (state === 'waiting' || state === 'in-progress')
+    pair.state = this.pairs.some((other) => other !== pair && isTried(other)) ? 'frozen' : 'waiting'
     return pair
   }
 

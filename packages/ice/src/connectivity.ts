@@ -202,9 +202,9 @@ export class Connectivity {
     return true
   }
 
-  /** Whatever comes in may show another pair alive: data on a dead one does not wait for a timer. */
+  /** Whatever comes in may show another pair alive: data on one that is dead, or a hole for it, does not wait for a timer. */
   leaveDead(now: number): void {
-    if (this.path.selected?.dead) this.#select(now)
+    if (this.path.selected?.isFit(now) === false) this.#select(now)
   }
 
   handleTimeout(now: number): void {
@@ -246,6 +246,7 @@ export class Connectivity {
     const outlived = this.path.outlived && pair === this.path.selected
     const credentials = outlived ? this.#oldCredentials : this.#generation.credentials
     if (!credentials) return
+    if (this.#context.verdicts?.of(pair) === 'exclude') return this.#fail(now, pair, 'excluded by the path policy')
     if (purpose === 'check') {
       checklist.untrigger(pair)
       this.#openers.forget(pair)
@@ -280,6 +281,7 @@ export class Connectivity {
   #checked(now: number, pair: Pair, check: EarlyCheck, fresh: boolean): void {
     const { checklist } = this.#generation
     pair.authenticated = true
+    pair.peersCost = check.networkCost ?? pair.peersCost
     if (pair.local.tcpType === 'passive') this.#connections.adopt(pair)
     if (fresh) {
       pair.stats.requestsReceived++
@@ -352,9 +354,9 @@ export class Connectivity {
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
       this.#options.onvalid(now, pair)
       if (unfreeze) checklist.unfreeze(pair.foundation)
-      if (pair.nominateWhenValid && this.role === 'controlled') {
+      if (pair.nominateWhenValid && this.role === 'controlled')
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)
-      }
+      pair.nominateWhenValid = false
     }
     this.#select(now)
   }

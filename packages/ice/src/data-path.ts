@@ -34,6 +34,7 @@ export class DataPath {
     pair.stats.packetsSent++
     pair.stats.bytesSent += bytes.length
     pair.stats.lastPacketSent = now
+    if (bytes.length > path.largestSent) path.largestSent = bytes.length
     if (this.#carried(now, pair)) awakens()
     const twin = path.twin(now)
     // Each receiver of bytes owns them.
@@ -43,7 +44,7 @@ export class DataPath {
 
   /** `undefined`: not from the peer. Else whether something may follow from it, such as another state. */
   receive(now: number, packet: Packet, isControlled: boolean): 'expected' | 'news' | undefined {
-    const { path, ondata, timing } = this.#options
+    const { path, ondata, timing, generations } = this.#options
     const pair = this.pairOf(packet)
     if (!pair?.authenticated) return undefined
     const isNews = pair !== path.selected || pair.askedAt !== undefined || path.isSilent(pair, now)
@@ -54,7 +55,8 @@ export class DataPath {
     const before = pair.patience
     pair.patience = Liveness.patienceOf(pair, timing)
     ondata(packet.bytes)
-    if (pair !== path.selected) path.heardElsewhere(now, pair, isControlled)
+    if (pair === path.selected) path.heardHere()
+    else path.heardElsewhere(now, pair, isControlled, generations.current.checklist)
     return isNews || begins || pair.patience < before ? 'news' : 'expected'
   }
 

@@ -58,10 +58,16 @@ export const TIMING = {
   answerPatience: 150,
   /** Least time between the probes of a suspected pair; one round trip where that is longer. */
   probeInterval: 100,
-  /** Data of the peer's on another path casts doubt on this one, so often at most. */
+  /** Data of the peer's on another path casts doubt on this one, so often at most where it comes over that one alone, … */
   doubtInterval: 500,
-  /** Unanswered probes after which a pair counts as dead: at 10 % loss each way that is wrong once in 800 suspicions. */
+  /** … and so often where it comes over both. */
+  doubtPause: 5_000,
+  /** Unanswered probes after which a pair counts as dead, where none was lost before, … */
   deadlyProbes: 4,
+  /** … with so many more at a loss of 1, … */
+  probesPerLoss: 28,
+  /** … and no more than that: at 20 % loss each way that is wrong once in 10^6 suspicions. */
+  mostProbes: 14,
   /** Between the probes of a dead pair, until it counts as disconnected. */
   deadInterval: 1_000,
   /** While a pair is suspected its data takes a second path too, this long at most. Tailscale: 6.5 s. */
@@ -77,6 +83,31 @@ export const TIMING = {
   /** A pair that died is not moved back to for so long; twice as long for each time it died, up to `maxProbation`. */
   probation: 5_000,
   maxProbation: 60_000,
+  /**
+   * Data goes over two paths so long after the layer above has had no progress, and so long after the peer's has come
+   * over another path than ours: the waits of SCTP's and TCP's retransmissions double, so that one of them falls in it.
+   */
+  shareFor: 2_500,
+  mirrorFor: 500,
+  /** So many packets over another path since the last over this one are no chance: it is a hole for data when that … */
+  holePackets: 8,
+  /** … has lasted so long, and two round trips more; one that is suspected anyway is left at once. */
+  holeAfter: 1_000,
+  /** It is not moved back to for so long; twice as long each time, up to `maxHoleProbation`. Checks cannot tell. */
+  holeProbation: 60_000,
+  maxHoleProbation: 960_000,
+  /** Checks are padded to the size of data, in bytes, where that is more than about any check has anyway, … */
+  largeFloor: 500,
+  /** … and up to what a frame of Ethernet has room for: larger ones travel in fragments. */
+  largeCeiling: 1_472,
+  /** Time for an answer to a padded check; three round trips where that is longer. */
+  largePatience: 500,
+  /** Between padded checks when one had no answer. */
+  largeInterval: 200,
+  /** Unanswered ones in a row after which large packets count as lost: at 20 % loss each way wrong once in 200,000 times. */
+  deadlyLarge: 12,
+  /** Before it is asked again where no other path takes large packets either. */
+  largeRest: 60_000,
   /** RFC 8863 §3 PAC timer: no `failed` earlier, since a peer-reflexive candidate may still turn up. */
   pac: 39_500,
   /** How often a TCP connection that carried a valid pair is opened again when it breaks, each time it does. */
@@ -125,6 +156,8 @@ export const LIMITS = {
   conflicts: 4,
   /** Valid pairs kept warm beside the selected one. */
   backups: 3,
+  /** Moves of data that are remembered, for those who want to know why. */
+  switches: 32,
   /** Failed pairs that are tried again at a time while data takes a worse path. */
   upgrades: 8,
   /** Interfaces that a relay is made from, for each TURN/UDP server: one in use and one to fall back to. */

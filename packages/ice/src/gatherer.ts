@@ -1,42 +1,26 @@
 import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import { addressFamily, formatAddress, isIPv4, newTransactionId, sameAddress, Transaction } from '@floe/stun'
-import type { Candidate } from './candidate.ts'
-import { candidatePriority, isReachable, peerReflexivePriority } from './candidate.ts'
+import { type Candidate, candidatePriority, isReachable } from './candidate.ts'
 import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
+import type { GatheringBase, Inquiry } from './inquiry.ts'
 import {
   blankAddress,
   isSameBase,
   type LocalBase,
+  peerReflexive,
   type RelayedAddress,
   reaches,
   relatedAddress,
   unsignalled,
 } from './local-base.ts'
 import { isFull, withoutOldReflexive } from './local-limits.ts'
-import { relayPreference, tcpPreference } from './local-preference.ts'
+import { relayPreference, tcpPreference, uniquePriority } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
+import { networkExtensions } from './network-cost.ts'
 import type { Context } from './outputs.ts'
 import { reportFailure } from './server-failure.ts'
 import type { StunServer } from './servers.ts'
 import type { View } from './view.ts'
-
-interface Inquiry {
-  readonly local: Base
-  readonly server: StunServer
-  transaction: Transaction | undefined
-  deadline: number
-  settled: boolean
-  /** What the server has seen last. */
-  mapped?: Address
-  mappedAt?: number
-  /** When the mapping is asked for again to keep it open. */
-  refreshAt: number
-}
-
-interface Base {
-  base: LocalBase
-  readonly localPreference: number
-}
 
 /** `replaced`: the peer-reflexive candidate that stood for it until now. */
 export type OnCandidate = (now: number, candidate: Candidate, replaced: Candidate | undefined) => void
@@ -56,7 +40,7 @@ export class Gatherer {
   readonly #context: Context
   readonly #usernameFragment: string
   readonly #options: GathererOptions
-  #bases: readonly Base[] = []
+  #bases: readonly GatheringBase[] = []
   readonly #servers: StunServer[] = []
   #foundations: readonly string[] = []
   /** Bases that there have been, of each family. */
@@ -108,7 +92,7 @@ export class Gatherer {
   }
 
   /** A relayed candidate, RFC 8445 §5.1.1.2: its base is itself. */
-  addRelayed(now: number, { address, protocol, server, url, mapped }: RelayedAddress): void {
+  addRelayed(now: number, { address, protocol, server, url, mapped, network }: RelayedAddress): void {
     if (isFull(this.#candidates)) return
     this.#reopen()
     const family = addressFamily(address.ip)
@@ -123,6 +107,7 @@ export class Gatherer {
       component: 1,
       priority: candidatePriority('relay', relayPreference(protocol, family, this.#relayCount++)),
       usernameFragment: this.#usernameFragment,
+      ...(network && networkExtensions(network)),
       url,
     }
     this.#candidates = this.#candidates.concat(candidate)
@@ -180,18 +165,14 @@ export class Gatherer {
         it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),
     )
     if (known) return known
-    const candidate: Candidate = {
-      type: 'prflx',
-      protocol: host.protocol,
-      ...(host.tcpType && { tcpType: host.tcpType }),
+    const local = this.#bases.find((it) => sameAddress(it.base.address, base))?.base ?? { address: base }
+    const candidate = peerReflexive(
+      host,
+      local,
       address,
-      base,
-      relatedAddress: base,
-      foundation: this.#foundation('prflx', base.ip, ''),
-      component: host.component,
-      priority: peerReflexivePriority(host),
-      usernameFragment: this.#usernameFragment,
-    }
+      this.#foundation('prflx', base.ip, ''),
+      this.#usernameFragment,
+    )
     this.#candidates = withoutOldReflexive(this.#candidates).concat(candidate)
     return candidate
   }
@@ -266,7 +247,7 @@ export class Gatherer {
     for (const server of this.#servers) this.#inquire(local, server)
   }
 
-  #remap(now: number, local: Base, before: readonly Address[] | undefined): void {
+  #remap(now: number, local: GatheringBase, before: readonly Address[] | undefined): void {
     const { gone, fresh } = mappingChanges(before, local.base.mapped)
     this.#withdraw((it) => it.base === local.base.address && isMapped(it, gone))
     if (gone.length + fresh.length > 0) this.#reopen()
@@ -280,7 +261,7 @@ export class Gatherer {
   }
 
   /** Over UDP only: a mapping of a TCP connection says nothing about the next one. */
-  #inquire(local: Base, server: StunServer): void {
+  #inquire(local: GatheringBase, server: StunServer): void {
     if (local.base.relayOnly || local.base.tcpType) return
     if (!reaches(local.base, server.address.ip)) return
     const never = Number.POSITIVE_INFINITY
@@ -290,7 +271,7 @@ export class Gatherer {
 
   #add(
     now: number,
-    { base, localPreference }: Base,
+    { base, localPreference }: GatheringBase,
     type: 'host' | 'srflx',
     address: Address,
     server?: StunServer,
@@ -313,10 +294,16 @@ export class Gatherer {
         tcpType ?? server?.address.ip ?? '',
       ),
       component: 1,
-      priority: candidatePriority(type, localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0), 1, protocol),
+      priority: uniquePriority(
+        this.#candidates,
+        type,
+        localPreference - (server ? SERVER_REFLEXIVE_DEMOTION : 0),
+        protocol,
+      ),
       usernameFragment: this.#usernameFragment,
       ...(type === 'srflx' && { relatedAddress: relatedAddress(base) }),
       ...(type === 'host' && base.hostname !== undefined && { hostname: base.hostname }),
+      ...(base.network && networkExtensions(base.network)),
       ...(server && { url: server.url }),
     }
     if (known) this.#candidates = this.#candidates.with(index, candidate)

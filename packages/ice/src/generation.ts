@@ -17,6 +17,8 @@ export interface EarlyCheck {
   readonly local: Address
   readonly remote: Address
   readonly priority: number
+  /** GOOG-NETWORK-INFO's. */
+  readonly networkCost?: number | undefined
   readonly useCandidate: boolean
   readonly nomination: number | undefined
 }

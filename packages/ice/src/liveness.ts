@@ -39,7 +39,7 @@ export class Liveness {
       this.#probes = 0
     }
     this.#lastProbeAt = now
-    return ++this.#probes === this.#timing.deadlyProbes + 1 ? 'dead' : 'probe'
+    return ++this.#probes > this.#deadlyProbesOf(pair) && !pair.dead ? 'dead' : 'probe'
   }
 
   /**
@@ -56,7 +56,8 @@ export class Liveness {
     const pair = this.#pair
     if (!pair) return Number.POSITIVE_INFINITY
     if (pair.askedAt === undefined) return pair.doubtedAt ?? this.#quietUntil(pair)
-    const { deadlyProbes, probeInterval, deadInterval, disconnectedTimeout } = this.#timing
+    const { probeInterval, deadInterval, disconnectedTimeout } = this.#timing
+    const deadlyProbes = this.#deadlyProbesOf(pair)
     const rtt = pair.smoothedRoundTripTime ?? this.#timing.rto
     const patience = Math.max(this.#timing.answerPatience, 2 * rtt)
     if (!this.#isFollowing || this.#probes === 0) return pair.askedAt + patience
@@ -68,6 +69,13 @@ export class Liveness {
     const next = this.#lastProbeAt + deadInterval
     // From then on only consent asks: the pair may come back, and nobody waits for it by the second any more.
     return next < pair.stats.lastPacketReceived + disconnectedTimeout ? next : Number.POSITIVE_INFINITY
+  }
+
+  /** More where checks are lost on the way anyway, and where the peer is heard, so that only answers are missing. */
+  #deadlyProbesOf({ askedAt = 0, stats, loss }: Pair): number {
+    const { deadlyProbes, mostProbes, probesPerLoss } = this.#timing
+    const probes = Math.min(mostProbes, Math.floor(deadlyProbes + probesPerLoss * loss))
+    return stats.lastPacketReceived > askedAt ? Math.max(probes, 2 * deadlyProbes) : probes
   }
 
   get #isFollowing(): boolean {

@@ -1,5 +1,5 @@
-import { type Address, addressFamily, isIPv4, sameAddress } from '@floe/stun'
-import { type Candidate, candidatePriority, canReach } from './candidate.ts'
+import { type Address, addressFamily, isIPv4, type NetworkInfo, sameAddress } from '@floe/stun'
+import { type Candidate, candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
 import type { RelayProtocol } from './servers.ts'
 
 /** A socket of the driver's that this agent may use. */
@@ -9,6 +9,8 @@ export interface LocalBase {
   /** RFC 6544: `active` connects from this IP address, port 9; `passive` has a listener on it. Left out: UDP. */
   readonly tcpType?: 'active' | 'passive'
   readonly interfaceName?: string
+  /** The network behind it, and what its use costs: goes with candidates and checks (GOOG-NETWORK-INFO). */
+  readonly network?: NetworkInfo
   /** 0 is the interface to prefer; the order of the list when left out. */
   readonly rank?: number
   /** An mDNS name to signal in place of the address (draft-ietf-mmusic-mdns-ice-candidates). */
@@ -33,6 +35,7 @@ export interface RelayedAddress {
   readonly protocol: RelayProtocol
   readonly server: Address
   readonly url: string
+  readonly network?: NetworkInfo | undefined
   /** Where the server sees us; left out where that must not be told. */
   readonly mapped?: Address
 }
@@ -55,6 +58,29 @@ export function blankAddress(family: 4 | 6 | undefined): Address {
 export function relatedAddress({ address, hostname }: LocalBase): Address {
   if (hostname === undefined) return address
   return blankAddress(addressFamily(address.ip))
+}
+
+/** Where the peer saw a check from `base` come from, RFC 8445 §7.2.5.3.1. `host`: a candidate of that base. */
+export function peerReflexive(
+  host: Candidate,
+  base: LocalBase,
+  address: Address,
+  foundation: string,
+  usernameFragment: string,
+): Candidate {
+  return {
+    type: 'prflx',
+    protocol: host.protocol,
+    ...(host.tcpType && { tcpType: host.tcpType }),
+    address,
+    base: base.address,
+    relatedAddress: relatedAddress(base),
+    foundation,
+    component: host.component,
+    priority: peerReflexivePriority(host),
+    usernameFragment,
+    ...(host.extensions && { extensions: host.extensions }),
+  }
 }
 
 /** The host candidate of a base that the peer has found by itself. */

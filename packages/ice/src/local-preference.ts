@@ -1,3 +1,4 @@
+import { type Candidate, candidatePriority } from './candidate.ts'
 import { RELAY_PREFERENCE, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
 import type { RelayProtocol } from './servers.ts'
 
@@ -9,4 +10,17 @@ export function tcpPreference(tcpType: 'active' | 'passive', rank: number): numb
 /** Unique among the relayed candidates: by the way to the server, then IPv6 before IPv4, then in order of arrival. */
 export function relayPreference(protocol: RelayProtocol, family: 4 | 6 | undefined, index: number): number {
   return RELAY_PREFERENCE[protocol] * 2 ** 14 + 2 ** 14 - 1 - 2 * index - (family === 4 ? 1 : 0)
+}
+
+/** RFC 8445 §5.1.2.1: no two of a type have one priority, not even where two servers see one base at two addresses. */
+export function uniquePriority(
+  candidates: readonly Candidate[],
+  type: Candidate['type'],
+  preference: number,
+  protocol: Candidate['protocol'],
+): number {
+  for (let free = preference; ; free--) {
+    const priority = candidatePriority(type, free, 1, protocol)
+    if (!candidates.some((known) => known.priority === priority)) return priority
+  }
 }

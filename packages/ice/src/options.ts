@@ -2,9 +2,10 @@ import type { Candidate } from './candidate.ts'
 import type { Timing } from './defaults.ts'
 import type { Pacer } from './pacer.ts'
 import type { IceParameters, IceRole, Random } from './parameters.ts'
+import type { PathPolicyOptions } from './path-policy.ts'
 import type { TraversalOptions } from './traversal-options.ts'
 
-export interface AgentOptions {
+export interface AgentOptions extends PathPolicyOptions {
   /** Cryptographically strong in production; a seeded one makes a whole run replayable. */
   readonly random: Random
   /** May also come with `start()`, as in W3C. Default: controlled. */

@@ -4,6 +4,7 @@ import type { CandidatePair } from './candidate-pair.ts'
 import { TIMING, type Timing } from './defaults.ts'
 import type { LogEntry } from './log.ts'
 import type { IceRole, Random } from './parameters.ts'
+import { type PathPolicyOptions, PathVerdicts } from './path-policy.ts'
 import type { RelayProtocol, TurnServer } from './servers.ts'
 
 /** W3C RTCIceTransportState. */
@@ -66,24 +67,28 @@ export type AgentOutput =
 export interface Context {
   readonly timing: Timing
   readonly random: Random
+  /** The application's wishes for paths, if it has any. */
+  readonly verdicts: PathVerdicts | undefined
   emit(output: AgentOutput): void
   /** `detail` is a thunk: a log that is off costs nothing. */
   log(now: number, event: string, detail: () => string, reason?: string): void
 }
 
-interface ContextOptions {
+interface ContextOptions extends PathPolicyOptions {
   readonly timing?: Partial<Timing>
   readonly random: Random
   readonly log?: boolean
 }
 
-/** Of an agent with these options. */
-export function contextOf({ timing, random, log = false }: ContextOptions, emit: Context['emit']): Context {
+/** Of an agent with these options. Throws ERR_ICE_ARGUMENT. */
+export function contextOf(options: ContextOptions, emit: Context['emit']): Context {
+  const { timing, random, log = false } = options
   // normalize(): engines keep a template's text as a tree of its parts, nearly ten times as large, until it is read.
   const note: Context['log'] = (now, event, detail, reason) =>
     emit({ type: 'log', entry: { now, event, detail: detail().normalize(), ...(reason !== undefined && { reason }) } })
   // Most agents share the constants as they are: a copy would be a kilobyte of each.
-  return { timing: timing ? { ...TIMING, ...timing } : TIMING, random, emit, log: log ? note : noLog }
+  const verdicts = PathVerdicts.of(options)
+  return { timing: timing ? { ...TIMING, ...timing } : TIMING, random, verdicts, emit, log: log ? note : noLog }
 }
 
 const noLog: Context['log'] = () => {}

@@ -68,7 +68,7 @@ export class Pairing {
   pairOf(now: number, generation: Generation, check: EarlyCheck, role: IceRole): Pair | undefined {
     const { protocol, local, remote } = check
     const known = generation.checklist.find(check)
-    if (known) return known
+    if (known) return this.#isExcluded(known) ? undefined : known
     const base = generation.gatherer.candidates.find(
       (candidate) => isBase(candidate) && candidate.protocol === protocol && sameBase(candidate, local),
     )
@@ -79,8 +79,11 @@ export class Pairing {
       return undefined
     }
     if (!source.known && !this.#addRemote(now, generation, source.candidate)) return undefined
-    if (protocol === 'udp') return this.#pair(now, generation, base, source.candidate, role)
-    return this.#add(now, generation, base, source.candidate, role, local)
+    const pair =
+      protocol === 'udp'
+        ? this.#pair(now, generation, base, source.candidate, role)
+        : this.#add(now, generation, base, source.candidate, role, local)
+    return pair && this.#isExcluded(pair) ? undefined : pair
   }
 
   /** A pair of a path on which the peer has answered without one. */
@@ -89,6 +92,10 @@ export class Pairing {
     const path = { protocol: 'udp', local, remote, priority } as const
     const unsaid = { remoteUsernameFragment: '', useCandidate: false, nomination: undefined }
     return this.pairOf(now, generation, { ...path, ...unsaid }, role)
+  }
+
+  #isExcluded(pair: Pair): boolean {
+    return this.#context.verdicts?.of(pair) === 'exclude'
   }
 
   #addRemote(now: number, generation: Generation, remote: Candidate): boolean {

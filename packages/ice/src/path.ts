@@ -1,16 +1,23 @@
 import { Backups } from './backups.ts'
 import type { Pair } from './candidate-pair.ts'
+import { Carriage } from './carriage.ts'
 import type { Checklist } from './checklist.ts'
 import { Consent } from './consent.ts'
+import { DataWatch } from './data-watch.ts'
+import { LargePackets } from './large-packets.ts'
 import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
 import { isBetter } from './preference.ts'
+import { SwitchHistory } from './switch-history.ts'
 
 /** Which pair carries data, whether it is alive, and what takes its place. */
 export class Path {
   readonly nomination = new Nomination()
   readonly backups = new Backups()
+  readonly history = new SwitchHistory()
+  /** Bytes of the largest packet of the layer above. */
+  largestSent = 0
   readonly #context: Context
   readonly #consent: Consent
   readonly #liveness: Liveness
@@ -20,10 +27,14 @@ export class Path {
   #outlived = false
   #silent = false
   #movedAt = Number.NEGATIVE_INFINITY
+  #doubtedAt = Number.NEGATIVE_INFINITY
   #twin: Pair | undefined
   #twinUntil = Number.NEGATIVE_INFINITY
   #why = ''
   #hasLost = false
+  /** Made when there is reason to doubt that data gets through. */
+  #watch: DataWatch | undefined
+  #large: LargePackets | undefined
 
   constructor(context: Context, lite: boolean) {
     this.#context = context
@@ -47,18 +58,22 @@ export class Path {
    * (DTLS by its record numbers, RFC 6347 §4.1.2.6), what does not arrive at all is lost.
    */
   twin(now: number): Pair | undefined {
-    return this.#twin && this.#liveness.suspects && now < this.#twinUntil ? this.#twin : undefined
+    if (!this.#twin) return undefined
+    const isDoubted = this.#liveness.suspects && now < this.#twinUntil
+    return isDoubted || this.#watch?.isShared(now) ? this.#twin : undefined
   }
 
   /** The best pair of the checklist to send on. The one in use stays unless another is better by more than chance. */
   best(now: number, checklist: Checklist): Pair | undefined {
-    const { timing } = this.#context
-    const usable = checklist.pairs.filter((pair) => pair.state === 'succeeded' && this.#consent.isFresh(pair, now))
-    const alive = usable.filter((pair) => !pair.dead)
+    const { verdicts } = this.#context
+    const isUsable = (pair: Pair) => pair.state === 'succeeded' && this.#consent.isFresh(pair, now)
+    const usable = checklist.pairs.filter((pair) => isUsable(pair) && verdicts?.of(pair) !== 'exclude')
+    const alive = usable.filter((pair) => pair.isFit(now))
     const heard = alive.filter((pair) => !this.isSilent(pair, now))
     // What the two sides have agreed on stays, and without an agreement what is in use.
     const incumbent = this.nomination.nominee ?? this.#selected
     let best = heard.find((pair) => pair === incumbent)
+    if (best && verdicts?.of(best) === 'hold') return best
     // Moved to at this instant, and asked: it has not had the time to answer, and all backups would get their turn at once.
     if (this.#movedAt === now) best ??= heard.find((pair) => pair === this.#selected)
     // In its place comes what has answered the last question: at the death of a path all backups are asked.
@@ -68,7 +83,7 @@ export class Path {
     // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
     best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
     for (const pair of pool) {
-      if (!best || (isBetter(now, pair, best, timing, since) && !isOnProbation(pair, now))) best = pair
+      if (!best || (isBetter(now, pair, best, this.#context, since) && !isOnProbation(pair, now))) best = pair
     }
     return best
   }
@@ -78,7 +93,7 @@ export class Path {
     const { nominee } = this.nomination
     if (nominee && (this.isAlive(nominee, now) || !best || !this.isAlive(best, now)))
       this.#set(now, nominee, this.#why || 'nominated')
-    else if (best && !this.#outlived && !this.#lite) this.#set(now, best, this.#whyMove())
+    else if (best && !this.#outlived && !this.#lite) this.#set(now, best, this.#whyMove(now))
   }
 
   /** Controlling: the peer has answered our nomination. */
@@ -102,14 +117,35 @@ export class Path {
    * The peer's data has come over another pair: perhaps it does not hear us over the selected one, so that is asked. The
    * controlled side moves there where it has doubts of its own: nomination before data, but life before both.
    */
-  heardElsewhere(now: number, pair: Pair, isControlled: boolean): void {
+  heardElsewhere(now: number, pair: Pair, isControlled: boolean, { pairs }: Checklist): void {
     const selected = this.#selected
     if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.#consent.isFresh(pair, now)) return
-    if (now >= (selected.doubtedAt ?? this.#movedAt) + this.#context.timing.doubtInterval) selected.doubtedAt = now
+    if (pairs.includes(pair) && pair.isFit(now)) this.#mirror(now, selected, pair)
+    this.#doubtSelected(now, selected)
     // Where our own questions go unanswered, its data alone is no reason to go: nothing of ours would arrive there.
-    if (!isControlled || pair.dead || (!selected.dead && !this.#liveness.suspects)) return
+    if (!isControlled || !pair.isFit(now)) return
+    const isLeft = this.#liveness.suspects && this.#watch?.isElsewhere
+    if (selected.isFit(now) && !isLeft) return
     this.nomination.follow(pair)
     this.#set(now, pair, 'the peer’s data has moved here')
+  }
+
+  /** The peer's data has come over the pair in use. */
+  heardHere(): void {
+    this.#watch?.heardHere()
+  }
+
+  /** The layer above gets no answers, though checks do: its packets take a second pair too, and their size is asked about. */
+  noProgress(now: number, checklist: Checklist): void {
+    const selected = this.#selected
+    if (!selected || this.#outlived || this.#lite) return
+    const backups = this.#backupsOf(now, checklist, selected)
+    if (backups.length === 0) return
+    this.#twin ??= backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
+    this.#watch ??= new DataWatch(this.#context.timing)
+    if (!this.#watch.isShared(now)) this.#context.log(now, 'no-progress', () => selected.id, 'data goes over two pairs')
+    this.#watch.share(now)
+    this.#askLarge(now, selected)
   }
 
   /** RFC 7675 §5.1: the peer has agreed to be sent to, and not too long ago. */
@@ -117,9 +153,9 @@ export class Path {
     return this.#consent.isFresh(pair, now)
   }
 
-  /** It has not been found dead, and something has come over it within `disconnectedTimeout`. */
+  /** It has been found neither dead nor a hole for data, and something has come over it within `disconnectedTimeout`. */
   isAlive(pair: Pair, now: number): boolean {
-    return !pair.dead && !this.isSilent(pair, now)
+    return pair.isFit(now) && !this.isSilent(pair, now)
   }
 
   isSilent(pair: Pair, now: number): boolean {
@@ -179,13 +215,14 @@ export class Path {
     const selected = this.#selected
     const wasSuspected = this.#liveness.suspects
     const step = this.#lite ? undefined : this.#liveness.step(now)
-    if (!step || !selected) return []
+    if (!selected) return []
+    if (!step) return this.#takeLargeProbes(now, selected, checklist)
     if (step === 'dead') {
       this.#bury(now, selected)
       return []
     }
     if (!this.#liveness.suspects) return [selected]
-    const backups = this.backups.of(checklist, selected).filter(({ dead }) => !dead)
+    const backups = this.#backupsOf(now, checklist, selected)
     this.#twin = backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
     if (wasSuspected) return [selected]
     this.#twinUntil = now + this.#context.timing.twinFor
@@ -205,6 +242,7 @@ export class Path {
   takeCompany(now: number, checklist: Checklist): readonly Pair[] {
     const selected = this.#selected
     if (!selected || this.#outlived) return []
+    if (now < selected.lastDataAt + this.#context.timing.activeFor) this.#askLarge(now, selected)
     const backup = this.backups.next(checklist, selected)
     const upgrades = this.backups.upgrades(now, checklist, selected)
     return backup ? [backup, ...upgrades] : upgrades
@@ -218,32 +256,79 @@ export class Path {
       ? Number.POSITIVE_INFINITY
       : selected.stats.lastPacketReceived + timing.disconnectedTimeout
     const liveness = this.#lite ? Number.POSITIVE_INFINITY : this.#liveness.timeout()
-    return Math.min(this.#consent.timeout(), silence, liveness)
+    return Math.min(this.#consent.timeout(), silence, liveness, this.#large?.timeout() ?? Number.POSITIVE_INFINITY)
+  }
+
+  #backupsOf(now: number, checklist: Checklist, selected: Pair): readonly Pair[] {
+    return this.backups.of(checklist, selected).filter((pair) => pair.isFit(now))
+  }
+
+  #doubtSelected(now: number, selected: Pair): void {
+    const { doubtInterval, doubtPause } = this.#context.timing
+    const pause = this.#watch?.isElsewhere ? doubtInterval : doubtPause
+    if (now < Math.max(this.#doubtedAt + pause, this.#movedAt + doubtInterval)) return
+    this.#doubtedAt = now
+    selected.doubtedAt = now
+  }
+
+  /** Ours goes there too, so that the peer gets its answers; and nowhere else, once it is sure. */
+  #mirror(now: number, selected: Pair, other: Pair): void {
+    this.#watch ??= new DataWatch(this.#context.timing)
+    const isHole = this.#watch.heardElsewhere(now, selected, this.#movedAt)
+    this.#twin = other
+    if (isHole && selected.isFit(now)) this.#bar(now, selected, 'the peer’s data comes over another pair alone')
+  }
+
+  /** Data does not get through, though checks do. */
+  #bar(now: number, pair: Pair, reason: string, tooLarge = 0): void {
+    pair.carriage ??= new Carriage()
+    pair.carriage.bar(now, this.#context.timing, tooLarge)
+    this.#context.log(now, 'hole', () => pair.id, reason)
+  }
+
+  #askLarge(now: number, selected: Pair): void {
+    this.#large ??= new LargePackets(this.#context.timing)
+    this.#large.ask(now, selected, this.largestSent)
+  }
+
+  #takeLargeProbes(now: number, selected: Pair, checklist: Checklist): readonly Pair[] {
+    if (!this.#large || now < this.#large.timeout()) return []
+    const asked = this.#large.step(now, selected, this.#backupsOf(now, checklist, selected))
+    if (asked !== 'narrow') return asked
+    if (!this.#liveness.suspects) this.#bar(now, selected, 'large packets do not pass', this.#large.size)
+    return []
   }
 
   #bury(now: number, pair: Pair): void {
     const { probation, maxProbation } = this.#context.timing
+    // Nothing has been heard since: it is the same death.
+    if (!pair.dead) pair.deaths++
     pair.dead = true
-    pair.probationUntil = now + Math.min(maxProbation, probation * 2 ** pair.deaths++)
+    pair.probationUntil = now + Math.min(maxProbation, probation * 2 ** (pair.deaths - 1))
     this.#context.log(now, 'dead', () => pair.id, 'no answer to several probes')
   }
 
-  #whyMove(): string {
+  #whyMove(now: number): string {
     const selected = this.#selected
     if (!selected) return this.#hasLost ? 'the pair before is gone' : 'first valid pair'
-    return selected.dead ? 'the pair before is dead' : 'better than the pair before'
+    if (selected.dead) return 'the pair before is dead'
+    return selected.isFit(now) ? 'better than the pair before' : 'data does not pass on the pair before'
   }
 
   #set(now: number, pair: Pair, reason: string): void {
     const before = this.#selected
     if (pair === before) return
+    if (before || this.#hasLost) this.history.note(now, before, pair, reason)
     if (before) before.selected = false
     pair.selected = true
     this.#selected = pair
+    if (this.#context.verdicts) this.#context.verdicts.selected = pair
     this.#outlived = false
     this.#silent = false
     this.#movedAt = now
     this.#twin = undefined
+    this.#watch?.reset()
+    this.#large?.reset()
     this.#consent.watch(now, pair)
     this.#liveness.watch(pair)
     this.#context.log(now, 'selected', () => pair.id, reason)
@@ -254,6 +339,7 @@ export class Path {
     this.#hasLost = true
     if (this.#selected) this.#selected.selected = false
     this.#selected = undefined
+    if (this.#context.verdicts) this.#context.verdicts.selected = undefined
     this.#outlived = false
     this.#consent.watch(now, undefined)
     this.#liveness.watch(undefined)

@@ -1,5 +1,7 @@
 import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
+import { costOf } from './network-cost.ts'
+import type { Context } from './outputs.ts'
 
 /** Direct UDP, TURN over UDP, direct TCP, TURN over TCP or TLS: what a path is made of counts before its round trip. */
 export function tierOf({ local, remote }: Pair): number {
@@ -12,14 +14,20 @@ export function tierOf({ local, remote }: Pair): number {
 export const DIRECT = 3
 
 /**
- * Whether data should move from one working pair to another. Tiers first; then the round trip, where the difference is
+ * Whether data should move from one working pair to another. The application's wishes first; then tiers;
+ * then what the networks cost, as in libwebrtc; then the round trip, where the difference is
  * worth a move and the last one (`movedAt`) is some time ago; then ICE's priority, of a pair that has turned valid since:
  * which of two proven pairs has the higher number is no reason to move.
  */
-export function isBetter(now: number, a: Pair, b: Pair, timing: Timing, movedAt: number): boolean {
+export function isBetter(now: number, a: Pair, b: Pair, { timing, verdicts }: Context, movedAt: number): boolean {
+  const wishes = verdicts ? Number(verdicts.of(a) === 'prefer') - Number(verdicts.of(b) === 'prefer') : 0
+  if (wishes !== 0) return wishes > 0
   const tiers = tierOf(a) - tierOf(b)
   if (tiers !== 0) return tiers > 0
-  if (isFaster(a, b, timing)) return now >= movedAt + timing.holdAfterMove
+  const isDue = now >= movedAt + timing.holdAfterMove
+  const costs = costOf(b) - costOf(a)
+  if (costs !== 0) return costs > 0 && (isDue || a.validAt >= movedAt)
+  if (isFaster(a, b, timing)) return isDue
   return a.priority > b.priority && a.validAt >= movedAt && !isFaster(b, a, timing)
 }
 

@@ -160,14 +160,16 @@ export class Sources {
     }
   }
 
-  #addRelayed(now: number, { server, relayed, mapped }: Relay): void {
+  #addRelayed(now: number, { server, relayed, mapped, from }: Relay): void {
+    const network = this.#bases.find(({ address: { ip } }) => ip === from)?.network
     const { gatherer } = this.#options.generation()
     // Where no other candidate is offered, the related address must not give away what the relay is to hide.
     const isTold = mapped !== undefined && this.#bases.some(({ relayOnly, hostname }) => !relayOnly && !hostname)
     for (const address of relayed) {
       const { protocol, address: serverAddress, url } = server
       const sameFamily = isTold && addressFamily(mapped.ip) === addressFamily(address.ip)
-      gatherer.addRelayed(now, { address, protocol, server: serverAddress, url, ...(sameFamily && { mapped }) })
+      const told = sameFamily ? { mapped } : {}
+      gatherer.addRelayed(now, { address, protocol, server: serverAddress, url, network, ...told })
     }
   }
 

@@ -7,6 +7,7 @@ export type RelayReason =
   | 'local-relay-only'
   | 'remote-relay-only'
   | 'checking'
+  | 'relay-preferred'
   | 'no-common-family'
   | 'local-not-reflexive'
   | 'remote-not-reflexive'
@@ -21,6 +22,7 @@ export const RELAY_REASONS: Readonly<Record<RelayReason, string>> = {
   'remote-relay-only':
     'the other side offers nothing but a relay, because it was told to or because its UDP is blocked',
   checking: 'direct paths are still being tried',
+  'relay-preferred': 'a direct path works too: one side prefers the relay, or the direct path has failed a moment ago',
   'no-common-family': 'one side has IPv4 only and the other IPv6 only, and no NAT64 is in between',
   'local-not-reflexive': 'this side does not know its public address: no STUN server has answered it',
   'remote-not-reflexive': 'the other side did not tell a public address: no STUN server has answered it',
@@ -63,6 +65,7 @@ export function whyRelayed(evidence: RelayEvidence): RelayReason | undefined {
   if (local.length === 0) return 'local-relay-only'
   if (remote.length === 0) return 'remote-relay-only'
   const direct = pairs.filter((pair) => !isRelay(pair.local) && !isRelay(pair.remote))
+  if (direct.some(({ state }) => state === 'succeeded')) return 'relay-preferred'
   if (direct.some(({ state }) => PENDING.has(state))) return 'checking'
   if (!haveCommonFamily(local, remote)) return 'no-common-family'
   return whyUnreached(local, remote)

@@ -24,6 +24,7 @@ describe('whyRelayed', () => {
     ['local-relay-only', evidence([RELAY], [HOST, OUTSIDE])],
     ['remote-relay-only', evidence([HOST, OUTSIDE], [RELAY])],
     ['checking', evidence([HOST], [OUTSIDE], 'in-progress')],
+    ['relay-preferred', evidence([HOST], [OUTSIDE], 'succeeded')],
     ['no-common-family', evidence([HOST, OUTSIDE], [SIX])],
     ['local-not-reflexive', evidence([HOST, RELAY], [OUTSIDE])],
     ['remote-not-reflexive', evidence([OUTSIDE], [HOST])],

@@ -47,6 +47,8 @@ export const TABLE = [
   row(0x8033, 'ssodaErrorCode', value.addressErrorCode, 'SSODA-ERROR-CODE'),
   // Ours, between two floe agents alone: what one's NAT does with ports. Not registered, comprehension-optional.
   row(0xf10e, 'portReport', portReport, 'FLOE-PORT-REPORT'),
+  // Ours too: RFC 5780's PADDING is comprehension-required, so that nobody who does not know it would answer.
+  row(0xf10f, 'filler', value.blob(), 'FLOE-FILLER'),
   // RFC 5780
   row(0x0003, 'changeRequest', value.changeRequest),
   row(0x0026, 'padding', value.blob()),

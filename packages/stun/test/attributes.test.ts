@@ -58,6 +58,7 @@ const ARBITRARIES: { [N in AttributeName]-?: fc.Arbitrary<NonNullable<Attributes
   padding: blob,
   passwordAlgorithm,
   passwordAlgorithms: fc.array(passwordAlgorithm, { maxLength: 4 }),
+  filler: blob,
   portReport: record({
     willing: fc.boolean(),
     mapping: fc.constantFrom('unknown', 'endpoint-independent', 'endpoint-dependent'),
@@ -133,6 +134,7 @@ describe('names are those of the IANA registry', () => {
   const known = new Map([
     [0xc001, 'NOMINATION'],
     [0xf10e, 'FLOE-PORT-REPORT'],
+    [0xf10f, 'FLOE-FILLER'],
     [0x8032, 'SSODA-ADDRESS-FAMILY'],
     [0x8033, 'SSODA-ERROR-CODE'],
   ])

@@ -107,8 +107,13 @@ class FakeDtls {
   readonly iceTransport: { role: string }
   state = 'connected'
   staysOnThisMachine = false
+  noProgress = 0
   dataReceiver: (packet: Buffer) => void = () => {}
   sendData: (packet: Buffer) => Promise<void> = async () => {}
+
+  reportNoProgress(): void {
+    this.noProgress++
+  }
 
   constructor(role: string) {
     this.iceTransport = { role }

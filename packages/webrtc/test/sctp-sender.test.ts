@@ -203,3 +203,40 @@ test('a message for the path arrives in one packet with the padding of RFC 9260 
   expect(lengths).toEqual([32, 32, 32, 32, 36, 1188])
   expect(received.map(({ length }) => length)).toEqual([1, 2, 3, 4, 5, 1160])
 })
+
+test('a path that swallows everything is reported when it was sent a second time in vain, and again each time', async () => {
+  const { a, send, received } = await channel()
+  let isOpen = false
+  a.wire = () => isOpen
+  send(bytesOf(500))
+  for (let passed = 0; passed < 800; passed += 100) {
+    await settle()
+    vi.advanceTimersByTime(100)
+  }
+  expect(a.dtls.noProgress).toBe(0)
+  await until(() => a.dtls.noProgress === 1)
+  await until(() => a.dtls.noProgress === 2)
+  isOpen = true
+  await until(() => received.length > 0)
+  const reported = a.dtls.noProgress
+  await settle()
+  vi.advanceTimersByTime(60_000)
+  expect(a.dtls.noProgress).toBe(reported)
+})
+
+test('loss now and then is not reported: each repetition is acknowledged', async () => {
+  const { a, send, received } = await channel()
+  let n = 0
+  const seen = new Set<number>()
+  // Of each number the first packet is lost.
+  a.wire = (packet) => {
+    const fresh = tsns(packet).some((tsn) => !seen.has(tsn))
+    for (const tsn of tsns(packet)) seen.add(tsn)
+    return !fresh
+  }
+  for (; n < 8; n++) {
+    send(bytesOf(100))
+    await until(() => received.length === n + 1)
+  }
+  expect(a.dtls.noProgress).toBe(0)
+})

@@ -9,7 +9,17 @@ interface Usage {
   connections: number
   readonly arrivals: TokenBucket
   readonly messages: TokenBucket
+  /** After floods: until when it may not come again, and for how long that was, in ms. */
+  refusedUntil: number
+  backOff: number
 }
+
+/**
+ * Milliseconds for which an address may make no new connection after connections of it had to be ended as floods: nothing for
+ * the first, then twice as long each time. Whole offices share an address, and one of them may have a mistake in a program; so
+ * it is never long, and forgotten after a while.
+ */
+const BACK_OFF = { first: 1_000, longest: 60_000, forgottenAfter: 300_000 } as const
 
 /** How many addresses without a connection are remembered, for their buckets. Beyond that the longest unheard of is forgotten. */
 const REMEMBERED = 20_000
@@ -65,6 +75,22 @@ export class Addresses {
     return usage.messages.debt > this.#limits.messageBurstPerAddress
   }
 
+  /** One of its connections had to be ended as a flood. */
+  punish(address: string, now: number): void {
+    const usage = this.#usage(address, now)
+    if (now < usage.refusedUntil) return // others of the same flood
+    const again = now < usage.refusedUntil + BACK_OFF.forgottenAfter
+    const twice = Math.min(2 * usage.backOff || BACK_OFF.first, BACK_OFF.longest)
+    usage.backOff = again ? twice : 0
+    usage.refusedUntil = now + usage.backOff
+  }
+
+  /** Seconds until an address that flooded may come again; 0: now. */
+  refusedFor(address: string, now: number): number {
+    const usage = this.#used.get(address) ?? this.#idle.get(address)
+    return usage === undefined ? 0 : Math.max(0, Math.ceil((usage.refusedUntil - now) / 1_000))
+  }
+
   #usage(address: string, now: number): Usage {
     const known = this.#used.get(address) ?? this.#idle.get(address)
     if (known !== undefined) return known
@@ -73,6 +99,8 @@ export class Addresses {
       connections: 0,
       arrivals: new TokenBucket(limits.connectionsPerSecondPerAddress, limits.connectionBurstPerAddress, now),
       messages: new TokenBucket(limits.messagesPerSecondPerAddress, limits.messageBurstPerAddress, now),
+      refusedUntil: Number.NEGATIVE_INFINITY,
+      backOff: 0,
     }
     this.#idle.set(address, usage)
     return usage

@@ -1,5 +1,7 @@
 /** How the signaling server lives in an HTTP server that may be somebody else's, and leaves it as it was. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Turns } from './turns.ts'
 
 type Listener = (...args: unknown[]) => void
 const EVENTS = ['request', 'upgrade', 'close', 'listening'] as const
@@ -49,4 +51,50 @@ export function intercept(server: Server, reports: ReadonlyMap<string, () => Rep
     response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' })
     response.end(request.method === 'HEAD' ? undefined : body)
   })
+}
+
+interface Queue {
+  readonly path: string
+  readonly turns: Turns
+  addressOf(request: IncomingMessage): string
+  /** Seconds for which this address may not begin anything; 0: it may. */
+  refused(address: string): number
+}
+
+/**
+ * Requests and upgrades under `path` wait for their turn before the listeners that are there by now see them. Those of refused
+ * addresses are turned away at once, except for what belongs to a long-polling session that they have already.
+ */
+export function queueRequests(server: Server, { path, turns, addressOf, refused }: Queue): void {
+  for (const event of ['request', 'upgrade'] as const) {
+    const listeners = server.listeners(event) as Listener[]
+    server.removeAllListeners(event)
+    server.on(event, (request: IncomingMessage, ...rest: [ServerResponse] | [Duplex, Buffer]) => {
+      const pass = () => {
+        for (const listener of listeners) listener.call(server, request, ...rest)
+      }
+      const { url = '', socket } = request
+      if (!url.startsWith(path)) return pass()
+      const address = addressOf(request)
+      const seconds = url.includes('sid=') ? 0 : refused(address)
+      if (seconds > 0) return turnAway(rest[0], seconds)
+      if (event === 'upgrade') socket.on('error', () => {}) // nobody else listens until it is passed on
+      const serve = () => {
+        if (!socket.destroyed) pass()
+        return false
+      }
+      turns.ask({ address, serve }, false)
+    })
+  }
+}
+
+function turnAway(answer: ServerResponse | Duplex, seconds: number): void {
+  const headers = { 'retry-after': `${seconds}`, 'content-length': '0', connection: 'close' }
+  if ('writeHead' in answer) {
+    answer.writeHead(429, headers).end()
+    return
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  answer.on('error', () => {})
+  answer.end(`HTTP/1.1 429 Too Many Requests\r\n${lines.join('')}\r\n`, () => answer.destroy())
 }

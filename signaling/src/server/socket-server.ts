@@ -16,7 +16,8 @@ import {
 import { Addresses, addressOf } from './addresses.ts'
 import { admission } from './admission.ts'
 import { Cluster } from './cluster.ts'
-import { intercept, jsonReport, mount, type Report } from './http.ts'
+import { fairWebSockets } from './fair-socket.ts'
+import { intercept, jsonReport, mount, queueRequests, type Report } from './http.ts'
 import { iceServerSource } from './ice-servers.ts'
 import { DEFAULT_LIMITS, type SignalingLimits } from './limits.ts'
 import { type FloeServer, type FloeSocket, handshakeError, linkTo, relayFrames } from './link.ts'
@@ -31,10 +32,11 @@ import {
   type SignalingServerOptions,
   type StopOptions,
 } from './options.ts'
+import { limitRate } from './rate-limit.ts'
 import { type Redis, RedisBus } from './redis-bus.ts'
 import { FrameRelay } from './relay.ts'
 import { Rooms } from './rooms.ts'
-import { PATIENCE, TokenBucket } from './token-bucket.ts'
+import { Turns } from './turns.ts'
 
 /** A silent connection counts as broken after `interval + timeout`, in ms. */
 const HEARTBEAT = { interval: 10_000, timeout: 10_000 } as const
@@ -45,9 +47,9 @@ const HANDSHAKE_TIMEOUT = 10_000
 /** Time for clients to take the last messages when the server stops, in ms. */
 const DRAIN_TIMEOUT = 1_000
 
-/** Where connections come from, noted when the request is let in, by Engine.IO's request. */
+/** Where a request comes from, noted when it arrives. */
 const ADDRESS = Symbol('address')
-type AdmittedRequest = IncomingMessage & { [ADDRESS]?: string }
+type NotedRequest = IncomingMessage & { [ADDRESS]?: string }
 
 interface CheckedOptions extends SignalingServerOptions {
   readonly admit: ReturnType<typeof admission>
@@ -83,10 +85,13 @@ export class SocketSignalingServer implements SignalingServer {
     this.#log = options.log ?? silent
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#addresses = new Addresses(this.#limits)
+    const turns = new Turns()
+    const addressOf = (request: IncomingMessage) => this.#addressOf(request)
     this.#io = new Server({
       serveClient: false,
       ...(redis && { adapter: redis.adapter }),
       maxHttpBufferSize: this.#limits.messageSize,
+      wsEngine: fairWebSockets(turns, addressOf),
       connectTimeout: HANDSHAKE_TIMEOUT,
       pingInterval: HEARTBEAT.interval,
       pingTimeout: HEARTBEAT.timeout,
@@ -120,6 +125,8 @@ export class SocketSignalingServer implements SignalingServer {
     this.#unmount = mount(httpServer, () => {
       intercept(httpServer, this.#reports())
       this.#io.attach(httpServer)
+      const refused = (address: string) => this.#addresses.refusedFor(address, performance.now())
+      queueRequests(httpServer, { path: this.#io.path(), turns, addressOf, refused })
     })
     this.#io.engine.on('connection', (connection: EngineConnection) => this.#count(connection))
     this.#io.on('connection', (socket) => void this.#welcome(socket))
@@ -246,13 +253,14 @@ export class SocketSignalingServer implements SignalingServer {
     ]
   }
 
-  #refuseRequest(request: AdmittedRequest, origins: readonly string[] | '*'): string | undefined {
-    const address = addressOf(request, this.#options.trustedProxies ?? 0)
+  #addressOf(request: NotedRequest): string {
+    return (request[ADDRESS] ??= addressOf(request, this.#options.trustedProxies ?? 0))
+  }
+
+  #refuseRequest(request: IncomingMessage, origins: readonly string[] | '*'): string | undefined {
+    const address = this.#addressOf(request)
     const [reason, refusal] = this.#refusal(request, address, origins) ?? []
-    if (reason === undefined) {
-      request[ADDRESS] = address
-      return undefined
-    }
+    if (reason === undefined) return undefined
     this.#metrics.count('floe_signaling_connections_refused_total', { reason })
     this.#log({ level: reason === 'stopping' ? 'debug' : 'warn', event: 'refused', address, reason })
     return refusal
@@ -272,7 +280,7 @@ export class SocketSignalingServer implements SignalingServer {
   }
 
   #count(connection: EngineConnection): void {
-    const address = (connection.request as AdmittedRequest)[ADDRESS] ?? ''
+    const address = this.#addressOf(connection.request)
     this.#addresses.opened(address, performance.now())
     this.#metrics.count('floe_signaling_connections_total')
     connection.once('close', () => this.#addresses.closed(address))
@@ -280,7 +288,7 @@ export class SocketSignalingServer implements SignalingServer {
 
   async #welcome(socket: FloeSocket): Promise<void> {
     socket.on('error', () => {}) // a packet that does not parse; Socket.IO closes the connection
-    const address = (socket.request as AdmittedRequest)[ADDRESS] ?? ''
+    const address = this.#addressOf(socket.request)
     const link = linkTo(socket, address)
     this.#limitRate(socket, link)
     const handshake = v.safeParse(HandshakeSchema, socket.handshake.auth)
@@ -310,7 +318,7 @@ export class SocketSignalingServer implements SignalingServer {
       const acknowledge = raw.pop()
       this.#signal(member, raw, typeof acknowledge === 'function' ? (error) => acknowledge(error) : () => {})
     })
-    relayFrames(socket, member, this.#relay, this.#limits, (error) => this.#reject(link, error, handshake.room))
+    relayFrames(socket, member, this.#relay, this.#limits, (error) => this.#rejectFlood(link, error, handshake.room))
     socket.on('leave', (acknowledge: unknown) => {
       if (member.link === link) this.#rooms.leave(member, 'left')
       if (typeof acknowledge === 'function') acknowledge()
@@ -342,27 +350,21 @@ export class SocketSignalingServer implements SignalingServer {
     answer(errorBody('ERR_SIGNALING_MESSAGE', problem))
   }
 
+  /** Of one that does not stop sending too much: it goes, and its address need not come back at once. */
+  #rejectFlood(link: Link, error: ErrorBody, room?: string): void {
+    this.#addresses.punish(link.address, performance.now())
+    this.#reject(link, error, room)
+  }
+
   #limitRate(socket: FloeSocket, link: Link): void {
-    const { messagesPerSecond, messageBurst } = this.#limits
-    const bucket = new TokenBucket(messagesPerSecond, messageBurst, performance.now())
-    let flooding = false
-    socket.use((packet: unknown[], next) => {
-      // Frames have a limit of their own, once there is somebody to take them.
-      if (packet[0] === 'relay' && socket.listenerCount('relay') > 0) return next()
-      const now = performance.now()
-      const ofSocket = bucket.take(now)
-      const ofAddress = this.#addresses.message(link.address, now)
-      if (ofSocket && ofAddress) return next()
-      const whose = ofSocket ? 'address' : 'connection'
-      this.#metrics.count('floe_signaling_rate_limited_total', { whose })
-      if (!flooding) this.#log({ level: 'warn', event: 'flooding', address: link.address, whose })
-      flooding = true
-      const rate = ofSocket ? this.#limits.messagesPerSecondPerAddress : messagesPerSecond
-      const error = errorBody('ERR_SIGNALING_RATE', `More than ${rate} messages per second of this ${whose}.`)
-      const acknowledge = packet.at(-1)
-      if (bucket.debt > PATIENCE * messageBurst || this.#addresses.isFlooding(link.address, now))
-        this.#reject(link, error)
-      else if (typeof acknowledge === 'function') acknowledge(error)
+    limitRate(socket, link.address, {
+      limits: this.#limits,
+      addresses: this.#addresses,
+      onrefused: (whose, first) => {
+        this.#metrics.count('floe_signaling_rate_limited_total', { whose })
+        if (first) this.#log({ level: 'warn', event: 'flooding', address: link.address, whose })
+      },
+      onflood: (error) => this.#rejectFlood(link, error),
     })
   }
 }

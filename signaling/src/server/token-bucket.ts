@@ -20,12 +20,12 @@ export class TokenBucket {
   }
 
   /**
-   * Takes one token; `false` when there is none. A refused attempt costs a token too, so that who keeps hammering stays
+   * Takes one token, or `tokens`; `false` when there are not so many. A refused attempt costs a token too, so that who keeps hammering stays
    * refused and shows as `debt`.
    */
-  take(now: number): boolean {
+  take(now: number, tokens = 1): boolean {
     this.#fill(now)
-    this.#tokens = Math.max(this.#tokens - 1, -WORST * this.#burst)
+    this.#tokens = Math.max(this.#tokens - tokens, -WORST * this.#burst)
     return this.#tokens >= 0
   }
 

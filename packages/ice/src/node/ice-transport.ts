@@ -44,7 +44,10 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   /** Throws ERR_ICE_ARGUMENT for what no transport can be made of: a malformed URL, address, range or parameter. */
   constructor(options: IceTransportOptions = {}) {
     super()
-    const { role, lite, parameters, timing, candidatePolicy: policy, signal, mux, hardNat = 'auto' } = options
+    const { role, lite, parameters, timing, candidatePolicy: policy, signal, mux } = options
+    const { pathPolicy, preferRelay = false } = options
+    // Nobody looks for a direct path at any price who does not want it.
+    const { hardNat = preferRelay ? 'off' : 'auto' } = options
     this.#agent = new IceAgent({
       random,
       pacer,
@@ -54,6 +57,8 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       ...(parameters && { parameters }),
       ...(timing && { timing }),
       ...(policy && { policy }),
+      ...(pathPolicy !== undefined && { pathPolicy }),
+      preferRelay,
       // A shared port is shared on purpose: no sockets beside it.
       ...(!mux && !lite && { traversal: { hardNat, gate } }),
     })
@@ -173,6 +178,16 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
   }
 
   /**
+   * For the layer above: it has been without an answer for longer than its packets take. Where a path lets checks through
+   * and swallows data, nobody else can know. For 2.5 s data takes a second path too, at both ends; when it arrives over
+   * that one alone, the path is left. Nothing happens where there is no other. Throws ERR_ICE_CLOSED.
+   */
+  reportNoProgress(): void {
+    this.#assertOpen()
+    this.#do((now) => this.#agent.reportNoProgress(now))
+  }
+
+  /**
    * New parameters and candidates over the same sockets; data flows on over the old pair until there is a new one
    * (RFC 8445 §9). Signal the result, then `start()` with the peer's. Throws ERR_ICE_CLOSED.
    */
@@ -217,7 +232,8 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
 
   /** W3C statistics of the transport, its candidates and pairs, as of now. */
   getStats(): IceStatsReport {
-    const { role, state, localCandidates, remoteCandidates, checklist, selectedPair, localParameters } = this.#agent
+    const { role, state, localCandidates, remoteCandidates, checklist, selectedPair, switches, localParameters } =
+      this.#agent
     const { usernameFragment } = localParameters
     const selectedPairChanges = this.#selectedPairChanges
     return statsReport({
@@ -229,6 +245,7 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       checklist,
       selectedPair,
       selectedPairChanges,
+      switches,
     })
   }
 

@@ -20,4 +20,11 @@ export type { AddressTranslator } from './nat64.ts'
 export type { IceTransportOptions } from './options.ts'
 export type { PortMapper, PortMapping, PortMappingProbe } from './port-mappings.ts'
 export type { PortRange } from './sockets.ts'
-export type { IceCandidatePairStats, IceCandidateStats, IceStats, IceStatsReport, IceTransportStats } from './stats.ts'
+export type {
+  IceCandidatePairStats,
+  IceCandidateStats,
+  IceStats,
+  IceStatsReport,
+  IceTransportStats,
+  PathSwitchStats,
+} from './stats.ts'

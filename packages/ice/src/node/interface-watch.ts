@@ -6,7 +6,7 @@ export type NetworkChange = 'addresses' | 'routes' | 'wake'
 export interface WatchOptions {
   /** What is there now. */
   readonly read?: () => System
-  /** Milliseconds on a monotonic clock. */
+  /** Milliseconds on a clock that goes on while the machine sleeps. */
   readonly clock?: () => number
 }
 
@@ -24,7 +24,7 @@ export class InterfaceWatch {
   #lookedAt = 0
   #askedAt = Number.NEGATIVE_INFINITY
 
-  constructor({ read = readSystem, clock = () => performance.now() }: WatchOptions = {}) {
+  constructor({ read = readSystem, clock = () => Date.now() }: WatchOptions = {}) {
     this.#read = read
     this.#clock = clock
   }
@@ -41,7 +41,8 @@ export class InterfaceWatch {
   /** A packet could not be sent: perhaps its interface has gone. Looks at once, but not for every packet. */
   suspect(): void {
     const now = this.#clock()
-    if (this.#listeners.size === 0 || now < this.#askedAt + LEAST_INTERVAL) return
+    // Either way: a clock that somebody sets back must not make it deaf.
+    if (this.#listeners.size === 0 || Math.abs(now - this.#askedAt) < LEAST_INTERVAL) return
     this.#askedAt = now
     setImmediate(() => this.look())
   }
@@ -84,5 +85,8 @@ export const interfaceWatch = new InterfaceWatch()
 const WATCH_INTERVAL = 1_000
 /** Between looks that send errors ask for. */
 const LEAST_INTERVAL = 100
-/** A timer that is later than this has not been busy, it has slept. */
+/**
+ * A timer that is later than this has not been busy, it has slept: by the wall clock, since Linux's monotonic one stands
+ * still in sleep. That somebody sets the clock looks the same, and costs one check.
+ */
 const LONGEST_DELAY = 4_000

@@ -6,6 +6,7 @@ import type { Connections } from './connections.ts'
 import type { Driver } from './driver.ts'
 import { hostAddresses, type InterfaceAddress, type InterfaceOptions, readSystem, type System } from './interfaces.ts'
 import { MulticastDns } from './mdns.ts'
+import { networkInfo } from './network-cost.ts'
 import { type ExternalAddresses, externalAddresses, type IceTransportOptions } from './options.ts'
 import { checkPortRange, type PacketRoute, type SocketOwner, SocketSet, type UdpSocket } from './sockets.ts'
 import { SpareSockets } from './spare-sockets.ts'
@@ -156,10 +157,12 @@ export class LocalBases {
     return this.#base(socket.host, address, { tcpType: 'passive' })
   }
 
-  #base({ name, ip }: InterfaceAddress, address: Address, more: Pick<LocalBase, 'tcpType' | 'mapped'>): LocalBase {
+  #base(host: InterfaceAddress, address: Address, more: Pick<LocalBase, 'tcpType' | 'mapped'>): LocalBase {
+    const { name, ip } = host
     const hostname = this.#options.mdns?.publish ? this.#publish(ip) : undefined
     const rank = this.#route?.sockets.findIndex(({ host }) => host.ip === ip) ?? 0
-    return { address, interfaceName: name, rank, ...(hostname !== undefined && { hostname }), ...more }
+    const network = networkInfo(host)
+    return { address, interfaceName: name, network, rank, ...(hostname !== undefined && { hostname }), ...more }
   }
 
   /** All that goes when the socket does. */
@@ -210,5 +213,11 @@ function activeAddress(ip: string): Address {
 
 /** Addresses that relays are reached from; nothing is bound to them, and no peer hears of them. */
 function relayBases(hosts: readonly InterfaceAddress[]): LocalBase[] {
-  return hosts.map(({ ip, name }, rank) => ({ address: { ip, port: 0 }, interfaceName: name, rank, relayOnly: true }))
+  return hosts.map((host, rank) => ({
+    address: { ip: host.ip, port: 0 },
+    interfaceName: host.name,
+    network: networkInfo(host),
+    rank,
+    relayOnly: true,
+  }))
 }

@@ -1,5 +1,5 @@
 import type { RemoteInfo } from 'node:dgram'
-import { withoutScope } from '@floe/stun'
+import { canonicalIp, withoutScope } from '@floe/stun'
 import { type Answer, type DecodedPacket, decode, encode, type Packet } from 'dns-packet'
 import { MDNS_PORT, MulticastLink } from './multicast.ts'
 
@@ -113,7 +113,8 @@ export class MulticastDns {
     for (const record of [...answers, ...additionals]) {
       if ((record.type !== 'A' && record.type !== 'AAAA') || record.ttl === 0) continue
       const question = this.#questions.get(record.name.toLowerCase())
-      if (question) this.#answerAll(question, { ip: record.data })
+      const ip = canonicalIp(record.data)
+      if (question && ip !== undefined) this.#answerAll(question, { ip })
     }
   }
 

@@ -4,6 +4,7 @@ import type { Candidate } from '../candidate.ts'
 import type { Timing } from '../defaults.ts'
 import { IceError } from '../error.ts'
 import type { IceParameters, IceRole } from '../parameters.ts'
+import type { PathPolicyOptions } from '../path-policy.ts'
 import type { IceServer } from './ice-servers.ts'
 import type { InterfaceAddress } from './interfaces.ts'
 import type { UdpMux } from './mux.ts'
@@ -11,7 +12,7 @@ import type { AddressTranslator } from './nat64.ts'
 import type { PortMapper } from './port-mappings.ts'
 import type { PortRange } from './sockets.ts'
 
-export interface IceTransportOptions {
+export interface IceTransportOptions extends PathPolicyOptions {
   /** May also come with `start()`. Default: controlled. */
   readonly role?: IceRole
   /** RFC 8445 §2.5: for servers with public addresses. */

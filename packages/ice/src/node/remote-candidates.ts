@@ -34,7 +34,8 @@ export class RemoteCandidates {
     const usernameFragment = init?.usernameFragment ?? parsed.usernameFragment
     const candidate = usernameFragment === undefined ? parsed : { ...parsed, usernameFragment }
     if (/^[\d.]+$|:/.test(candidate.address.ip)) this.#sink.addRemoteCandidate(candidate)
-    else if (candidate.protocol === 'tcp') this.#skip(line, 'ICE-TCP is not spoken')
+    else if (candidate.tcpType === 'active')
+      this.#skip(line, 'whoever has this name connects to us, and needs no resolving')
     else void this.#resolve(candidate)
   }
 

@@ -1,7 +1,9 @@
 import type { Candidate } from '../candidate.ts'
 import type { CandidatePair } from '../candidate-pair.ts'
 import type { IceTransportState } from '../outputs.ts'
+import { type PairReport, pairReport } from '../pair-report.ts'
 import type { IceRole } from '../parameters.ts'
+import type { PathSwitch } from '../switch-history.ts'
 import { type RelayReason, whyRelayed } from '../why-relayed.ts'
 
 /** W3C RTCIceCandidateStats. An address behind an mDNS name is shown by that name only. */
@@ -21,8 +23,8 @@ export interface IceCandidateStats {
   readonly relayProtocol?: 'udp' | 'tcp' | 'tls'
 }
 
-/** W3C RTCIceCandidatePairStats. Times are in seconds there, and so they are here. */
-export interface IceCandidatePairStats {
+/** W3C RTCIceCandidatePairStats. Times are in seconds there, and so they are here; timestamps are in milliseconds. */
+export interface IceCandidatePairStats extends PairReport {
   readonly type: 'candidate-pair'
   readonly id: string
   readonly timestamp: number
@@ -32,17 +34,6 @@ export interface IceCandidatePairStats {
   readonly state: CandidatePair['state']
   readonly nominated: boolean
   readonly selected: boolean
-  readonly currentRoundTripTime?: number
-  readonly totalRoundTripTime: number
-  readonly requestsSent: number
-  readonly requestsReceived: number
-  readonly responsesSent: number
-  readonly responsesReceived: number
-  readonly consentRequestsSent: number
-  readonly packetsSent: number
-  readonly packetsReceived: number
-  readonly bytesSent: number
-  readonly bytesReceived: number
 }
 
 /** The ICE part of W3C RTCTransportStats. */
@@ -55,8 +46,14 @@ export interface IceTransportStats {
   readonly iceLocalUsernameFragment: string
   readonly selectedCandidatePairId?: string
   readonly selectedCandidatePairChanges: number
+  /** Beyond W3C: the latest moves of data from one pair to another, by their ids here, 32 at most. */
+  readonly switchHistory: readonly PathSwitchStats[]
   /** Beyond W3C: why data takes a relay, while it does. */
   readonly whyRelayed?: RelayReason
+}
+
+export interface PathSwitchStats extends Omit<PathSwitch, 'at'> {
+  readonly timestamp: number
 }
 
 export type IceStats = IceTransportStats | IceCandidatePairStats | IceCandidateStats
@@ -73,9 +70,12 @@ export interface StatsSource {
   readonly checklist: readonly CandidatePair[]
   readonly selectedPair: CandidatePair | undefined
   readonly selectedPairChanges: number
+  readonly switches: readonly PathSwitch[]
 }
 
 const TRANSPORT_ID = 'T'
+/** The driver's clock is `performance.now()`. */
+const EPOCH = performance.timeOrigin
 
 export function statsReport(source: StatsSource): IceStatsReport {
   const timestamp = Date.now()
@@ -100,7 +100,7 @@ export function statsReport(source: StatsSource): IceStatsReport {
   return report
 }
 
-function pairId({ id }: CandidatePair): string {
+function pairId({ id }: Pick<CandidatePair, 'id'>): string {
   return `P${id}`
 }
 
@@ -116,8 +116,14 @@ function transportStats(source: StatsSource, timestamp: number): IceTransportSta
     iceLocalUsernameFragment: source.usernameFragment,
     ...(selectedPair && { selectedCandidatePairId: pairId(selectedPair) }),
     selectedCandidatePairChanges: source.selectedPairChanges,
+    switchHistory: source.switches.map(switchStats),
     ...(reason && { whyRelayed: reason }),
   }
+}
+
+function switchStats({ at, from, to, path, reason }: PathSwitch): PathSwitchStats {
+  const before = from === undefined ? undefined : pairId({ id: from })
+  return { timestamp: EPOCH + at, from: before, to: pairId({ id: to }), path, reason }
 }
 
 function candidateStats(
@@ -145,7 +151,6 @@ function candidateStats(
 }
 
 function pairStats(pair: CandidatePair, local: string, remote: string, timestamp: number): IceCandidatePairStats {
-  const { stats, roundTripTime } = pair
   return {
     type: 'candidate-pair',
     id: pairId(pair),
@@ -156,16 +161,6 @@ function pairStats(pair: CandidatePair, local: string, remote: string, timestamp
     state: pair.state,
     nominated: pair.nominated,
     selected: pair.selected,
-    ...(roundTripTime !== undefined && { currentRoundTripTime: roundTripTime / 1000 }),
-    totalRoundTripTime: stats.totalRoundTripTime / 1000,
-    requestsSent: stats.requestsSent,
-    requestsReceived: stats.requestsReceived,
-    responsesSent: stats.responsesSent,
-    responsesReceived: stats.responsesReceived,
-    consentRequestsSent: stats.consentRequestsSent,
-    packetsSent: stats.packetsSent,
-    packetsReceived: stats.packetsReceived,
-    bytesSent: stats.bytesSent,
-    bytesReceived: stats.bytesReceived,
+    ...pairReport(pair, EPOCH),
   }
 }

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
-import { IceError, IceTransport, parseCandidate } from '../../src/node/index.ts'
+import { type IceCandidatePairStats, IceError, IceTransport, parseCandidate } from '../../src/node/index.ts'
 import { connectedPair, LOOPBACK, next, openUdpHandles, trickle } from './connect.ts'
 
 const open: IceTransport[] = []
@@ -23,7 +23,9 @@ describe('a connection', () => {
     const transport = a.getStats().get('T')
     expect(transport).toMatchObject({ iceRole: 'controlling', selectedCandidatePairChanges: 1 })
     const pair = [...a.getStats().values()].find((entry) => entry.type === 'candidate-pair')
-    expect(pair).toMatchObject({ selected: true, packetsSent: 1, bytesReceived: 5 })
+    expect(pair).toMatchObject({ selected: true, packetsSent: 1, bytesReceived: 5, deaths: 0, requestLoss: 0 })
+    const { lastPacketSentTimestamp: sent = 0, consentTimestamp: agreed = 0 } = pair as IceCandidatePairStats
+    for (const time of [sent, agreed]) expect(Math.abs(Date.now() - time)).toBeLessThan(60_000)
     expect(a.agentLog.map(({ event }) => event)).toContain('selected')
   })
 

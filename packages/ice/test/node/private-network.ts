@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process'
+import { basename } from 'node:path'
 
 /** Set by `npm test`, which runs everything in a namespace with eth0 (10.77.0.1/24, fd77::1/64) and default routes. */
 export const inPrivateNetwork = process.env.FLOE_TEST_NETNS === '1'
 
-/** Set by `runInPrivateNetwork(file, false)`: no interface is up. */
+/** Set by `runInPrivateNetwork(file, 'bare')`: no interface is up. */
 export const inBareNetwork = process.env.FLOE_TEST_NETNS === 'bare'
+
+/** Set by `runInPrivateNetwork(file, 'own')`: the same as in `npm test`, but no other test file is in it. */
+export const inOwnNetwork = process.env.FLOE_TEST_NETNS === 'own'
 
 /** Why no private network can be made here, or `undefined`. */
 export const whyNoPrivateNetwork =
@@ -12,14 +16,17 @@ export const whyNoPrivateNetwork =
     ? undefined
     : '(left out: takes root on Linux)'
 
+/** What a test file finds in `FLOE_TEST_NETNS`. */
+export type TestNetwork = '1' | 'own' | 'bare'
+
 /** Runs a test file in a network namespace like the one of `npm test`, or one without any interface. */
-export function runInPrivateNetwork(file: string, wired = true): { status: number | null; output: string } {
-  const name = `floe-mdns-${process.pid}-${wired ? 'eth0' : 'bare'}`
+export function runInPrivateNetwork(file: string, network: TestNetwork): { status: number | null; output: string } {
+  const name = `floe-${basename(file, '.test.ts')}-${process.pid}-${network}`
   ip('netns', 'add', name)
   try {
-    if (wired) wire(name)
+    if (network !== 'bare') wire(name)
     const command = [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', file]
-    const env = { ...process.env, FLOE_TEST_NETNS: wired ? '1' : 'bare' }
+    const env = { ...process.env, FLOE_TEST_NETNS: network }
     const run = spawnSync('ip', ['netns', 'exec', name, ...command], { env, encoding: 'utf8', timeout: 50_000 })
     return { status: run.status, output: run.stdout + run.stderr }
   } finally {

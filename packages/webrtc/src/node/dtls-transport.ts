@@ -74,6 +74,11 @@ export class GuardedDtlsTransport extends RTCDtlsTransport {
     await super.stop()
   }
 
+  /** What was sent over it gets no answer. */
+  reportNoProgress(): void {
+    if (this.#connection.state !== 'closed') this.#connection.transport.reportNoProgress()
+  }
+
   /** Both ends of the path in use have the same address: what is sent to it never reaches a network. */
   get staysOnThisMachine(): boolean {
     const pair = this.#connection.transport.getSelectedCandidatePair()

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Candidate, CandidatePair } from '@floe/ice'
+import { type Candidate, type CandidatePair, pairReport } from '@floe/ice'
+import type { IceTransportStats } from '@floe/ice/node'
 import { CipherSuite } from 'werift'
 import type { DataStream } from './data-stream.ts'
 import type { SeamTransport } from './seam.ts'
@@ -51,11 +52,12 @@ function addTransport({ dtls, connection: { transport } }: SeamTransport, transp
     add(pairId(pair, transportId), 'candidate-pair', fields)
   }
   const selected = transport.getSelectedCandidatePair()
-  const [iceStats] = [...transport.getStats().values()].filter(({ type }) => type === 'transport')
+  const [iceStats] = [...transport.getStats().values()].filter((stats) => stats.type === 'transport')
   const own = dtls.localCertificate && derOf(dtls.localCertificate.certPem)
   const peers = dtls.dtls?.remoteCertificate
   add(transportId, 'transport', {
     ...iceStats,
+    switchHistory: iceStats && switchHistory(iceStats, transportId),
     id: undefined,
     type: undefined,
     timestamp: undefined,
@@ -109,23 +111,10 @@ function candidateFields(candidate: Candidate): Record<string, unknown> {
   }
 }
 
-function pairFields({ state, nominated, selected, roundTripTime, stats }: CandidatePair): Record<string, unknown> {
-  return {
-    state,
-    // More than one pair may have been nominated since: webrtc-stats means the one in use.
-    nominated: nominated && selected,
-    packetsSent: stats.packetsSent,
-    packetsReceived: stats.packetsReceived,
-    bytesSent: stats.bytesSent,
-    bytesReceived: stats.bytesReceived,
-    currentRoundTripTime: roundTripTime === undefined ? undefined : roundTripTime / 1000,
-    totalRoundTripTime: stats.totalRoundTripTime / 1000,
-    requestsSent: stats.requestsSent,
-    requestsReceived: stats.requestsReceived,
-    responsesSent: stats.responsesSent,
-    responsesReceived: stats.responsesReceived,
-    consentRequestsSent: stats.consentRequestsSent,
-  }
+function pairFields(pair: CandidatePair): Record<string, unknown> {
+  const { state, nominated, selected } = pair
+  // More than one pair may have been nominated since: webrtc-stats means the one in use.
+  return { state, nominated: nominated && selected, ...pairReport(pair, performance.timeOrigin) }
 }
 
 function channelFields(channel: DataStream): Record<string, unknown> {
@@ -152,6 +141,11 @@ function candidateId(candidate: Candidate, type: string, transportId: string): s
 
 function pairId({ id }: CandidatePair, transportId: string): string {
   return `${transportId}-P${id}`
+}
+
+function switchHistory({ switchHistory }: IceTransportStats, transportId: string): IceTransportStats['switchHistory'] {
+  const here = (id: string) => `${transportId}-${id}`
+  return switchHistory.map((entry) => ({ ...entry, from: entry.from && here(entry.from), to: here(entry.to) }))
 }
 
 function sum(pairs: readonly CandidatePair[], field: keyof CandidatePair['stats']): number {

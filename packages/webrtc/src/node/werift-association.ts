@@ -9,6 +9,7 @@ import { receiveDataPacket } from './sctp-data-packets.ts'
 import { inspectPacket, type SctpPacket } from './sctp-packet.ts'
 import { repairReceiver } from './sctp-receiver.ts'
 import { hastenSending } from './sctp-sender.ts'
+import { reportStalls } from './sctp-stall.ts'
 import { hastenRetransmission } from './sctp-timers.ts'
 import { repairStreamReset } from './stream-reset.ts'
 import { AssociationState, type SctpInternals, sctpInternals, sctpTransportInternals } from './werift-internals.ts'
@@ -87,6 +88,7 @@ export class WeriftAssociation implements Association {
     hastenRetransmission(sctp)
     hastenSending(sctp)
     this.#packetSize = new PacketSize(sctp, () => this.#mayFillRecords)
+    reportStalls(sctp, () => this.#dtls.reportNoProgress())
     repairReceiver(sctp)
     repairPartialReliability(sctp)
     repairStreamReset(sctp, {
@@ -121,7 +123,11 @@ export class WeriftAssociation implements Association {
   }
 
   get #mayFillRecords(): boolean {
-    return this.#peerTakesLargePackets() && (this.#transport.dtlsTransport as GuardedDtlsTransport).staysOnThisMachine
+    return this.#peerTakesLargePackets() && this.#dtls.staysOnThisMachine
+  }
+
+  get #dtls(): GuardedDtlsTransport {
+    return this.#transport.dtlsTransport as GuardedDtlsTransport
   }
 
   /** None for an orderly end: our own, or that of DTLS below. */

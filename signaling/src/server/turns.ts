@@ -1,0 +1,85 @@
+/**
+ * Whoever sends much waits for its turn. Node serves all sockets that have something in one go, so a thousand clients with
+ * twenty messages each would hold up everybody for the time of twenty thousand messages. Here those who send little are served
+ * in every round of the event loop, and of the others one, a little at a time; what it has not been asked for yet stays in the
+ * kernel, where TCP makes its sender wait. Nothing is thrown away, and no processor time: who is busy gets all that is left.
+ */
+
+/** Something that may have to wait: a connection with bytes to be read, a request to be answered. */
+export interface Flow {
+  /** Addresses take turns, and the flows of an address among themselves. */
+  readonly address: string
+  /** Does a little; `true`: there is more to do. */
+  serve(): boolean
+}
+
+export class Turns {
+  readonly #schedule: (round: () => void) => void
+  #quiet: Flow[] = []
+  /** By address, the next one first. */
+  readonly #busy = new Map<string, Flow[]>()
+  #waiting = 0
+  #scheduled = false
+
+  /** `schedule` runs a round after what the sockets have brought meanwhile. */
+  constructor(schedule: (round: () => void) => void = setImmediate) {
+    this.#schedule = schedule
+  }
+
+  /** Flows that wait for a later round than the next. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /** Serves `flow` when its turn comes: in the next round when it is `quiet`. It may wait in one place only. */
+  ask(flow: Flow, quiet: boolean): void {
+    if (quiet) this.#quiet.push(flow)
+    else this.#queue(flow)
+    this.#wake()
+  }
+
+  #wake(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    this.#schedule(() => this.#round())
+  }
+
+  #round(): void {
+    this.#scheduled = false
+    const quiet = this.#quiet
+    this.#quiet = []
+    for (const flow of quiet) this.#serve(flow)
+    const busy = this.#next()
+    if (busy !== undefined) this.#serve(busy)
+    if (this.#waiting > 0) this.#wake()
+  }
+
+  #serve(flow: Flow): void {
+    try {
+      if (flow.serve()) this.ask(flow, false)
+    } catch (error) {
+      // As fatal as it would be without us, but not to those who wait, should the process go on.
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+  }
+
+  #queue(flow: Flow): void {
+    const flows = this.#busy.get(flow.address)
+    if (flows === undefined) this.#busy.set(flow.address, [flow])
+    else flows.push(flow)
+    this.#waiting += 1
+  }
+
+  #next(): Flow | undefined {
+    for (const [address, flows] of this.#busy) {
+      const flow = flows.shift()
+      this.#busy.delete(address)
+      if (flows.length > 0) this.#busy.set(address, flows) // behind all others
+      this.#waiting -= 1
+      return flow
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest'
+import { type Flow, Turns } from '../src/server/turns.ts'
+
+/** A loop whose rounds are run by hand. */
+function loop() {
+  const due: (() => void)[] = []
+  const turns = new Turns((round) => due.push(round))
+  const round = () => {
+    for (const run of due.splice(0)) run()
+  }
+  return { turns, round, due }
+}
+
+class Work implements Flow {
+  served = 0
+  readonly address: string
+  #left: number
+
+  constructor(address: string, left: number) {
+    this.address = address
+    this.#left = left
+  }
+
+  serve(): boolean {
+    this.served += 1
+    this.#left -= 1
+    return this.#left > 0
+  }
+}
+
+describe('turns', () => {
+  test('who is quiet is served in the next round, whoever else waits', () => {
+    const { turns, round } = loop()
+    const flooders = Array.from({ length: 1_000 }, (_, index) => new Work(`a${index}`, 100))
+    for (const flooder of flooders) turns.ask(flooder, false)
+    round()
+    const quiet = Array.from({ length: 5 }, (_, index) => new Work(`b${index}`, 1))
+    for (const one of quiet) turns.ask(one, true)
+    round()
+    expect(quiet.map(({ served }) => served)).toEqual([1, 1, 1, 1, 1])
+    expect(flooders.reduce((sum, { served }) => sum + served, 0)).toBe(2)
+  })
+
+  test('one of those who are busy is served per round, each in its turn, until there is nothing to do', () => {
+    const { turns, round, due } = loop()
+    const works = [new Work('a', 3), new Work('b', 3), new Work('c', 3)]
+    for (const work of works) turns.ask(work, false)
+    for (let count = 0; count < 3; count++) round()
+    expect(works.map(({ served }) => served)).toEqual([1, 1, 1])
+    for (let count = 0; count < 6; count++) round()
+    expect(works.map(({ served }) => served)).toEqual([3, 3, 3])
+    expect(turns.waiting).toBe(0)
+    expect(due).toEqual([])
+  })
+
+  test('addresses take turns, however many connections one of them has', () => {
+    const { turns, round } = loop()
+    const many = Array.from({ length: 100 }, () => new Work('crowd', 10))
+    for (const one of many) turns.ask(one, false)
+    const single = new Work('single', 10)
+    turns.ask(single, false)
+    for (let count = 0; count < 20; count++) round()
+    expect(single.served).toBe(10)
+    expect(Math.max(...many.map(({ served }) => served))).toBe(1)
+  })
+
+  test('who sends much at once begins as quiet and goes on as busy', () => {
+    const { turns, round } = loop()
+    const work = new Work('a', 3)
+    turns.ask(work, true)
+    round()
+    expect(work.served).toBe(2) // nobody else was busy in this round
+    expect(turns.waiting).toBe(1)
+  })
+
+  test('an error costs nobody his turn', async () => {
+    const { turns, round } = loop()
+    const caught = new Promise((resolve) => process.once('uncaughtException', resolve))
+    const listeners = process.listeners('uncaughtException').slice(0, -1)
+    for (const listener of listeners) process.off('uncaughtException', listener)
+    const fails = (): never => {
+      throw new Error('of an application')
+    }
+    const work = new Work('b', 2)
+    turns.ask({ address: 'a', serve: fails }, true)
+    turns.ask(work, true)
+    round()
+    expect(await caught).toMatchObject({ message: 'of an application' })
+    for (const listener of listeners) process.on('uncaughtException', listener)
+    round()
+    expect(work.served).toBe(2)
+  })
+})
