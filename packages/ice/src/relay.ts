@@ -1,11 +1,13 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily, formatAddress, sameAddress } from '@floe/stun'
 import type { Allocation, AllocationOutput } from '@floe/turn'
-import { NO_ANSWER, RedirectGuard, LIMITS as TURN_LIMITS } from '@floe/turn'
+import { NO_ANSWER, LIMITS as TURN_LIMITS } from '@floe/turn'
 import type { Context } from './outputs.ts'
 import { newAllocation } from './relay-allocation.ts'
+import { RelayAttempts } from './relay-attempts.ts'
 import type { RelayOptions, RelayOwner, RelayState } from './relay-options.ts'
 import { RelaySources } from './relay-sources.ts'
+import { RelayTarget } from './relay-target.ts'
 import { isFinal, reportRelayFailure } from './server-failure.ts'
 import type { TurnServer } from './servers.ts'
 
@@ -17,8 +19,7 @@ export class Relay {
   readonly #owner: RelayOwner<Relay>
   readonly #tacit: boolean
   readonly #sources: RelaySources
-  #redirects: RedirectGuard
-  #target: Address
+  readonly #target: RelayTarget
   #local: Address | undefined
   #allocation: Allocation | undefined
   #relayed: readonly Address[] = []
@@ -28,7 +29,7 @@ export class Relay {
   #deadline = Number.POSITIVE_INFINITY
   #actAt = Number.POSITIVE_INFINITY
   #mismatches = 0
-  #failures = 0
+  readonly #attempts: RelayAttempts
   #retired = false
   /** Of the allocation there is. */
   readonly #permitted = new Set<string>()
@@ -36,12 +37,12 @@ export class Relay {
   constructor(context: Context, options: RelayOptions, owner: RelayOwner<Relay>) {
     this.#context = context
     this.#owner = owner
+    this.#attempts = new RelayAttempts(context.timing)
     this.server = options.server
     this.families = options.families
     this.#sources = new RelaySources(options.from)
     this.#tacit = options.tacit ?? false
-    this.#target = this.server.address
-    this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
+    this.#target = new RelayTarget(this.server)
   }
 
   get state(): RelayState {
@@ -112,7 +113,7 @@ export class Relay {
     if (this.#state !== 'failed' && this.#state !== 'resting') return
     this.#state = 'waiting'
     this.#actAt = Number.POSITIVE_INFINITY
-    this.#failures = 0
+    this.#attempts.reset()
     this.#settled = false
     this.#deadline = now + this.#context.timing.relayDeadline
   }
@@ -133,8 +134,8 @@ export class Relay {
     if (this.#state === 'moving') this.#allocation?.move(now, this.#local as Address)
     if (this.#state !== 'connecting') return this.#drain(now)
     const { random } = this.#context
-    const local = this.#local as Address
-    const allocation = newAllocation(this.server, { server: this.#target, local, random, families: this.families })
+    const ends = { server: this.#target.address, local: this.#local as Address }
+    const allocation = newAllocation(this.server, { ...ends, random, families: this.families })
     if (typeof allocation === 'string') return this.#giveUp(now, allocation)
     this.#state = 'allocating'
     this.#allocation = allocation
@@ -237,13 +238,14 @@ export class Relay {
 
   #connect(now: number): void {
     const { protocol } = this.server
+    const remote = this.#target.address
     const before = this.#local
     const local: Address = { ip: this.from!, port: 0 }
     this.#local = local
     if (this.#state !== 'moving') this.#state = 'connecting'
     this.#owner.onconnection(this, before, local)
-    this.#context.log(now, 'relay-connect', () => `${this.server.url} at ${formatAddress(this.#target)}`)
-    this.#context.emit({ type: 'connect', local, remote: this.#target, protocol, framing: 'turn', server: this.server })
+    this.#context.log(now, 'relay-connect', () => `${this.server.url} at ${formatAddress(remote)}`)
+    this.#context.emit({ type: 'connect', local, remote, protocol, framing: 'turn', server: this.server })
   }
 
   /** `notify`: the driver does not know yet. */
@@ -264,6 +266,8 @@ export class Relay {
   /** The way to the server is gone; with a ticket of the server's the allocation is taken along to another, RFC 8016. */
   #depart(now: number, reason: string, notify: boolean): boolean {
     if (this.#state !== 'allocated' || this.#retired || !this.#allocation?.movable) return false
+    this.#attempts.ended(now)
+    if (!notify && !this.#attempts.mayMove()) return false
     this.#context.log(now, 'relay-moves', () => this.server.url, reason)
     this.#hangUp(notify)
     this.#state = 'moving'
@@ -274,6 +278,7 @@ export class Relay {
   #moved(now: number): void {
     this.#state = 'allocated'
     this.#actAt = Number.POSITIVE_INFINITY
+    this.#attempts.succeeded(now)
     this.#context.log(now, 'relay', () => `${this.relayed.map(formatAddress).join(', ')} from ${this.from}`, 'moved')
   }
 
@@ -321,7 +326,7 @@ export class Relay {
     this.#state = 'allocated'
     this.#relayed = relayed
     this.#mismatches = 0
-    this.#failures = 0
+    this.#attempts.succeeded(now)
     this.#context.log(now, 'relay', () => `${relayed.map(formatAddress).join(', ')} at ${this.server.url}`)
     this.#owner.onallocated(now, this)
     this.#settle(now)
@@ -329,9 +334,8 @@ export class Relay {
 
   #redirect(now: number, server: Address): void {
     this.#disconnect()
-    const refusal = this.#redirects.refuse(server, this.server.protocol)
+    const refusal = this.#target.follow(server)
     if (refusal !== undefined) return this.#fail(now, 300, refusal)
-    this.#target = server
     this.#connect(now)
   }
 
@@ -345,22 +349,19 @@ export class Relay {
 
   #fail(now: number, code: number, reason: string): void {
     const lost = this.#relayed
-    // What the server has against moving says nothing of a new allocation.
-    const isOver = isFinal(code) && this.#state !== 'moving'
+    // What the server has against an allocation that was there says nothing of a new one.
+    const isOver = isFinal(code) && lost.length === 0
     this.#relayed = []
-    this.#target = this.server.address
-    this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
+    this.#target.reset()
     // An interface that does not lead to the server costs no pause, since another one may.
     if (code === NO_ANSWER && lost.length === 0 && !this.#retired && this.#sources.next())
       return void (this.#state = 'waiting')
+    this.#attempts.ended(now)
     this.#report(now, code, reason)
-    const { timing } = this.#context
     if (this.#retired || isOver) this.#state = 'failed'
     else {
-      const pause = lost.length > 0 ? 0 : Math.min(timing.maxRelayPause, timing.relayPause * 2 ** this.#failures)
-      this.#failures++
       this.#state = 'resting'
-      this.#actAt = now + pause
+      this.#actAt = now + this.#attempts.fail(lost.length > 0)
     }
     if (lost.length > 0) this.#owner.onlost(now, this, lost)
     this.#settle(now)
@@ -376,8 +377,8 @@ export class Relay {
 
   #report(now: number, errorCode: number, errorText: string): void {
     // Once for a server that stays away: it is asked again, but nobody needs to hear of it every time.
-    const isNews = this.#failures === 0 && !this.#tacit && !this.#retired
-    reportRelayFailure(now, this.#context, this.server.url, this.#target, { errorCode, errorText }, isNews)
+    const isNews = this.#attempts.areNew && !this.#tacit && !this.#retired
+    reportRelayFailure(now, this.#context, this.server.url, this.#target.address, { errorCode, errorText }, isNews)
   }
 
   #settle(now: number): void {
