@@ -53,7 +53,8 @@ export class LocalGathering {
       outward: (remote, local) => this.#reach.outward(remote, local),
     })
     this.#reach = new Reach(options, driver, {
-      sockets: () => this.#bases.sockets,
+      hosts: () => this.#bases.hosts,
+      basesAt: (host) => this.#bases.basesAt(host),
       baseOf: (socket) => this.#bases.udpBase(socket),
       send: (packet) => this.#bases.send(packet),
       onbases: (bases) => bases.length > 0 && this.#gather(bases, []),
