@@ -358,6 +358,7 @@ function validate({ username, credential, lifetime = 1, families = [4], server, 
   if (!(lifetime > 0 && lifetime <= 0xffff_ffff)) throw wrong('lifetime is a positive number of milliseconds')
   if (families.length === 0) throw wrong('ask for at least one address family')
   // An IPv4 server is reached from an IPv6 address as well: through a NAT64, which is the driver's affair.
-  if (addressFamily(server.ip) === 6 && addressFamily(local.ip) === 4)
+  // 0.0.0.0 is whichever address the system takes, such as that on the way to a proxy.
+  if (addressFamily(server.ip) === 6 && addressFamily(local.ip) === 4 && local.ip !== '0.0.0.0')
     throw wrong('no IPv4 address reaches an IPv6 server')
 }

@@ -88,11 +88,13 @@ export function protocolOf({ scheme, transport = 'udp' }: ServerUri): RelayProto
   return scheme === 'turns' ? 'tls' : transport
 }
 
-/** The server at one of its addresses; `ip` may be its name, where a proxy resolves that. */
-export function serverAddress(server: ConfiguredServer, ip: string): ServerAddress {
+/** The server at one of its addresses; `ip` may be its name, where a proxy leads there. */
+export function serverAddress(server: ConfiguredServer, ip: string, hasProxy: boolean): ServerAddress {
   const { url, uri, username, credential, mobility } = server
   const address = { ip, port: uri.port }
   if (uri.scheme === 'stun' || uri.scheme === 'stuns') return { scheme: 'stun', address, url }
   const hostname = uri.host
-  return { scheme: 'turn', protocol: protocolOf(uri), address, url, username, credential, hostname, mobility }
+  const protocol = protocolOf(uri)
+  const viaProxy = hasProxy && protocol !== 'udp'
+  return { scheme: 'turn', protocol, address, url, username, credential, hostname, viaProxy, mobility }
 }
