@@ -17,12 +17,19 @@ export class RelayTarget {
     return this.#server.address
   }
 
-  /** Why not to go there; `undefined`: it is the target now. */
-  follow(address: Address): string | undefined {
+  /** As configured, but for its address and the name that its certificate must bear. */
+  get server(): TurnServer {
+    return this.#server
+  }
+
+  /** `domain`: of ALTERNATE-DOMAIN, the server's name from now on. Why not to go there; `undefined`: it is the target now. */
+  follow(address: Address, domain: string | undefined): string | undefined {
     const { protocol } = this.#configured
     this.#guard ??= new RedirectGuard(this.#configured.address, protocol)
     const refusal = this.#guard.refuse(address, protocol)
-    if (refusal === undefined) this.#server = { ...this.#server, address }
+    if (refusal === undefined) {
+      this.#server = { ...this.#server, address, ...(domain !== undefined && { hostname: domain }) }
+    }
     return refusal
   }
 

@@ -237,15 +237,14 @@ export class Relay {
   }
 
   #connect(now: number): void {
-    const { protocol } = this.server
-    const remote = this.#target.address
+    const { server, address: remote } = this.#target
     const before = this.#local
     const local: Address = { ip: this.from!, port: 0 }
     this.#local = local
     if (this.#state !== 'moving') this.#state = 'connecting'
     this.#owner.onconnection(this, before, local)
-    this.#context.log(now, 'relay-connect', () => `${this.server.url} at ${formatAddress(remote)}`)
-    this.#context.emit({ type: 'connect', local, remote, protocol, framing: 'turn', server: this.server })
+    this.#context.log(now, 'relay-connect', () => `${server.url} at ${formatAddress(remote)}`)
+    this.#context.emit({ type: 'connect', local, remote, protocol: server.protocol, framing: 'turn', server })
   }
 
   /** `notify`: the driver does not know yet. */
@@ -308,7 +307,7 @@ export class Relay {
         if (output.state !== 'refused') return
         return this.#owner.onrefused(now, this, output.ip, `the relay refuses: ${output.code} ${output.reason}`)
       case 'redirect':
-        return this.#redirect(now, output.server)
+        return this.#redirect(now, output.server, output.domain)
       case 'moved':
         return this.#moved(now)
       case 'mismatch':
@@ -332,9 +331,9 @@ export class Relay {
     this.#settle(now)
   }
 
-  #redirect(now: number, server: Address): void {
+  #redirect(now: number, server: Address, domain: string | undefined): void {
     this.#disconnect()
-    const refusal = this.#target.follow(server)
+    const refusal = this.#target.follow(server, domain)
     if (refusal !== undefined) return this.#fail(now, 300, refusal)
     this.#connect(now)
   }
