@@ -1,11 +1,14 @@
 import { addressFamily, parseStunUri, parseTurnUri, type ServerUri } from '@floe/stun'
-import { credentialsFault } from '@floe/turn'
+import { credentialsFault, isAllowedPort } from '@floe/turn'
 import { IceError } from '../error.ts'
 import type { RelayProtocol, ServerAddress } from '../servers.ts'
 
 /** W3C RTCIceServer. */
 export interface IceServer {
-  /** `stun:host[:port]`, `stuns:…`, `turn:host[:port][?transport=udp|tcp]`, `turns:…` (RFC 7064, RFC 7065). */
+  /**
+   * `stun:host[:port]`, `stuns:…`, `turn:host[:port][?transport=udp|tcp]`, `turns:…` (RFC 7064, RFC 7065). TURN has port
+   * 53, 80, 443, or one from 1024 on; others are not asked, which is an `icecandidateerror`.
+   */
   readonly urls: string | readonly string[]
   /** Of a TURN server: at most 508 bytes of UTF-8 (RFC 8489 §14.3). */
   readonly username?: string
@@ -75,11 +78,16 @@ export function isSameServer(configured: ConfiguredServer, server: ConfiguredSer
 }
 
 /** Why a server is not asked; `undefined` when it is. */
-export function refusalOf({ uri: { scheme, transport } }: ConfiguredServer, relayOnly: boolean): string | undefined {
+export function refusalOf(
+  { uri: { scheme, transport, port } }: ConfiguredServer,
+  relayOnly: boolean,
+): string | undefined {
   if (scheme === 'stun') return relayOnly ? 'Not asked: gatherPolicy is relay' : undefined
   if (scheme === 'stuns') return 'Not asked: STUN over TLS or DTLS is not supported, use stun:'
   if (scheme === 'turns' && transport === 'udp')
     return 'Not asked: TURN over DTLS is not supported, use turns: over TCP, or turn:'
+  // Who names servers, perhaps over signaling, must not make us talk to mail or database servers; libwebrtc is as strict.
+  if (!isAllowedPort(port)) return `Not asked: TURN servers have port 53, 80, 443, or one from 1024 on, and not ${port}`
   return undefined
 }
 

@@ -75,6 +75,27 @@ test.each([
   expect(() => a.setIceServers(iceServers)).toThrow(refusal)
 })
 
+test.each(['turn:127.0.0.1:25', 'turn:127.0.0.1:25?transport=tcp', 'turns:127.0.0.1:587', 'turn:localhost:1023'])(
+  'I79 %s is not asked: no TURN server has that port',
+  async (urls) => {
+    const iceServers = [{ urls, username: 'u', credential: 'p' }]
+    await using a = new IceTransport({ ...LOOPBACK, iceServers })
+    const errors: IceCandidateErrorEvent[] = []
+    a.addEventListener('icecandidateerror', (event) => errors.push(event))
+    await gatheringTime(a)
+    expect(errors).toMatchObject([{ url: urls, errorCode: 701 }])
+    expect(errors[0]!.errorText).toContain('Not asked: TURN servers have port 53, 80, 443')
+  },
+)
+
+test.each([53, 80, 443, 1024])('I79 a TURN server may have port %i', async (port) => {
+  const iceServers = [{ urls: `turn:127.0.0.1:${port}?transport=tcp`, username: 'u', credential: 'p' }]
+  await using a = new IceTransport({ ...LOOPBACK, iceServers })
+  const failed = next<IceCandidateErrorEvent>(a, 'icecandidateerror')
+  a.gather()
+  expect((await failed).errorText).not.toContain('Not asked')
+})
+
 test('DTLS and secure STUN are refused by an event that says so', async () => {
   const turn = { urls: 'turns:192.0.2.1?transport=udp', username: 'u', credential: 'p' }
   await using a = new IceTransport({ ...LOOPBACK, iceServers: [turn, { urls: 'stuns:192.0.2.1' }] })
