@@ -115,19 +115,21 @@ describe.skipIf(!isPrivate).each<BrowserName>(['chromium', 'firefox'])('I69 Node
 })
 
 describe('IceTransport and its relays', () => {
-  const options = (servers: readonly Coturn[], by: 'udp' | 'tcp' = 'udp'): IceTransportOptions => ({
+  type Way = 'udp' | 'tcp' | 'tls'
+
+  const options = (servers: readonly Coturn[], by: Way = 'udp'): IceTransportOptions => ({
     gatherPolicy: 'relay',
     includeLoopback: true,
     interfaceFilter: ({ ip }) => ip === '127.0.0.1',
     iceServers: servers.map((server) => ({
-      urls: server.url('turn', by),
+      urls: by === 'tls' ? server.url('turns', 'tcp') : server.url('turn', by),
       username: server.username,
       credential: server.credential,
     })),
   })
 
-  async function pair(servers: readonly Coturn[]): Promise<[IceTransport, IceTransport]> {
-    const [a, b] = [new IceTransport(options(servers)), new IceTransport(options(servers))]
+  async function pair(both: IceTransportOptions): Promise<[IceTransport, IceTransport]> {
+    const [a, b] = [new IceTransport(both), new IceTransport(both)]
     for (const [from, to] of [
       [a, b],
       [b, a],
@@ -178,17 +180,41 @@ describe('IceTransport and its relays', () => {
 
   test('I77 close() gives every allocation back', async () => {
     await using server = await startCoturn()
-    const [a, b] = await pair([server])
+    const [a, b] = await pair(options([server]))
     const before = server.log.length
     await Promise.all([a.close(), b.close()])
     await server.logged(/closed[\s\S]*closed/, 5_000, before)
     expect(server.log.slice(before)).toMatch(/lifetime=0/)
   })
 
+  test.each<Way>(['udp', 'tcp', 'tls'])(
+    'I73 a server that names another one, over %s: the relay is on that, and carries data',
+    async (by) => {
+      await using second = await startCoturn({ tls: true })
+      const alternates = [
+        `alternate-server=127.0.0.1:${second.port}`,
+        `tls-alternate-server=127.0.0.1:${second.tlsPort}`,
+      ]
+      await using first = await startCoturn({ tls: true, config: alternates })
+      const ca = [first.ca!, second.ca!]
+      const [a, b] = await pair({ ...options([first], by), tls: { ca } })
+      try {
+        await reaches(a, b, 5_000)
+        await reaches(b, a, 5_000)
+        expect(a.getSelectedCandidatePair()?.local).toMatchObject({ type: 'relay', relayProtocol: by })
+        expect(first.log).not.toMatch(/new, realm=/)
+        expect(second.log).toMatch(/new, realm=[\s\S]*new, realm=/)
+      } finally {
+        await Promise.all([a.close(), b.close()])
+      }
+    },
+    20_000,
+  )
+
   test('killed with -9 while data flows: the session goes on over the second server', async () => {
     await using first = await startCoturn()
     await using second = await startCoturn()
-    const [a, b] = await pair([first, second])
+    const [a, b] = await pair(options([first, second]))
     try {
       await reaches(a, b, 2_000)
       const port = Number(a.getSelectedCandidatePair()!.local.url?.match(/:(\d+)\?/)?.[1])
