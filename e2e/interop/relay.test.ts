@@ -187,6 +187,23 @@ describe('IceTransport and its relays', () => {
     expect(server.log.slice(before)).toMatch(/lifetime=0/)
   })
 
+  test('I77 close() while another server’s name is being resolved: it waits for the allocation alone', async () => {
+    await using server = await startCoturn()
+    const { iceServers = [], ...others } = options([server])
+    const unknown = { urls: 'turn:floe.invalid', username: 'u', credential: 'p' }
+    const a = new IceTransport({ ...others, iceServers: [...iceServers, unknown] })
+    const errors: Event[] = []
+    a.addEventListener('icecandidateerror', (event) => errors.push(event))
+    a.gather()
+    await expect.poll(() => a.getLocalCandidates().length, { timeout: 5_000 }).toBe(1)
+    expect(a.gatheringState).toBe('gathering')
+    const start = performance.now()
+    await a.close()
+    expect(performance.now() - start).toBeLessThan(2_000)
+    await server.logged(/lifetime=0\b/)
+    expect(errors).toEqual([])
+  })
+
   test.each<Way>(['udp', 'tcp', 'tls'])(
     'I73 a server that names another one, over %s: the relay is on that, and carries data',
     async (by) => {
