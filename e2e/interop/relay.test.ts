@@ -25,10 +25,15 @@ beforeAll(async () => {
 }, 30_000)
 afterAll(() => coturn.stop())
 
-function configuration(scheme: 'turn' | 'turns', transport: 'udp' | 'tcp', host: string): RTCConfiguration {
-  const { username, credential } = coturn
+function configuration(
+  scheme: 'turn' | 'turns',
+  transport: 'udp' | 'tcp',
+  host: string,
+  at = coturn,
+): RTCConfiguration {
+  const { username, credential } = at
   return {
-    iceServers: [{ urls: coturn.url(scheme, transport, host), username, credential }],
+    iceServers: [{ urls: at.url(scheme, transport, host), username, credential }],
     iceTransportPolicy: 'relay',
   }
 }
@@ -85,13 +90,17 @@ describe('I69 Node and Node over relays alone', () => {
 describe.skipIf(!isPrivate).each<BrowserName>(['chromium', 'firefox'])('I69 Node and %s over relays alone', (name) => {
   let browser: Browser
   let pages: PageServer
+  /** What is `localhost` in one family is not there in the other. */
+  let coturn6: Coturn
   beforeAll(async () => {
+    coturn6 = await startCoturn({ ips: [IPS[1]!, '::1'], relayIps: IPS, tls: { of: coturn } })
     pages = await servePages('peer')
     browser = await launch(name, { plainAddresses: true, authority: coturn.ca! })
   }, 60_000)
   afterAll(async () => {
     await browser.close()
     await pages.close()
+    await coturn6.stop()
   })
 
   for (const host of IPS) {
@@ -100,7 +109,8 @@ describe.skipIf(!isPrivate).each<BrowserName>(['chromium', 'firefox'])('I69 Node
       async (scheme, transport) => {
         const common = configuration(scheme, transport, host)
         // Firefox wants a name in turns:, and this is the only one that needs no DNS here.
-        const named = name === 'firefox' && scheme === 'turns' ? configuration(scheme, transport, 'localhost') : common
+        const local = () => configuration(scheme, transport, 'localhost', host === IPS[1] ? coturn6 : coturn)
+        const named = name === 'firefox' && scheme === 'turns' ? local() : common
         const page = await openPeerPage(browser, pages.page('peer'))
         try {
           const inPage = await page.endpoint({ configuration: named })
