@@ -22,8 +22,8 @@ export interface CoturnOptions {
   readonly users?: Readonly<Record<string, string>>
   /** Time-limited credentials from this shared secret in place of `users` (`use-auth-secret`). */
   readonly secret?: string
-  /** Listens for TLS and DTLS on a port of its own, with a certificate for these names beside its IPs. */
-  readonly tls?: boolean | { readonly names?: readonly string[]; readonly port?: number }
+  /** Listens for TLS and DTLS on a port of its own, with a certificate for these names beside its IPs, or another's. */
+  readonly tls?: boolean | { readonly names?: readonly string[]; readonly port?: number; readonly of?: Coturn }
   readonly udp?: boolean
   readonly tcp?: boolean
   /** Seconds that a nonce is good for. */
@@ -76,8 +76,8 @@ export class Coturn {
     this.port = port
     this.tlsPort = tlsPort
     if (tlsPort !== undefined) {
-      const { names = ['turn.floe.test', 'localhost'] } = typeof options.tls === 'object' ? options.tls : {}
-      this.#certificate = makeCertificate(this.#directory, [...names, ...ips])
+      const { names = ['turn.floe.test', 'localhost'], of } = typeof options.tls === 'object' ? options.tls : {}
+      this.#certificate = of?.certificate ?? makeCertificate(this.#directory, [...names, ...ips])
     }
     const [[username, password]] = Object.entries(options.users ?? { user: 'secret' }) as [[string, string]]
     const limited = options.secret === undefined ? undefined : timeLimited(options.secret, username)

@@ -25,10 +25,15 @@ beforeAll(async () => {
 }, 30_000)
 afterAll(() => coturn.stop())
 
-function configuration(scheme: 'turn' | 'turns', transport: 'udp' | 'tcp', host: string): RTCConfiguration {
-  const { username, credential } = coturn
+function configuration(
+  scheme: 'turn' | 'turns',
+  transport: 'udp' | 'tcp',
+  host: string,
+  at = coturn,
+): RTCConfiguration {
+  const { username, credential } = at
   return {
-    iceServers: [{ urls: coturn.url(scheme, transport, host), username, credential }],
+    iceServers: [{ urls: at.url(scheme, transport, host), username, credential }],
     iceTransportPolicy: 'relay',
   }
 }
@@ -85,13 +90,17 @@ describe('I69 Node and Node over relays alone', () => {
 describe.skipIf(!isPrivate).each<BrowserName>(['chromium', 'firefox'])('I69 Node and %s over relays alone', (name) => {
   let browser: Browser
   let pages: PageServer
+  /** What is `localhost` in one family is not there in the other. */
+  let coturn6: Coturn
   beforeAll(async () => {
+    coturn6 = await startCoturn({ ips: [IPS[1]!, '::1'], relayIps: IPS, tls: { of: coturn } })
     pages = await servePages('peer')
     browser = await launch(name, { plainAddresses: true, authority: coturn.ca! })
   }, 60_000)
   afterAll(async () => {
     await browser.close()
     await pages.close()
+    await coturn6.stop()
   })
 
   for (const host of IPS) {
@@ -100,7 +109,8 @@ describe.skipIf(!isPrivate).each<BrowserName>(['chromium', 'firefox'])('I69 Node
       async (scheme, transport) => {
         const common = configuration(scheme, transport, host)
         // Firefox wants a name in turns:, and this is the only one that needs no DNS here.
-        const named = name === 'firefox' && scheme === 'turns' ? configuration(scheme, transport, 'localhost') : common
+        const local = () => configuration(scheme, transport, 'localhost', host === IPS[1] ? coturn6 : coturn)
+        const named = name === 'firefox' && scheme === 'turns' ? local() : common
         const page = await openPeerPage(browser, pages.page('peer'))
         try {
           const inPage = await page.endpoint({ configuration: named })
@@ -115,19 +125,21 @@ describe.skipIf(!isPrivate).each<BrowserName>(['chromium', 'firefox'])('I69 Node
 })
 
 describe('IceTransport and its relays', () => {
-  const options = (servers: readonly Coturn[], by: 'udp' | 'tcp' = 'udp'): IceTransportOptions => ({
+  type Way = 'udp' | 'tcp' | 'tls'
+
+  const options = (servers: readonly Coturn[], by: Way = 'udp'): IceTransportOptions => ({
     gatherPolicy: 'relay',
     includeLoopback: true,
     interfaceFilter: ({ ip }) => ip === '127.0.0.1',
     iceServers: servers.map((server) => ({
-      urls: server.url('turn', by),
+      urls: by === 'tls' ? server.url('turns', 'tcp') : server.url('turn', by),
       username: server.username,
       credential: server.credential,
     })),
   })
 
-  async function pair(servers: readonly Coturn[]): Promise<[IceTransport, IceTransport]> {
-    const [a, b] = [new IceTransport(options(servers)), new IceTransport(options(servers))]
+  async function pair(both: IceTransportOptions): Promise<[IceTransport, IceTransport]> {
+    const [a, b] = [new IceTransport(both), new IceTransport(both)]
     for (const [from, to] of [
       [a, b],
       [b, a],
@@ -178,17 +190,58 @@ describe('IceTransport and its relays', () => {
 
   test('I77 close() gives every allocation back', async () => {
     await using server = await startCoturn()
-    const [a, b] = await pair([server])
+    const [a, b] = await pair(options([server]))
     const before = server.log.length
     await Promise.all([a.close(), b.close()])
     await server.logged(/closed[\s\S]*closed/, 5_000, before)
     expect(server.log.slice(before)).toMatch(/lifetime=0/)
   })
 
+  test('I77 close() while another server’s name is being resolved: it waits for the allocation alone', async () => {
+    await using server = await startCoturn()
+    const { iceServers = [], ...others } = options([server])
+    const unknown = { urls: 'turn:floe.invalid', username: 'u', credential: 'p' }
+    const a = new IceTransport({ ...others, iceServers: [...iceServers, unknown] })
+    const errors: Event[] = []
+    a.addEventListener('icecandidateerror', (event) => errors.push(event))
+    a.gather()
+    await expect.poll(() => a.getLocalCandidates().length, { timeout: 5_000 }).toBe(1)
+    expect(a.gatheringState).toBe('gathering')
+    const start = performance.now()
+    await a.close()
+    expect(performance.now() - start).toBeLessThan(2_000)
+    await server.logged(/lifetime=0\b/)
+    expect(errors).toEqual([])
+  })
+
+  test.each<Way>(['udp', 'tcp', 'tls'])(
+    'I73 a server that names another one, over %s: the relay is on that, and carries data',
+    async (by) => {
+      await using second = await startCoturn({ tls: true })
+      const alternates = [
+        `alternate-server=127.0.0.1:${second.port}`,
+        `tls-alternate-server=127.0.0.1:${second.tlsPort}`,
+      ]
+      await using first = await startCoturn({ tls: true, config: alternates })
+      const ca = [first.ca!, second.ca!]
+      const [a, b] = await pair({ ...options([first], by), tls: { ca } })
+      try {
+        await reaches(a, b, 5_000)
+        await reaches(b, a, 5_000)
+        expect(a.getSelectedCandidatePair()?.local).toMatchObject({ type: 'relay', relayProtocol: by })
+        expect(first.log).not.toMatch(/new, realm=/)
+        expect(second.log).toMatch(/new, realm=[\s\S]*new, realm=/)
+      } finally {
+        await Promise.all([a.close(), b.close()])
+      }
+    },
+    20_000,
+  )
+
   test('killed with -9 while data flows: the session goes on over the second server', async () => {
     await using first = await startCoturn()
     await using second = await startCoturn()
-    const [a, b] = await pair([first, second])
+    const [a, b] = await pair(options([first, second]))
     try {
       await reaches(a, b, 2_000)
       const port = Number(a.getSelectedCandidatePair()!.local.url?.match(/:(\d+)\?/)?.[1])

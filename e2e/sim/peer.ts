@@ -243,12 +243,16 @@ export class Peer {
     const { clock } = this.host.network
     const refuse = () => this.call((agent) => agent.disconnected(this.now, local, 'not to be had here'))
     const connected = () => this.call((agent) => agent.connected(this.now, local))
+    const ended = () => this.call((agent) => agent.disconnected(this.now, local, 'the server has hung up'))
     const ip = this.host.attachments.find((attachment) => attachment.ip === local.ip)?.ip
     const tcp = protocol === 'tcp'
     if (protocol === 'tls' || (tcp && !server) || ip === undefined) return void clock.after(0, refuse)
+    let isOpen = false
     const onpacket = (packet: Packet) => {
-      if (tcp && packet.bytes.length === 0) connected()
-      else this.#receive({ ...packet, local })
+      if (!tcp || packet.bytes.length > 0) return this.#receive({ ...packet, local })
+      if (isOpen) this.#disconnect(local)
+      isOpen ? ended() : connected()
+      isOpen = true
     }
     const socket = this.host.bind(ip, undefined, onpacket, tcp)
     this.#connections.set(local, socket)

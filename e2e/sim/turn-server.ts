@@ -35,6 +35,8 @@ export interface TurnBehavior extends ChallengeBehavior {
   readonly mobility?: boolean
   /** The longest lifetime it grants, in ms. */
   readonly longestLifetime?: number
+  /** Ends a connection over TCP so many ms after it has served it an Allocate or a Refresh. */
+  readonly hangsUpAfter?: number
 }
 
 export interface TurnServerOptions {
@@ -173,6 +175,10 @@ export class TurnServer {
     })
     const message = { method, class: code ? 'error' : 'success', transactionId, attributes } as const
     socket.send(packet.remote, encode(message, 'refusal' in verdict ? {} : verdict))
+    const { hangsUpAfter } = this.#behavior
+    if (hangsUpAfter === undefined || !socket.tcp || code !== 0 || attributes.lifetime === undefined) return
+    // No bytes: the end of the connection, as they are its beginning.
+    this.host.network.clock.after(hangsUpAfter, () => socket.send(packet.remote, new Uint8Array()))
   }
 
   #serve(

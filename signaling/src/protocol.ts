@@ -20,8 +20,11 @@ export const LENGTHS = {
   hello: 2_048, // with the fingerprints of a dozen certificates
   short: 256, // ids, ufrags (RFC 8839 §5.4 allows 256), reasons
   url: 512,
-  credential: 512, // a USERNAME has at most 508 bytes (RFC 8489 §14.3)
+  credential: 512,
 } as const
+
+/** Longest TURN user name in bytes of UTF-8, RFC 8489 §14.3. */
+const MAX_USERNAME = 508
 
 /** Most ICE servers that a peer is offered, and URLs of each: a fleet in a few regions, over every transport. */
 const ICE_SERVERS = { servers: 8, urls: 8 } as const
@@ -59,7 +62,7 @@ const credential = v.pipe(v.string(), v.maxLength(LENGTHS.credential))
 export const IceServerSchema = v.pipe(
   v.object({
     urls: v.union([iceUrl, v.pipe(v.array(iceUrl), v.minLength(1), v.maxLength(ICE_SERVERS.urls))]),
-    username: v.exactOptional(credential),
+    username: v.exactOptional(v.pipe(v.string(), v.maxBytes(MAX_USERNAME))),
     credential: v.exactOptional(credential),
   }),
   v.check(hasCredentials, 'A TURN server needs a username and a credential'),

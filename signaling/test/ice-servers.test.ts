@@ -268,6 +268,7 @@ describe('one end that does not know them', () => {
     ['an endless list', Array(1_000).fill(STUN)],
     ['endless URLs', [{ urls: Array(1_000).fill('stun:h') }]],
     ['an endless credential', [{ ...TURN, username: 'u', credential: 'x'.repeat(10_000) }]],
+    ['a user name of more bytes than STUN has room for', [{ ...TURN, username: 'ü'.repeat(255), credential: 'x' }]],
     ['a TURN server without credentials', [TURN]],
     ['a credential that is an object', [{ ...TURN, username: 'u', credential: { toString: 1 } }]],
   ]

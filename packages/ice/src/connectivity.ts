@@ -2,28 +2,18 @@ import type { Address, DecodedMessage, Packet } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { describePair, type Pair } from './candidate-pair.ts'
 import { type CheckCredentials, type CheckOutcome, type CheckPurpose, Checks, initialRto } from './check.ts'
+import type { ConnectivityOptions } from './connectivity-options.ts'
 import { LIMITS } from './defaults.ts'
 import type { EarlyCheck, Generation } from './generation.ts'
 import { Openers } from './openers.ts'
 import type { Context } from './outputs.ts'
-import { Pairing, type PairingOptions } from './pairing.ts'
+import { Pairing } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
 import { DIRECT, tierOf } from './preference.ts'
 import { Requests } from './requests.ts'
 import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
-import type { Traversal } from './traversal.ts'
-
-export interface ConnectivityOptions extends PairingOptions {
-  readonly role: IceRole
-  readonly lite: boolean
-  readonly traversal: () => Traversal | undefined
-  /** A check has succeeded: the pair can carry data. */
-  readonly onvalid: (now: number, pair: Pair) => void
-  /** The pair in use has died or lost its consent. */
-  readonly ondead: (now: number, pair: Pair) => void
-}
 
 /** Connectivity checks: sends them, answers them, learns from them. RFC 8445 §7, and §8 through `path`. */
 export class Connectivity {
@@ -144,6 +134,13 @@ export class Connectivity {
     this.sendTriggered(now)
   }
 
+  /** The pair stays in use meanwhile, and is nominated anew: the peer knows it by its connection. */
+  #reconnect(now: number, pair: Pair, isSilent: boolean): void {
+    if (!this.#connections.renew(now, pair, isSilent)) return
+    this.#checks.forget(pair)
+    this.path.nomination.withdraw(pair)
+  }
+
   /** Of generations that are answered no longer. */
   closeStaleConnections(): void {
     this.#connections.closeAll((pair) => this.#generation.checklist.pairs.includes(pair) || pair === this.path.selected)
@@ -221,7 +218,9 @@ export class Connectivity {
     const used = this.path.selected
     const wasDead = used?.dead
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
-    if (used?.dead && !wasDead) this.#options.ondead(now, used)
+    const isBuried = used?.dead && !wasDead
+    if (isBuried) this.#options.ondead(now, used)
+    if (used && (isBuried || isSilent)) this.#reconnect(now, used, isSilent)
     if (isSilent) this.#select(now)
     const urgent = this.path.takeConsentUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
@@ -303,7 +302,7 @@ export class Connectivity {
     if (fresh) this.sendTriggered(now)
   }
 
-  /** The pair is not in the checklist any more. */
+  /** The pair is not in the checklist any more, or has failed. */
   #forget(now: number, pair: Pair): void {
     this.#checks.forget(pair)
     this.#openers.forget(pair)
@@ -376,14 +375,11 @@ export class Connectivity {
   }
 
   #fail(now: number, pair: Pair, reason: string): void {
-    this.#checks.forget(pair)
-    this.#openers.forget(pair)
-    this.#connections.close(pair)
     this.#generation.checklist.untrigger(pair)
     pair.state = 'failed'
     pair.nominateWhenValid = false
     this.#context.log(now, 'failed', () => `${pair.id} ${describePair(pair)}`, reason)
-    this.path.drop(now, pair)
+    this.#forget(now, pair)
     if (!this.path.selected) this.path.revalidate(now, this.#generation.checklist)
     this.#select(now)
   }

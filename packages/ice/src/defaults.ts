@@ -33,6 +33,8 @@ export const TIMING = {
   /** First pause before a TURN server is asked again that could not be reached; it doubles, up to `maxRelayPause`. */
   relayPause: 1_000,
   maxRelayPause: 60_000,
+  /** An allocation that was there so long is asked for again at once when it is lost: the time of consent, RFC 7675 §5.1. */
+  relayProof: 30_000,
   /** An allocation that has lost its way to the server is moved to another (RFC 8016) within consent's 30 s, or never. */
   moveDeadline: 30_000,
   /** How long a closing agent waits for a TURN server to confirm that an allocation is released, RFC 8656 §8. */
@@ -164,6 +166,8 @@ export const LIMITS = {
   upgrades: 8,
   /** Interfaces that a relay is made from, for each TURN/UDP server: one in use and one to fall back to. */
   relayInterfaces: 2,
+  /** Connections to a TURN server that end within `relayProof`, one after the other, and are each worth a move (RFC 8016). */
+  relayMoves: 3,
 } as const
 
 /**

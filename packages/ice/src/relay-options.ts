@@ -1,9 +1,8 @@
 import type { Address, Packet } from '@floe/stun'
-import type { Relay } from './relay.ts'
 import type { TurnServer } from './servers.ts'
 
 /** What a relay tells its owner. `now` first, as everywhere. */
-export interface RelayOwner {
+export interface RelayOwner<Relay> {
   /** The connection has another name from now on, or none. */
   onconnection(relay: Relay, before: Address | undefined, after: Address | undefined): void
   onallocated(now: number, relay: Relay): void

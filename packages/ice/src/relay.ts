@@ -1,11 +1,14 @@
 import type { Address, Packet } from '@floe/stun'
 import { addressFamily, formatAddress, sameAddress } from '@floe/stun'
-import type { AllocationOutput } from '@floe/turn'
-import { Allocation, NO_ANSWER, RedirectGuard, LIMITS as TURN_LIMITS } from '@floe/turn'
+import type { Allocation, AllocationOutput } from '@floe/turn'
+import { NO_ANSWER, LIMITS as TURN_LIMITS } from '@floe/turn'
 import type { Context } from './outputs.ts'
+import { newAllocation } from './relay-allocation.ts'
+import { RelayAttempts } from './relay-attempts.ts'
 import type { RelayOptions, RelayOwner, RelayState } from './relay-options.ts'
 import { RelaySources } from './relay-sources.ts'
-import { reportRelayFailure } from './server-failure.ts'
+import { RelayTarget } from './relay-target.ts'
+import { isFinal, reportRelayFailure } from './server-failure.ts'
 import type { TurnServer } from './servers.ts'
 
 /** One relay: a connection to a TURN server, the allocation over it, and another of each when they are lost. */
@@ -13,11 +16,10 @@ export class Relay {
   readonly server: TurnServer
   readonly families: readonly (4 | 6)[]
   readonly #context: Context
-  readonly #owner: RelayOwner
+  readonly #owner: RelayOwner<Relay>
   readonly #tacit: boolean
   readonly #sources: RelaySources
-  #redirects: RedirectGuard
-  #target: Address
+  readonly #target: RelayTarget
   #local: Address | undefined
   #allocation: Allocation | undefined
   #relayed: readonly Address[] = []
@@ -27,20 +29,20 @@ export class Relay {
   #deadline = Number.POSITIVE_INFINITY
   #actAt = Number.POSITIVE_INFINITY
   #mismatches = 0
-  #failures = 0
+  readonly #attempts: RelayAttempts
   #retired = false
   /** Of the allocation there is. */
   readonly #permitted = new Set<string>()
 
-  constructor(context: Context, options: RelayOptions, owner: RelayOwner) {
+  constructor(context: Context, options: RelayOptions, owner: RelayOwner<Relay>) {
     this.#context = context
     this.#owner = owner
+    this.#attempts = new RelayAttempts(context.timing)
     this.server = options.server
     this.families = options.families
     this.#sources = new RelaySources(options.from)
     this.#tacit = options.tacit ?? false
-    this.#target = this.server.address
-    this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
+    this.#target = new RelayTarget(this.server)
   }
 
   get state(): RelayState {
@@ -111,7 +113,7 @@ export class Relay {
     if (this.#state !== 'failed' && this.#state !== 'resting') return
     this.#state = 'waiting'
     this.#actAt = Number.POSITIVE_INFINITY
-    this.#failures = 0
+    this.#attempts.reset()
     this.#settled = false
     this.#deadline = now + this.#context.timing.relayDeadline
   }
@@ -131,19 +133,13 @@ export class Relay {
   connected(now: number): void {
     if (this.#state === 'moving') this.#allocation?.move(now, this.#local as Address)
     if (this.#state !== 'connecting') return this.#drain(now)
-    const { protocol, username, credential } = this.server
+    const { random } = this.#context
+    const ends = { server: this.#target.address, local: this.#local as Address }
+    const allocation = newAllocation(this.server, { ...ends, random, families: this.families })
+    if (typeof allocation === 'string') return this.#giveUp(now, allocation)
     this.#state = 'allocating'
-    this.#allocation = new Allocation({
-      server: this.#target,
-      local: this.#local as Address,
-      protocol: protocol === 'udp' ? 'udp' : 'tcp',
-      username,
-      credential,
-      random: this.#context.random,
-      families: this.families,
-      mobility: this.server.mobility,
-    })
-    this.#allocation.allocate(now)
+    this.#allocation = allocation
+    allocation.allocate(now)
     this.#drain(now)
   }
 
@@ -241,14 +237,14 @@ export class Relay {
   }
 
   #connect(now: number): void {
-    const { protocol } = this.server
+    const { server, address: remote } = this.#target
     const before = this.#local
     const local: Address = { ip: this.from!, port: 0 }
     this.#local = local
     if (this.#state !== 'moving') this.#state = 'connecting'
     this.#owner.onconnection(this, before, local)
-    this.#context.log(now, 'relay-connect', () => `${this.server.url} at ${formatAddress(this.#target)}`)
-    this.#context.emit({ type: 'connect', local, remote: this.#target, protocol, framing: 'turn', server: this.server })
+    this.#context.log(now, 'relay-connect', () => `${server.url} at ${formatAddress(remote)}`)
+    this.#context.emit({ type: 'connect', local, remote, protocol: server.protocol, framing: 'turn', server })
   }
 
   /** `notify`: the driver does not know yet. */
@@ -269,6 +265,8 @@ export class Relay {
   /** The way to the server is gone; with a ticket of the server's the allocation is taken along to another, RFC 8016. */
   #depart(now: number, reason: string, notify: boolean): boolean {
     if (this.#state !== 'allocated' || this.#retired || !this.#allocation?.movable) return false
+    this.#attempts.ended(now)
+    if (!notify && !this.#attempts.mayMove()) return false
     this.#context.log(now, 'relay-moves', () => this.server.url, reason)
     this.#hangUp(notify)
     this.#state = 'moving'
@@ -279,6 +277,7 @@ export class Relay {
   #moved(now: number): void {
     this.#state = 'allocated'
     this.#actAt = Number.POSITIVE_INFINITY
+    this.#attempts.succeeded(now)
     this.#context.log(now, 'relay', () => `${this.relayed.map(formatAddress).join(', ')} from ${this.from}`, 'moved')
   }
 
@@ -308,7 +307,7 @@ export class Relay {
         if (output.state !== 'refused') return
         return this.#owner.onrefused(now, this, output.ip, `the relay refuses: ${output.code} ${output.reason}`)
       case 'redirect':
-        return this.#redirect(now, output.server)
+        return this.#redirect(now, output.server, output.domain)
       case 'moved':
         return this.#moved(now)
       case 'mismatch':
@@ -326,17 +325,16 @@ export class Relay {
     this.#state = 'allocated'
     this.#relayed = relayed
     this.#mismatches = 0
-    this.#failures = 0
+    this.#attempts.succeeded(now)
     this.#context.log(now, 'relay', () => `${relayed.map(formatAddress).join(', ')} at ${this.server.url}`)
     this.#owner.onallocated(now, this)
     this.#settle(now)
   }
 
-  #redirect(now: number, server: Address): void {
+  #redirect(now: number, server: Address, domain: string | undefined): void {
     this.#disconnect()
-    const refusal = this.#redirects.refuse(server, this.server.protocol)
+    const refusal = this.#target.follow(server, domain)
     if (refusal !== undefined) return this.#fail(now, 300, refusal)
-    this.#target = server
     this.#connect(now)
   }
 
@@ -350,31 +348,36 @@ export class Relay {
 
   #fail(now: number, code: number, reason: string): void {
     const lost = this.#relayed
-    // What the server has against moving says nothing of a new allocation.
-    const isOver = isFinal(code) && this.#state !== 'moving'
+    // What the server has against an allocation that was there says nothing of a new one.
+    const isOver = isFinal(code) && lost.length === 0
     this.#relayed = []
-    this.#target = this.server.address
-    this.#redirects = new RedirectGuard(this.#target, this.server.protocol)
+    this.#target.reset()
     // An interface that does not lead to the server costs no pause, since another one may.
     if (code === NO_ANSWER && lost.length === 0 && !this.#retired && this.#sources.next())
       return void (this.#state = 'waiting')
+    this.#attempts.ended(now)
     this.#report(now, code, reason)
-    const { timing } = this.#context
     if (this.#retired || isOver) this.#state = 'failed'
     else {
-      const pause = lost.length > 0 ? 0 : Math.min(timing.maxRelayPause, timing.relayPause * 2 ** this.#failures)
-      this.#failures++
       this.#state = 'resting'
-      this.#actAt = now + pause
+      this.#actAt = now + this.#attempts.fail(lost.length > 0)
     }
     if (lost.length > 0) this.#owner.onlost(now, this, lost)
     this.#settle(now)
   }
 
+  /** What we were given is of no use. */
+  #giveUp(now: number, reason: string): void {
+    this.#disconnect()
+    this.#report(now, NO_ANSWER, reason)
+    this.#state = 'failed'
+    this.#settle(now)
+  }
+
   #report(now: number, errorCode: number, errorText: string): void {
     // Once for a server that stays away: it is asked again, but nobody needs to hear of it every time.
-    const isNews = this.#failures === 0 && !this.#tacit && !this.#retired
-    reportRelayFailure(now, this.#context, this.server.url, this.#target, { errorCode, errorText }, isNews)
+    const isNews = this.#attempts.areNew && !this.#tacit && !this.#retired
+    reportRelayFailure(now, this.#context, this.server.url, this.#target.address, { errorCode, errorText }, isNews)
   }
 
   #settle(now: number): void {
@@ -392,9 +395,4 @@ export class Relay {
   #serves(ip: string): boolean {
     return this.#relayed.some((address) => addressFamily(address.ip) === addressFamily(ip))
   }
-}
-
-/** What does not get better by asking again: wrong credentials, forbidden, not supported. The rest passes with time. */
-function isFinal(code: number): boolean {
-  return code >= 400 && code < 500 && code !== 437 && code !== 486
 }

@@ -1,5 +1,4 @@
 import type { Address, Packet } from '@floe/stun'
-import { addressFamily } from '@floe/stun'
 import { LIMITS } from './defaults.ts'
 import { type LocalBase, reaches } from './local-base.ts'
 import type { Context } from './outputs.ts'
@@ -8,7 +7,7 @@ import type { RelayOptions, RelayOwner } from './relay-options.ts'
 import type { TurnServer } from './servers.ts'
 
 /** What an agent hears of its relays. */
-export type RelaysOwner = Omit<RelayOwner, 'onconnection'>
+export type RelaysOwner = Omit<RelayOwner<Relay>, 'onconnection'>
 
 /**
  * The relays of an agent, by the connections they use and the addresses they relay. They outlive ICE restarts: an
@@ -192,8 +191,8 @@ export class Relays {
  * The local addresses to reach a server from, one per interface, the best first. Over UDP the best of them get a relay
  * each, since a relay should outlive an interface. A proxy is reached as the system likes.
  */
-function sourcesFor({ address }: TurnServer, bases: readonly LocalBase[]): string[] {
-  if (addressFamily(address.ip) === undefined) return ['0.0.0.0']
+function sourcesFor({ address, viaProxy }: TurnServer, bases: readonly LocalBase[]): string[] {
+  if (viaProxy) return ['0.0.0.0']
   const fitting = bases
     .map((base, index) => ({ base, rank: base.rank ?? index }))
     .sort((a, b) => a.rank - b.rank)

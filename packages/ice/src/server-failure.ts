@@ -37,3 +37,8 @@ export function reportRelayFailure(
   const nowhere = { address: null, port: null }
   context.emit({ type: 'candidateerror', url, ...nowhere, errorCode, errorText: `TURN server ${server}: ${errorText}` })
 }
+
+/** What does not get better by asking again: wrong credentials, forbidden, not supported. The rest passes with time. */
+export function isFinal(code: number): boolean {
+  return code >= 400 && code < 500 && code !== 437 && code !== 486
+}

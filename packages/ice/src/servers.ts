@@ -17,13 +17,15 @@ export type RelayProtocol = 'udp' | 'tcp' | 'tls'
 export interface TurnServer {
   readonly scheme: 'turn'
   readonly protocol: RelayProtocol
-  /** `ip` may be a name where a proxy resolves it. */
+  /** `ip` may be a name with `viaProxy`. */
   readonly address: Address
   readonly url: string
   readonly username: string
   readonly credential: string
   /** The name in the URL, which its TLS certificate must bear. */
   readonly hostname?: string
+  /** Connections lead to a proxy, which reaches the server: no local address has to. */
+  readonly viaProxy?: boolean
   /** RFC 8016: the allocation is to move along when our address changes. */
   readonly mobility?: boolean
 }

@@ -26,6 +26,18 @@ export class TcpConnections {
     this.#context.emit({ type: 'connect', local: base, remote: destination, protocol: 'tcp', framing: 'rfc4571' })
   }
 
+  /**
+   * A connection that says nothing is not waited for: the network may have forgotten it, and TCP would find out in a
+   * quarter of an hour (RFC 9293 §3.8.3). `false`: it stays, for it is new, not open yet, or the peer's to open.
+   */
+  renew(now: number, pair: Pair, isSilent: boolean): boolean {
+    const isProven = isSilent || now >= pair.validAt + this.#context.timing.disconnectedTimeout
+    if (pair.local.tcpType !== 'active' || !this.isReady(pair) || !isProven) return false
+    this.close(pair)
+    this.open(now, pair)
+    return true
+  }
+
   /** The peer has connected and proved on this connection who it is. */
   adopt(pair: Pair): void {
     this.#set(pair, true)

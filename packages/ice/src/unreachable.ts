@@ -13,8 +13,7 @@ export function unreachable(
 }
 
 function canAsk(base: LocalBase, server: ServerAddress): boolean {
-  // A proxy resolves the name, and reaches what it resolves to.
-  if (addressFamily(server.address.ip) === undefined) return true
+  if (server.scheme === 'turn' && server.viaProxy) return true
   if (server.scheme === 'stun' && (base.relayOnly || base.tcpType)) return false
   return reaches(base, server.address.ip)
 }

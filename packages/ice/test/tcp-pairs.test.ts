@@ -1,6 +1,6 @@
 import type { Address, Packet } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
-import { type AgentOutput, type Candidate, IceAgent, TIMING } from '../src/index.ts'
+import { type AgentOutput, type Candidate, IceAgent, type IceRole, TIMING } from '../src/index.ts'
 import { seeded } from './wire.ts'
 
 /** One TCP connection as its two ends name it. */
@@ -8,22 +8,28 @@ interface Cable {
   readonly active: Address
   readonly passive: Address
   readonly source: Address
+  /** The network has forgotten it, and tells neither end: what is sent gets lost. */
+  isSilent?: boolean
 }
 
 /** Two agents that reach each other over TCP alone, in virtual time and without latency: B listens, A connects. */
 class TcpWorld {
   now = 0
-  readonly a = new IceAgent({ random: seeded(1), role: 'controlling' })
-  readonly b = new IceAgent({ random: seeded(2), role: 'controlled' })
+  readonly a: IceAgent
+  readonly b: IceAgent
   readonly cables: Cable[] = []
   readonly requested: Address[] = []
   /** Whether the network lets new connections through. */
   open: boolean
   heard: string[] = []
+  /** Of either end. */
+  states: string[] = []
   #ports = 50_000
 
-  constructor({ open = true } = {}) {
+  constructor({ open = true, role = 'controlling' }: { open?: boolean; role?: IceRole } = {}) {
     this.open = open
+    this.a = new IceAgent({ random: seeded(1), role })
+    this.b = new IceAgent({ random: seeded(2), role: role === 'controlled' ? 'controlling' : 'controlled' })
     this.a.gather(0, [{ address: { ip: '10.0.0.1', port: 9 }, tcpType: 'active' }])
     this.b.gather(0, [{ address: { ip: '10.0.0.2', port: 443 }, tcpType: 'passive' }])
     this.a.start(0, this.b.localParameters)
@@ -66,6 +72,8 @@ class TcpWorld {
   #perform(agent: IceAgent, other: IceAgent, output: AgentOutput): void {
     if (output.type === 'candidate') this.#signal(other, output.candidate)
     else if (output.type === 'connect') this.#connect(output.local, output.remote)
+    else if (output.type === 'disconnect') this.#disconnect(agent, output.local)
+    else if (output.type === 'state') this.states.push(output.state)
     else if (output.type === 'packet') this.#carry(agent, other, output.packet)
     else if (output.type === 'data') this.heard.push(new TextDecoder().decode(output.bytes))
   }
@@ -81,9 +89,17 @@ class TcpWorld {
     this.a.connected(this.now, local)
   }
 
+  #disconnect(from: IceAgent, local: Address): void {
+    const index = this.cables.findIndex(({ active, passive }) => local === (from === this.a ? active : passive))
+    const [cable] = index < 0 ? [] : this.cables.splice(index, 1)
+    if (!cable || cable.isSilent) return
+    if (from === this.a) this.b.disconnected(this.now, cable.passive, 'closed')
+    else this.a.disconnected(this.now, cable.active, 'closed')
+  }
+
   #carry(from: IceAgent, to: IceAgent, { local, bytes }: Packet): void {
     const cable = this.cables.find(({ active, passive }) => local === (from === this.a ? active : passive))
-    if (!cable) return
+    if (!cable || cable.isSilent) return
     const [name, remote] = from === this.a ? [cable.passive, cable.source] : [cable.active, cable.passive]
     to.handlePacket(this.now, { protocol: 'tcp', local: name, remote, bytes: bytes.slice() })
   }
@@ -128,6 +144,55 @@ describe('ICE over TCP, RFC 6544', () => {
     world.run(120_000)
     expect(world.requested.length - before).toBe(TIMING.tcpReconnects)
     expect(world.a.state).toBe('failed')
+  })
+
+  /** Both ends send every 20 ms, for so long. Which of them have been heard. */
+  function talk(world: TcpWorld, ms: number): string[] {
+    world.heard = []
+    for (const end = world.now + ms; world.now < end; world.run(20)) {
+      world.a.send(world.now, Uint8Array.of(97))
+      world.b.send(world.now, Uint8Array.of(98))
+      world.settle()
+    }
+    return [...new Set(world.heard)].sort()
+  }
+
+  test.each(['controlling', 'controlled'] as const)(
+    'J84 a connection that dies in silence while data flows is replaced; the end that opens them is %s',
+    (role) => {
+      const world = new TcpWorld({ role })
+      expect(talk(world, 15_000)).toEqual(['a', 'b'])
+      const [first] = world.cables
+      first!.isSilent = true
+      world.states = []
+      talk(world, 3_000)
+      expect(talk(world, 1_000)).toEqual(['a', 'b'])
+      expect(world.requested).toHaveLength(2)
+      expect(world.states).not.toContain('disconnected')
+      expect(world.states).not.toContain('failed')
+      expect(world.cables.filter(({ isSilent }) => !isSilent)).toHaveLength(1)
+    },
+  )
+
+  test('J84 the same without data: before consent ends', () => {
+    const world = new TcpWorld()
+    world.run(20_000)
+    world.cables[0]!.isSilent = true
+    world.run(20_000)
+    expect(talk(world, 1_000)).toEqual(['a', 'b'])
+    world.run(120_000)
+    expect(world.states).not.toContain('failed')
+    expect(world.requested).toHaveLength(2)
+  })
+
+  test('J84 connections that die soon after they are opened are replaced at a pace', () => {
+    const world = new TcpWorld()
+    for (let i = 0; i < 120; i++) {
+      talk(world, 1_000)
+      for (const cable of world.cables) cable.isSilent = true
+    }
+    expect(world.requested.length).toBeGreaterThan(3)
+    expect(world.requested.length).toBeLessThan(15)
   })
 
   test('nothing is sent before the connection is open, and a refused one fails its pair at once', () => {

@@ -2,7 +2,7 @@ import type { Address, Attributes, Machine, Packet } from '@floe/stun'
 import { addressFamily, decode, encode, newTransactionId, Outbox, sameAddress } from '@floe/stun'
 import { channelNumber, channelPayload, encodeChannelData, isChannelData } from './channel-data.ts'
 import { Channels } from './channels.ts'
-import { Credentials, utf8Length } from './credentials.ts'
+import { Credentials, credentialsFault } from './credentials.ts'
 import { type AllocationTiming, LIMITS, TIMING } from './defaults.ts'
 import { TurnError } from './error.ts'
 import { Exchanges, NO_ANSWER, type Outcome } from './exchanges.ts'
@@ -353,13 +353,12 @@ function familyOf({ ip }: Address): 4 | 6 {
 
 function validate({ username, credential, lifetime = 1, families = [4], server, local }: AllocationOptions): void {
   const wrong = (what: string) => new TurnError('ERR_TURN_ARGUMENT', what)
-  if (typeof username !== 'string' || utf8Length(username) > LIMITS.username) {
-    throw wrong(`a TURN user name is text of at most ${LIMITS.username} bytes`)
-  }
-  if (typeof credential !== 'string') throw wrong('a TURN credential is text')
+  const fault = credentialsFault(username, credential)
+  if (fault !== undefined) throw wrong(fault)
   if (!(lifetime > 0 && lifetime <= 0xffff_ffff)) throw wrong('lifetime is a positive number of milliseconds')
   if (families.length === 0) throw wrong('ask for at least one address family')
   // An IPv4 server is reached from an IPv6 address as well: through a NAT64, which is the driver's affair.
-  if (addressFamily(server.ip) === 6 && addressFamily(local.ip) === 4)
+  // 0.0.0.0 is whichever address the system takes, such as that on the way to a proxy.
+  if (addressFamily(server.ip) === 6 && addressFamily(local.ip) === 4 && local.ip !== '0.0.0.0')
     throw wrong('no IPv4 address reaches an IPv6 server')
 }

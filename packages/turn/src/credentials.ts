@@ -129,6 +129,14 @@ function tooLarge(list: NonNullable<Attributes['passwordAlgorithms']>): boolean 
   )
 }
 
+/** Why these are no credentials of a TURN server; `undefined` when they are. RFC 8489 §14.3 has less than 509 bytes of name. */
+export function credentialsFault(username: unknown, credential: unknown): string | undefined {
+  if (typeof username !== 'string' || utf8Length(username) > LIMITS.username) {
+    return `a TURN user name is text of at most ${LIMITS.username} bytes`
+  }
+  return typeof credential === 'string' ? undefined : 'a TURN credential is text'
+}
+
 /** Bytes of `text` in UTF-8. */
 export function utf8Length(text: string): number {
   let length = 0

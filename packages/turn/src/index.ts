@@ -3,6 +3,7 @@
  * @module
  */
 export { Allocation } from './allocation.ts'
+export { credentialsFault } from './credentials.ts'
 export { type AllocationTiming, LIMITS, TIMING } from './defaults.ts'
 export { TurnError, type TurnErrorCode } from './error.ts'
 export { NO_ANSWER } from './exchanges.ts'

@@ -33,8 +33,9 @@ export class RedirectGuard {
   #reason({ ip, port }: Address, protocol: string): string | undefined {
     const to = formatAddress({ ip, port })
     if (protocol !== this.#protocol) return `redirect to ${to} changes the transport`
-    // RFC 8489 §14.15: the family of the request's source; a socket of ours could not follow anyway.
-    if (addressFamily(ip) !== addressFamily(this.#first.ip)) return `redirect to ${to} changes the address family`
+    // RFC 8489 §14.15: the family of the request's source; a socket of ours could not follow anyway. A proxy could.
+    const family = addressFamily(this.#first.ip)
+    if (family !== undefined && addressFamily(ip) !== family) return `redirect to ${to} changes the address family`
     if (this.#visited.has(to)) return `redirect to ${to}, where we have been: a loop`
     if (this.#visited.size > LIMITS.redirects) return `more than ${LIMITS.redirects} redirects in a row`
     if (isForbidden(ip) && !isForbidden(this.#first.ip)) return `redirect to ${to}, which is no server on the internet`
@@ -50,5 +51,5 @@ function isForbidden(ip: string): boolean {
     const [first, second] = [Number(v4[1]), Number(v4[2])]
     return first === 0 || first === 127 || first >= 224 || (first === 169 && second === 254)
   }
-  return ip === '::' || ip === '::1' || /^(fe[89ab]|ff)/i.test(ip)
+  return ip === '::' || ip === '::1' || /^(fe[89ab]|ff)[0-9a-f]*:/i.test(ip)
 }

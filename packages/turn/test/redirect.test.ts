@@ -36,6 +36,13 @@ describe('I73 redirects', () => {
     expect(new RedirectGuard(at('2001:db8::1'), 'udp').refuse(at(ip), 'udp')).toContain('no server on the internet')
   })
 
+  test('of a server that a proxy knows by its name may lead to either family, and not to that machine itself', () => {
+    const guard = new RedirectGuard(at('ff.turn.example'), 'tcp')
+    expect(guard.refuse(at('2001:db8::1'), 'tcp')).toBeUndefined()
+    expect(guard.refuse(at('192.0.2.2'), 'tcp')).toBeUndefined()
+    expect(guard.refuse(at('127.0.0.1'), 'tcp')).toContain('no server on the internet')
+  })
+
   test('on loopback are fine when the server is there already', () => {
     expect(new RedirectGuard(at('127.0.0.1'), 'udp').refuse(at('127.0.0.1', 3479), 'udp')).toBeUndefined()
   })

@@ -1,11 +1,16 @@
 import { addressFamily, parseStunUri, parseTurnUri, type ServerUri } from '@floe/stun'
+import { credentialsFault, isAllowedPort } from '@floe/turn'
 import { IceError } from '../error.ts'
 import type { RelayProtocol, ServerAddress } from '../servers.ts'
 
 /** W3C RTCIceServer. */
 export interface IceServer {
-  /** `stun:host[:port]`, `stuns:…`, `turn:host[:port][?transport=udp|tcp]`, `turns:…` (RFC 7064, RFC 7065). */
+  /**
+   * `stun:host[:port]`, `stuns:…`, `turn:host[:port][?transport=udp|tcp]`, `turns:…` (RFC 7064, RFC 7065). TURN has port
+   * 53, 80, 443, or one from 1024 on; others are not asked, which is an `icecandidateerror`.
+   */
   readonly urls: string | readonly string[]
+  /** Of a TURN server: at most 508 bytes of UTF-8 (RFC 8489 §14.3). */
   readonly username?: string
   readonly credential?: string
   /**
@@ -47,9 +52,7 @@ function parseServer(url: string, { username, credential, mobility = false }: Ic
       `"${url}" in iceServers is no STUN or TURN URL: write stun:host:port, or turn:host:port?transport=udp`,
     )
   }
-  if (uri.scheme.startsWith('turn') && (username === undefined || credential === undefined)) {
-    throw new IceError('ERR_ICE_ARGUMENT', `"${url}" in iceServers needs a username and a credential`)
-  }
+  if (uri.scheme.startsWith('turn')) checkCredentials(url, username, credential)
   return {
     url,
     uri,
@@ -60,6 +63,13 @@ function parseServer(url: string, { username, credential, mobility = false }: Ic
   }
 }
 
+function checkCredentials(url: string, username: unknown, credential: unknown): void {
+  const isMissing = username === undefined || credential === undefined
+  const fault = isMissing ? 'needs a username and a credential' : credentialsFault(username, credential)
+  if (fault === undefined) return
+  throw new IceError('ERR_ICE_ARGUMENT', `"${url}" in iceServers${isMissing ? '' : ':'} ${fault}`)
+}
+
 /** The same URL with the same credentials. */
 export function isSameServer(configured: ConfiguredServer, server: ConfiguredServer | ServerAddress): boolean {
   if (configured.url !== server.url) return false
@@ -68,11 +78,16 @@ export function isSameServer(configured: ConfiguredServer, server: ConfiguredSer
 }
 
 /** Why a server is not asked; `undefined` when it is. */
-export function refusalOf({ uri: { scheme, transport } }: ConfiguredServer, relayOnly: boolean): string | undefined {
+export function refusalOf(
+  { uri: { scheme, transport, port } }: ConfiguredServer,
+  relayOnly: boolean,
+): string | undefined {
   if (scheme === 'stun') return relayOnly ? 'Not asked: gatherPolicy is relay' : undefined
   if (scheme === 'stuns') return 'Not asked: STUN over TLS or DTLS is not supported, use stun:'
   if (scheme === 'turns' && transport === 'udp')
     return 'Not asked: TURN over DTLS is not supported, use turns: over TCP, or turn:'
+  // Who names servers, perhaps over signaling, must not make us talk to mail or database servers; libwebrtc is as strict.
+  if (!isAllowedPort(port)) return `Not asked: TURN servers have port 53, 80, 443, or one from 1024 on, and not ${port}`
   return undefined
 }
 
@@ -81,11 +96,13 @@ export function protocolOf({ scheme, transport = 'udp' }: ServerUri): RelayProto
   return scheme === 'turns' ? 'tls' : transport
 }
 
-/** The server at one of its addresses; `ip` may be its name, where a proxy resolves that. */
-export function serverAddress(server: ConfiguredServer, ip: string): ServerAddress {
+/** The server at one of its addresses; `ip` may be its name, where a proxy leads there. */
+export function serverAddress(server: ConfiguredServer, ip: string, hasProxy: boolean): ServerAddress {
   const { url, uri, username, credential, mobility } = server
   const address = { ip, port: uri.port }
   if (uri.scheme === 'stun' || uri.scheme === 'stuns') return { scheme: 'stun', address, url }
   const hostname = uri.host
-  return { scheme: 'turn', protocol: protocolOf(uri), address, url, username, credential, hostname, mobility }
+  const protocol = protocolOf(uri)
+  const viaProxy = hasProxy && protocol !== 'udp'
+  return { scheme: 'turn', protocol, address, url, username, credential, hostname, viaProxy, mobility }
 }

@@ -2,6 +2,7 @@
  * @floe/ice/node: ICE with sockets. Everything of @floe/ice is here too.
  * @module
  */
+export { credentialsFault } from '@floe/turn'
 export * from '../index.ts'
 export {
   IceCandidateErrorEvent,

@@ -41,7 +41,7 @@ export class LocalBases {
   readonly #spares: SpareSockets
   #tcp: TcpDoor | undefined
   /** Addresses that relays alone are reached from. */
-  #relayBases: readonly LocalBase[] = []
+  #relayHosts: readonly InterfaceAddress[] = []
   /** Where peers connect to: one of each local IP address. */
   #doors: readonly Address[] = []
   #hostnames: Map<string, string> | undefined
@@ -62,7 +62,7 @@ export class LocalBases {
 
   /** Throws ERR_ICE_FAILED when nothing could be bound; it may be called again then. */
   open(): LocalBase[] {
-    if (this.relayOnly) return (this.#relayBases = relayBases(hostAddresses(this.#interfaces))) as LocalBase[]
+    if (this.relayOnly) return (this.#relayHosts = hostAddresses(this.#interfaces)).map(relayBase)
     this.#route = this.#openRoute()
     return this.#basesOf(this.#route.sockets)
   }
@@ -94,6 +94,17 @@ export class LocalBases {
 
   get sockets(): readonly UdpSocket[] {
     return this.#route?.sockets ?? []
+  }
+
+  /** The addresses that something is sent from. */
+  get hosts(): readonly InterfaceAddress[] {
+    return this.relayOnly ? this.#relayHosts : this.sockets.map(({ host }) => host)
+  }
+
+  /** What is sent from there over UDP, and to TURN servers. */
+  basesAt(host: InterfaceAddress): LocalBase[] {
+    if (this.relayOnly) return [relayBase(host, this.#relayHosts.indexOf(host))]
+    return this.sockets.filter((socket) => socket.host === host).map((socket) => this.udpBase(socket))
   }
 
   udpBase({ address, host }: UdpSocket): LocalBase {
@@ -173,14 +184,17 @@ export class LocalBases {
   }
 
   #updateRelayBases(system: System): BaseChanges {
-    const before = this.#relayBases
-    const now = relayBases(hostAddresses(this.#interfaces, system))
-    const isIn = (bases: readonly LocalBase[], { address: { ip } }: LocalBase) =>
-      bases.some(({ address }) => address.ip === ip)
-    this.#relayBases = now
+    const before = this.#relayHosts
+    const now = hostAddresses(this.#interfaces, system)
+    const isIn = (hosts: readonly InterfaceAddress[], { address }: LocalBase) =>
+      hosts.some(({ ip }) => ip === address.ip)
+    this.#relayHosts = now
     return {
-      added: now.filter((base) => !isIn(before, base)),
-      removed: before.filter((base) => !isIn(now, base)).map(({ address }) => address),
+      added: now.map(relayBase).filter((base) => !isIn(before, base)),
+      removed: before
+        .map(relayBase)
+        .filter((base) => !isIn(now, base))
+        .map(({ address }) => address),
       opened: [],
       closed: [],
     }
@@ -211,13 +225,8 @@ function activeAddress(ip: string): Address {
   return { ip, port: ACTIVE_PORT }
 }
 
-/** Addresses that relays are reached from; nothing is bound to them, and no peer hears of them. */
-function relayBases(hosts: readonly InterfaceAddress[]): LocalBase[] {
-  return hosts.map((host, rank) => ({
-    address: { ip: host.ip, port: 0 },
-    interfaceName: host.name,
-    network: networkInfo(host),
-    rank,
-    relayOnly: true,
-  }))
+/** Where relays are reached from: nothing is bound to it, and no peer hears of it. */
+function relayBase(host: InterfaceAddress, rank: number): LocalBase {
+  const { name, ip } = host
+  return { address: { ip, port: 0 }, interfaceName: name, network: networkInfo(host), rank, relayOnly: true }
 }

@@ -53,7 +53,8 @@ export class LocalGathering {
       outward: (remote, local) => this.#reach.outward(remote, local),
     })
     this.#reach = new Reach(options, driver, {
-      sockets: () => this.#bases.sockets,
+      hosts: () => this.#bases.hosts,
+      basesAt: (host) => this.#bases.basesAt(host),
       baseOf: (socket) => this.#bases.udpBase(socket),
       send: (packet) => this.#bases.send(packet),
       onbases: (bases) => bases.length > 0 && this.#gather(bases, []),
@@ -150,7 +151,11 @@ export class LocalGathering {
 
   /** Nothing needs to be resolved: it is an IP address, or a proxy does it. */
   #isAddressed({ literal, uri }: ConfiguredServer): boolean {
-    return literal || (this.#options.proxy !== undefined && protocolOf(uri) !== 'udp')
+    return literal || (this.#hasProxy && protocolOf(uri) !== 'udp')
+  }
+
+  get #hasProxy(): boolean {
+    return this.#options.proxy !== undefined
   }
 
   /** Of new servers: those that can be asked at once. The others' names wait for `#resolveNames`. */
@@ -159,7 +164,8 @@ export class LocalGathering {
     this.#refuseOthers(servers, usable)
     this.#names = usable.filter((server) => !this.#isAddressed(server))
     this.#pending += this.#names.length
-    return usable.filter((server) => this.#isAddressed(server)).map((server) => serverAddress(server, server.uri.host))
+    const addressed = usable.filter((server) => this.#isAddressed(server))
+    return addressed.map((server) => serverAddress(server, server.uri.host, this.#hasProxy))
   }
 
   #resolveNames(): void {
@@ -170,7 +176,7 @@ export class LocalGathering {
   async #resolve(server: ConfiguredServer): Promise<void> {
     const { signal } = (this.#abort ??= new AbortController())
     const isGone = () => !this.#servers.includes(server)
-    const add = (ip: string) => !isGone() && this.#gather([], [serverAddress(server, ip)])
+    const add = (ip: string) => !isGone() && this.#gather([], [serverAddress(server, ip, this.#hasProxy)])
     const failure = await resolveHost(server.uri.host, { signal, onaddress: add })
     if (signal.aborted) return
     if (failure !== undefined && !isGone())

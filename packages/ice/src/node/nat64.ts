@@ -1,6 +1,7 @@
 import { type Address, formatAddress, isIPv4, isIPv6, type Packet } from '@floe/stun'
 import { addressScope } from '../candidate.ts'
-import type { SocketOwner, UdpSocket } from './sockets.ts'
+import type { InterfaceAddress } from './interfaces.ts'
+import type { SocketOwner } from './sockets.ts'
 
 /** Where a NAT64 has IPv4 addresses (RFC 6052): what `findTranslator()` of @floe/nat/node resolves to. */
 export interface AddressTranslator {
@@ -10,14 +11,14 @@ export interface AddressTranslator {
   toIpv4(ipv6: string): string | undefined
 }
 
-/** Whether these are the sockets of a host without IPv4. A CLAT's address counts as IPv4, since it works like one. */
-export function isIpv6Only(sockets: readonly UdpSocket[]): boolean {
-  const leading = sockets.filter(({ host }) => host.kind === 'ordinary' || host.kind === 'vpn')
-  return leading.some(isGlobal) && !leading.some(({ host: { ip } }) => isIPv4(ip) && addressScope(ip) !== 'link-local')
+/** Whether these are the addresses of a host without IPv4. A CLAT's counts as IPv4, since it works like one. */
+export function isIpv6Only(hosts: readonly InterfaceAddress[]): boolean {
+  const leading = hosts.filter(({ kind }) => kind === 'ordinary' || kind === 'vpn')
+  return leading.some(isGlobal) && !leading.some(({ ip }) => isIPv4(ip) && addressScope(ip) !== 'link-local')
 }
 
 /** Whether packets from there can reach a translator. */
-export function isGlobal({ host: { ip } }: UdpSocket): boolean {
+export function isGlobal({ ip }: InterfaceAddress): boolean {
   return isIPv6(ip) && addressScope(ip) !== 'link-local' && addressScope(ip) !== 'loopback'
 }
 

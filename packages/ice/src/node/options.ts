@@ -45,7 +45,8 @@ export interface IceTransportOptions extends PathPolicyOptions {
   readonly portMapper?: PortMapper
   /**
    * Asked on hosts without IPv4: where the network's NAT64 has IPv4 addresses, if it has one. `findTranslator` of
-   * @floe/nat/node does it (RFC 7050). IPv4 peers and servers are reached through it. Not with `mux`. Default: not asked.
+   * @floe/nat/node does it (RFC 7050), at the cost of a DNS query that TURN servers with IPv4 addresses wait for, also where
+   * `gatherPolicy` is `relay`. IPv4 peers and servers are reached through it. Not with `mux`. Default: not asked.
    */
   readonly nat64?: (options: { readonly signal: AbortSignal }) => Promise<AddressTranslator | undefined>
   readonly mdns?: {

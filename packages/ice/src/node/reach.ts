@@ -2,6 +2,7 @@ import { type Address, isIPv6, type Packet } from '@floe/stun'
 import type { LocalBase } from '../local-base.ts'
 import type { ServerAddress } from '../servers.ts'
 import type { Driver } from './driver.ts'
+import type { InterfaceAddress } from './interfaces.ts'
 import { isGlobal, isIpv6Only, Nat64Edge } from './nat64.ts'
 import type { IceTransportOptions } from './options.ts'
 import { PortMappings } from './port-mappings.ts'
@@ -9,7 +10,10 @@ import type { SocketOwner, UdpSocket } from './sockets.ts'
 
 /** The transport whose reach it is. */
 export interface ReachOwner {
-  readonly sockets: () => readonly UdpSocket[]
+  /** This machine's addresses that something is sent from. */
+  readonly hosts: () => readonly InterfaceAddress[]
+  /** What is sent from there over UDP, and to TURN servers. */
+  readonly basesAt: (host: InterfaceAddress) => readonly LocalBase[]
   /** As it is without what is told here. */
   readonly baseOf: (socket: UdpSocket) => LocalBase
   readonly send: (packet: Packet) => void
@@ -100,7 +104,7 @@ export class Reach {
   /** On a host without IPv4; anew whenever its networks have changed. `false`: nothing to look for. */
   #seekNat64(): boolean {
     const { nat64 } = this.#options
-    if (!nat64 || !this.#edge || this.#isSearching || !isIpv6Only(this.#owner.sockets())) return false
+    if (!nat64 || !this.#edge || this.#isSearching || !isIpv6Only(this.#owner.hosts())) return false
     // From now on it is known which addresses the agent itself names.
     this.#isTranslated = this.#isSearching = true
     this.#abort ??= new AbortController()
@@ -120,8 +124,9 @@ export class Reach {
     edge.use(translator)
     const detail = translator?.toIpv6('192.0.0.170')
     this.#driver.log('nat64', detail ?? '', detail ? 'IPv4 is reached through it' : 'no IPv4, and no NAT64 either')
-    const sockets = translator ? this.#owner.sockets().filter(isGlobal) : []
-    this.#owner.onbases(sockets.map((socket) => ({ ...this.#owner.baseOf(socket), translated: true })))
+    const hosts = translator ? this.#owner.hosts().filter(isGlobal) : []
+    const bases = hosts.flatMap((host) => this.#owner.basesAt(host))
+    this.#owner.onbases(bases.map((base) => ({ ...base, translated: true })))
     this.#owner.onsettled()
   }
 }

@@ -1,7 +1,13 @@
-import type { Packet } from '@floe/stun'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { decode, type Packet } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
+import { type IceCandidateErrorEvent, IceTransport, type IceTransportOptions } from '../../src/node/index.ts'
+import type { InterfaceAddress } from '../../src/node/interfaces.ts'
 import { isIpv6Only, Nat64Edge } from '../../src/node/nat64.ts'
-import type { UdpSocket } from '../../src/node/sockets.ts'
+import { next } from './connect.ts'
+import { inPrivateNetwork } from './private-network.ts'
 
 const TRANSLATOR = {
   toIpv6: (ip: string) => `2001:db8:64::${ip}`,
@@ -52,11 +58,53 @@ test.each([
   [['fe80::1%eth0'], false],
   [['127.0.0.1', '::1'], false],
 ])('whether a host with %j has no IPv4 but IPv6: %s', (ips, expected) => {
-  const sockets = ips.map((ip) => {
+  const hosts = ips.map((ip) => {
     const kind = ip === '::1' || ip.startsWith('127.') ? 'loopback' : 'ordinary'
-    return { host: { ip, kind } } as unknown as UdpSocket
+    return { ip, kind } as InterfaceAddress
   })
-  expect(isIpv6Only(sockets)).toBe(expected)
+  expect(isIpv6Only(hosts)).toBe(expected)
+})
+
+describe.runIf(inPrivateNetwork)('relays alone, on a host without IPv4', () => {
+  const HERE = 'fd77::1'
+  const options: IceTransportOptions = { gatherPolicy: 'relay', interfaceFilter: ({ ip }) => ip === HERE }
+  const credentials = { username: 'u', credential: 'p' }
+
+  test('an IPv4 TURN server is asked over UDP by way of the NAT64', async () => {
+    const server = createSocket('udp6')
+    server.bind(0, HERE)
+    await once(server, 'listening')
+    const nat64 = async () => ({ toIpv6: () => HERE, toIpv4: () => '192.0.2.9' })
+    const iceServers = [{ urls: `turn:192.0.2.9:${server.address().port}`, ...credentials }]
+    await using a = new IceTransport({ ...options, nat64, iceServers })
+    const asked = once(server, 'message')
+    a.gather()
+    expect(decode((await asked)[0])?.method).toBe('allocate')
+    server.close()
+  })
+
+  test('and over TCP', async () => {
+    const server = createServer((socket) => socket.destroy()).listen(0, HERE)
+    await once(server, 'listening')
+    const nat64 = async () => ({ toIpv6: () => HERE, toIpv4: () => '192.0.2.9' })
+    const { port } = server.address() as AddressInfo
+    const iceServers = [{ urls: `turn:192.0.2.9:${port}?transport=tcp`, ...credentials }]
+    await using a = new IceTransport({ ...options, nat64, iceServers })
+    const asked = once(server, 'connection')
+    a.gather()
+    await asked
+    server.close()
+  })
+
+  test('without a NAT64 the server is named as out of reach, and gathering ends', async () => {
+    const iceServers = [{ urls: 'turn:192.0.2.9', ...credentials }]
+    await using a = new IceTransport({ ...options, nat64: async () => undefined, iceServers })
+    const ended = next(a, 'gatheringstatechange', () => a.gatheringState === 'complete')
+    const failed = next<IceCandidateErrorEvent>(a, 'icecandidateerror')
+    a.gather()
+    expect((await failed).errorText).toContain('no local IPv4 address')
+    await ended
+  })
 })
 
 function setUp() {

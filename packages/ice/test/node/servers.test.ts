@@ -1,5 +1,14 @@
+import { spawnSync } from 'node:child_process'
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { hostname } from 'node:os'
 import { expect, test } from 'vitest'
-import { type IceCandidateErrorEvent, type IceCandidateEvent, IceTransport } from '../../src/node/index.ts'
+import {
+  type IceCandidateErrorEvent,
+  type IceCandidateEvent,
+  IceTransport,
+  type IceTransportOptions,
+} from '../../src/node/index.ts'
 import { LOOPBACK, next } from './connect.ts'
 import { StunServer } from './stun-server.ts'
 
@@ -61,6 +70,75 @@ test('L95 a name that does not exist is an error event, in bounded time, and hos
   expect((await failed).errorText).toContain('floe.invalid was not resolved')
   expect(await ended).toBeLessThan(6_000)
 }, 10_000)
+
+test.each([
+  { username: 'x'.repeat(509), credential: 'p' },
+  { username: 'ü'.repeat(255), credential: 'p' },
+  { username: 7, credential: 'p' },
+  { username: 'u', credential: {} },
+])('credentials that no TURN request has room for are refused at once: %j', async (credentials) => {
+  const iceServers = [{ urls: 'turn:192.0.2.1', ...credentials }] as never
+  const refusal = expect.objectContaining({ code: 'ERR_ICE_ARGUMENT' })
+  expect(() => new IceTransport({ ...LOOPBACK, iceServers })).toThrow(refusal)
+  await using a = new IceTransport(LOOPBACK)
+  expect(() => a.setIceServers(iceServers)).toThrow(refusal)
+})
+
+test.each(['turn:127.0.0.1:25', 'turn:127.0.0.1:25?transport=tcp', 'turns:127.0.0.1:587', 'turn:localhost:1023'])(
+  'I79 %s is not asked: no TURN server has that port',
+  async (urls) => {
+    const iceServers = [{ urls, username: 'u', credential: 'p' }]
+    await using a = new IceTransport({ ...LOOPBACK, iceServers })
+    const errors: IceCandidateErrorEvent[] = []
+    a.addEventListener('icecandidateerror', (event) => errors.push(event))
+    await gatheringTime(a)
+    expect(errors).toMatchObject([{ url: urls, errorCode: 701 }])
+    expect(errors[0]!.errorText).toContain('Not asked: TURN servers have port 53, 80, 443')
+  },
+)
+
+test.each([53, 80, 443, 1024])('I79 a TURN server may have port %i', async (port) => {
+  const iceServers = [{ urls: `turn:127.0.0.1:${port}?transport=tcp`, username: 'u', credential: 'p' }]
+  await using a = new IceTransport({ ...LOOPBACK, iceServers })
+  const failed = next<IceCandidateErrorEvent>(a, 'icecandidateerror')
+  a.gather()
+  expect((await failed).errorText).not.toContain('Not asked')
+})
+
+/** A name that resolves at once, and still not before the function that asks goes on. */
+const isLocal = /^127\./.test(
+  spawnSync('getent', ['-s', 'files', 'hosts', hostname()], { encoding: 'utf8' }).stdout ?? '',
+)
+
+test.runIf(isLocal)('I77 closed while a TURN server’s name is being resolved: the answer comes too late', async () => {
+  const [server, other] = [createSocket('udp4').bind(0), createSocket('udp4').bind(0)]
+  await Promise.all([once(server, 'listening'), once(other, 'listening')])
+  const optionsFor = (to: Socket): IceTransportOptions => {
+    const urls = `turn:${hostname()}:${to.address().port}`
+    return { ...LOOPBACK, iceServers: [{ urls, username: 'u', credential: 'p' }] }
+  }
+  let asked = 0
+  server.on('message', () => asked++)
+  const a = new IceTransport(optionsFor(server))
+  const events: string[] = []
+  for (const type of ['icecandidate', 'icecandidateerror', 'gatheringstatechange'])
+    a.addEventListener(type, () => a.state === 'closed' && events.push(type))
+  a.gather()
+  expect(a.gatheringState).toBe('gathering')
+  const start = performance.now()
+  await a.close()
+  expect(performance.now() - start).toBeLessThan(1_000)
+  {
+    // By the time that another one has had its answer, the first has as well.
+    await using b = new IceTransport(optionsFor(other))
+    b.gather()
+    await once(other, 'message')
+  }
+  expect(asked).toBe(0)
+  expect(events).toEqual([])
+  server.close()
+  other.close()
+})
 
 test('DTLS and secure STUN are refused by an event that says so', async () => {
   const turn = { urls: 'turns:192.0.2.1?transport=udp', username: 'u', credential: 'p' }

@@ -1,4 +1,4 @@
-import type { IceServer, IceTransportOptions } from '@floe/ice/node'
+import { credentialsFault, type IceServer, type IceTransportOptions } from '@floe/ice/node'
 import { parseStunUri, parseTurnUri } from '@floe/stun'
 import type { NodeIceOptions } from '../configuration.ts'
 import { RTCCertificate } from './certificate.ts'
@@ -38,7 +38,7 @@ interface CheckedIceServer extends IceServer {
 
 /**
  * webrtc-pc §4.4.1.6. Throws TypeError for wrong types, SyntaxError for malformed URLs, InvalidAccessError for TURN
- * servers without credentials and for expired certificates.
+ * servers without credentials or with a user name of more than 508 bytes (RFC 8489 §14.3), and for expired certificates.
  */
 export function checkConfiguration(configuration: NodeConfiguration | null | undefined): CheckedConfiguration {
   const {
@@ -110,19 +110,24 @@ function checkServer(server: unknown): CheckedIceServer {
   if (urls === undefined) throw new TypeError('Every entry of iceServers has urls')
   const list = typeof urls === 'string' ? [urls] : sequence(urls, 'urls').map(String)
   if (list.length === 0) throw new DOMException('An entry of iceServers has no URL', 'SyntaxError')
-  for (const url of list) checkUrl(url, username !== undefined && credential !== undefined)
-  return {
-    urls: list,
+  const credentials = {
     ...(username !== undefined && { username: String(username) }),
     ...(credential !== undefined && { credential: String(credential) }),
+  }
+  for (const url of list) checkUrl(url, credentials)
+  return {
+    urls: list,
+    ...credentials,
     ...(mobility !== undefined && { mobility: Boolean(mobility) }),
   }
 }
 
-function checkUrl(url: string, hasCredentials: boolean): void {
+function checkUrl(url: string, { username, credential }: Pick<IceServer, 'username' | 'credential'>): void {
   if (parseStunUri(url)) return
   if (!parseTurnUri(url)) throw new DOMException(`"${url}" is no STUN or TURN URL`, 'SyntaxError')
-  if (!hasCredentials) throw new DOMException(`"${url}" needs a username and a credential`, 'InvalidAccessError')
+  const isMissing = username === undefined || credential === undefined
+  const fault = isMissing ? 'needs a username and a credential' : credentialsFault(username, credential)
+  if (fault !== undefined) throw new DOMException(`"${url}"${isMissing ? '' : ':'} ${fault}`, 'InvalidAccessError')
 }
 
 function sequence(value: unknown, what: string): unknown[] {

@@ -67,6 +67,7 @@ describe.each([
     [{ iceServers: [{ urls: 'turn:turn.example.net' }] }, 'InvalidAccessError'],
     [{ iceServers: [{ urls: 'turn:turn.example.net', username: 'user' }] }, 'InvalidAccessError'],
     [{ iceServers: [{ urls: 'turns:turn.example.net', credential: 'cred' }] }, 'InvalidAccessError'],
+    [{ iceServers: [{ urls: 'turn:a.example', username: 'ü'.repeat(255), credential: 'c' }] }, 'InvalidAccessError'],
     [{ iceTransportPolicy: 'none' }, TypeError],
     [{ bundlePolicy: 'max' }, TypeError],
     [{ rtcpMuxPolicy: 'negotiate' }, TypeError],
