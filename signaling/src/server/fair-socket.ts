@@ -78,7 +78,7 @@ class Reader implements Flow {
     this.#onflood = onflood
     this.#credit = new TokenBucket(QUIET.perSecond, QUIET.burst, now)
     this.#credit.take(now, QUIET.burst)
-    socket.on('readable', () => this.#onreadable())
+    socket.on('readable', () => this.#waits || this.#ask())
     socket.prependListener('close', () => this.#onclose())
   }
 
@@ -86,6 +86,12 @@ class Reader implements Flow {
     const socket = this.#socket
     this.#waits = false
     if (socket.destroyed || this.#isSentAway()) return false
+    if (socket.writableNeedDrain) {
+      // Who does not take what it is told need not be heard: answers would pile up.
+      this.#waits = true
+      socket.once('drain', () => this.#ask())
+      return false
+    }
     const bytes = Math.min(TURN, socket.readableLength)
     this.#credit.take(performance.now(), bytes + TURN_COST)
     socket.read(bytes)
@@ -104,8 +110,7 @@ class Reader implements Flow {
     return this.#socket.readableLength > CROWD.bytes && this.#webSocket.readyState === this.#webSocket.OPEN
   }
 
-  #onreadable(): void {
-    if (this.#waits) return
+  #ask(): void {
     this.#waits = true
     const quiet = this.#credit.has(performance.now())
     this.#busy ||= !quiet
@@ -122,6 +127,8 @@ class Reader implements Flow {
 
   /** What was not read before the connection broke is nothing to ws either, which would take it now at once. */
   #onclose(): void {
-    if (this.#busy) while (this.#socket.read() !== null) {}
+    if (!this.#busy) return
+    this.#socket.removeAllListeners('data')
+    while (this.#socket.read() !== null) {}
   }
 }
