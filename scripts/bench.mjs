@@ -9,7 +9,18 @@ import { join } from 'node:path'
 import { prepare } from './prepare.mjs'
 
 /** In the order of the life of a packet. */
-const BENCHES = ['stun', 'connect', 'handshake', 'peer', 'first-message', 'throughput', 'relay', 'memory', 'idle']
+const BENCHES = [
+  'stun',
+  'connect',
+  'handshake',
+  'peer',
+  'first-message',
+  'throughput',
+  'relay',
+  'memory',
+  'idle',
+  'signaling',
+]
 
 const root = join(import.meta.dirname, '..')
 const asked = process.argv.slice(2)

@@ -24,22 +24,25 @@ async function join(address, room) {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`, {
     localAddress: `127.1.${from >> 8}.${from & 255}`,
   })
-  socket.on('error', () => {})
-  socket.on('message', (data) => {
-    if (`${data}` === '2') socket.send('3')
-    else totals.answered += 1
+  const auth = { version: 1, room, agent: 'node', resumeToken: randomBytes(16).toString('hex') }
+  const joined = new Promise((resolve) => {
+    socket.on('message', (data) => {
+      const text = `${data}`
+      if (text.startsWith('0')) socket.send(`40${JSON.stringify(auth)}`)
+      else if (text === '2') socket.send('3')
+      else if (text.startsWith('40')) resolve()
+      else totals.answered += 1
+    })
+    socket.once('close', resolve)
   })
+  socket.on('error', () => {})
   socket.once('close', () => {
     totals.closed += 1
   })
-  await new Promise((resolve) => socket.once('open', resolve).once('close', resolve))
-  if (socket.readyState !== WebSocket.OPEN) {
-    totals.refused += 1
-    return undefined
-  }
-  const auth = { version: 1, room, agent: 'node', resumeToken: randomBytes(16).toString('hex') }
-  socket.send(`40${JSON.stringify(auth)}`)
-  return socket
+  await joined
+  if (socket.readyState === WebSocket.OPEN) return socket
+  totals.refused += 1
+  return undefined
 }
 
 /** Every kind of nonsense in turn: packets of no layer, of the wrong layer, of the wrong shape. */
@@ -70,18 +73,22 @@ async function talkNonsense(messages) {
 }
 
 /**
- * Each sends as fast as it is taken, and comes back when it is shown the door. Most say what has to be parsed, checked and
- * answered; some what looks like an acknowledgement, or like a heartbeat, and is bound to no limit of messages.
+ * Each sends as fast as it is taken, and comes back when it is shown the door. Of ten, seven say what has to be parsed, checked
+ * and answered; one says what looks like an acknowledgement and one what looks like a heartbeat, which are bound to no limit of
+ * messages; one leaves as soon as it has joined, and comes back.
  */
 async function flood(clients) {
   const until = performance.now() + seconds * 1_000
-  const kinds = [`421["signal",1,"nobody",{"bye":"${'x'.repeat(200)}"}]`, '4399[null]', '3']
+  const signal = `421["signal",1,"nobody",{"bye":"${'x'.repeat(200)}"}]`
+  const others = ['4399[null]', '3', undefined]
   await Promise.all(
     Array.from({ length: clients }, async (_, index) => {
-      const message = index % 10 < 8 ? kinds[0] : kinds[(index % 10) - 7]
+      const kind = index % 10
+      const message = kind < 7 ? signal : others[kind - 7]
       await delay(index)
       while (performance.now() < until) {
         const socket = await join(index, `flood-${index % 50}`)
+        if (message === undefined) socket?.terminate()
         while (socket?.readyState === WebSocket.OPEN && performance.now() < until) {
           if (socket.bufferedAmount < 16_384) {
             for (let burst = 0; burst < 20; burst++) socket.send(message)

@@ -41,7 +41,7 @@ const balancer = await start(
   servers.map(({ url }) => url),
 )
 
-const result = { clients: plan.clients, rooms: plan.rooms, sent: 0, delivered: 0, strays: 0, outOfOrder: 0, errors: {} }
+const result = { plan, sent: 0, delivered: 0, strays: 0, outOfOrder: 0, errors: {} }
 const latencies = []
 const clients = await joinAll()
 await settled('everybody sees everybody', () => clients.every(({ room }) => room.peers.size === perRoom() - 1))

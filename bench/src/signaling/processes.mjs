@@ -17,7 +17,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 
 /** Starts a script of this folder; resolves with its first line, which says where it listens. */
 export async function start(script, args, onrecord = () => {}) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, script), ...args], {
+  const child = spawn(process.execPath, ['--expose-gc', join(import.meta.dirname, script), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true, // a session of its own, see `place`
   })
@@ -44,7 +44,7 @@ export function place(pid, { processor, priority }) {
   } catch {
     return false
   }
-  return succeeds('taskset', ['-a', '-cp', `${processor}`, `${pid}`])
+  return succeeds('taskset', ['-cp', `${processor}`, `${pid}`])
 }
 
 /** Of all processes of its processor it runs first, at once. For one that sleeps most of the time. */

@@ -5,19 +5,28 @@ const POLITE_HEAD_START_MS = 2000
 
 /** Between attempts, while messages go another way: soon at first, and never more often than somebody would try by hand. */
 const RESTART_BACKOFF_MS = { first: 1000, longest: 10_000 } as const
+/** Of a wait, by which it is longer at random: peers that lost one network together do not come back in step. */
+const JITTER = 0.25
 
 /**
- * Watches `connectionState` and restarts ICE: at once on 'failed', after 4 s on 'disconnected', and again as long as
- * nobody stops it. `onstate`: data flows, or has ceased to.
+ * Watches `connectionState` and restarts ICE: at once on 'failed', after 4 s on 'disconnected', and again, ever more seldom,
+ * as long as there is no path and nobody stops it. While an offer is under way there is no other: it arrives when signaling does. `onstate`: data flows, or has ceased to.
  */
 export class Recovery {
   readonly #peerConnection: RTCPeerConnection
   readonly #polite: boolean
   readonly #onstate: (state: 'open' | 'interrupted') => void
+  readonly #random: () => number
   #backoff = 0
   #restartTimer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(peerConnection: RTCPeerConnection, polite: boolean, onstate: (state: 'open' | 'interrupted') => void) {
+  constructor(
+    peerConnection: RTCPeerConnection,
+    polite: boolean,
+    onstate: (state: 'open' | 'interrupted') => void,
+    random: () => number = Math.random,
+  ) {
+    this.#random = random
     this.#peerConnection = peerConnection
     this.#polite = polite
     this.#onstate = onstate
@@ -38,15 +47,19 @@ export class Recovery {
     } else if (state === 'disconnected' || state === 'failed') {
       this.#restartAfter(state === 'failed' ? this.#backoff : DISCONNECTED_GRACE_MS)
       this.#onstate('interrupted')
-    }
+    } else clearTimeout(this.#restartTimer) // an attempt is under way, and ends in one of those
   }
 
   #restartAfter(delay: number): void {
     clearTimeout(this.#restartTimer)
     const headStart = this.#polite ? POLITE_HEAD_START_MS : 0
-    this.#restartTimer = setTimeout(() => {
-      this.#backoff = Math.min(Math.max(2 * this.#backoff, RESTART_BACKOFF_MS.first), RESTART_BACKOFF_MS.longest)
-      this.#peerConnection.restartIce()
-    }, delay + headStart)
+    const wait = (delay + headStart) * (1 + JITTER * this.#random())
+    this.#restartTimer = setTimeout(() => this.#restart(), wait)
+  }
+
+  #restart(): void {
+    this.#backoff = Math.min(Math.max(2 * this.#backoff, RESTART_BACKOFF_MS.first), RESTART_BACKOFF_MS.longest)
+    this.#restartAfter(RESTART_BACKOFF_MS.longest) // for when nothing comes of this one, not even another state
+    if (this.#peerConnection.signalingState === 'stable') this.#peerConnection.restartIce()
   }
 }

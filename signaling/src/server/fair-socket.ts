@@ -17,13 +17,24 @@ const TURN_COST = 64
  */
 const QUIET = { perSecond: 6_144, burst: 6_144 } as const
 
+/**
+ * When more than `connections` wait, the ones that have had so many turns in a row, and still more than so many bytes waiting,
+ * have to go: in such a crowd whoever has an ordinary burst to send comes through, and who floods holds what is read of it in
+ * our memory.
+ */
+const CROWD = { connections: 256, turns: 8, bytes: 16_384 } as const
+
+/** WebSocket's code for it: Try Again Later. */
+const TRY_AGAIN_LATER = 1013
+
 /** Milliseconds that one which is busy, and was told to go, has for taking its goodbye. It is not read any more. */
 const LINGER = 1_000
 
-/** For Engine.IO's `wsEngine`. */
+/** For Engine.IO's `wsEngine`. `onflood`: a connection from there was ended because it kept others waiting. */
 export function fairWebSockets(
   turns: Turns,
   addressOf: (request: IncomingMessage) => string,
+  onflood: (address: string) => void,
 ): new (
   options: ServerOptions,
 ) => WebSocketServer {
@@ -35,7 +46,7 @@ export function fairWebSockets(
       callback: (client: WebSocket, request: IncomingMessage) => void,
     ): void {
       super.handleUpgrade(request, socket, head, (webSocket, admitted) => {
-        new Reader(turns, addressOf(request), socket, webSocket)
+        new Reader(turns, addressOf(request), socket, webSocket, onflood)
         callback(webSocket, admitted)
       })
     }
@@ -52,18 +63,22 @@ class Reader implements Flow {
   readonly #socket: Duplex
   readonly #webSocket: WebSocket
   readonly #credit: TokenBucket
+  readonly #onflood: (address: string) => void
   #waits = false
   #busy = false
+  /** Turns in a row after which there was still more. */
+  #turnsInRow = 0
 
-  constructor(turns: Turns, address: string, socket: Duplex, webSocket: WebSocket) {
+  constructor(turns: Turns, address: string, socket: Duplex, webSocket: WebSocket, onflood: (address: string) => void) {
     const now = performance.now()
     this.address = address
     this.#turns = turns
     this.#socket = socket
     this.#webSocket = webSocket
+    this.#onflood = onflood
     this.#credit = new TokenBucket(QUIET.perSecond, QUIET.burst, now)
     this.#credit.take(now, QUIET.burst)
-    socket.on('readable', () => this.#onreadable())
+    socket.on('readable', () => this.#waits || this.#ask())
     socket.prependListener('close', () => this.#onclose())
   }
 
@@ -71,16 +86,31 @@ class Reader implements Flow {
     const socket = this.#socket
     this.#waits = false
     if (socket.destroyed || this.#isSentAway()) return false
+    if (socket.writableNeedDrain) {
+      // Who does not take what it is told need not be heard: answers would pile up.
+      this.#waits = true
+      socket.once('drain', () => this.#ask())
+      return false
+    }
     const bytes = Math.min(TURN, socket.readableLength)
     this.#credit.take(performance.now(), bytes + TURN_COST)
     socket.read(bytes)
     if (socket.readableLength === 0) socket.read(0) // Node tells ws of the end only when asked for more
     this.#waits = this.#busy = socket.readableLength > 0
+    this.#turnsInRow = this.#busy ? this.#turnsInRow + 1 : 0
+    if (this.#isTooMuch()) {
+      this.#webSocket.close(TRY_AGAIN_LATER)
+      this.#onflood(this.address)
+    }
     return this.#waits
   }
 
-  #onreadable(): void {
-    if (this.#waits) return
+  #isTooMuch(): boolean {
+    if (this.#turnsInRow < CROWD.turns || this.#turns.waiting < CROWD.connections) return false
+    return this.#socket.readableLength > CROWD.bytes && this.#webSocket.readyState === this.#webSocket.OPEN
+  }
+
+  #ask(): void {
     this.#waits = true
     const quiet = this.#credit.has(performance.now())
     this.#busy ||= !quiet
@@ -97,6 +127,8 @@ class Reader implements Flow {
 
   /** What was not read before the connection broke is nothing to ws either, which would take it now at once. */
   #onclose(): void {
-    if (this.#busy) while (this.#socket.read() !== null) {}
+    if (!this.#busy) return
+    this.#socket.removeAllListeners('data')
+    while (this.#socket.read() !== null) {}
   }
 }

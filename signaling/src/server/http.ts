@@ -1,5 +1,6 @@
 /** How the signaling server lives in an HTTP server that may be somebody else's, and leaves it as it was. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Turns } from './turns.ts'
 
@@ -56,6 +57,8 @@ export function intercept(server: Server, reports: ReadonlyMap<string, () => Rep
 interface Queue {
   readonly path: string
   readonly turns: Turns
+  /** For requests that begin a session. */
+  readonly newcomers: Turns
   addressOf(request: IncomingMessage): string
   /** Seconds for which this address may not begin anything; 0: it may. */
   refused(address: string): number
@@ -65,7 +68,7 @@ interface Queue {
  * Requests and upgrades under `path` wait for their turn before the listeners that are there by now see them. Those of refused
  * addresses are turned away at once, except for what belongs to a long-polling session that they have already.
  */
-export function queueRequests(server: Server, { path, turns, addressOf, refused }: Queue): void {
+export function queueRequests(server: Server, { path, turns, newcomers, addressOf, refused }: Queue): void {
   for (const event of ['request', 'upgrade'] as const) {
     const listeners = server.listeners(event) as Listener[]
     server.removeAllListeners(event)
@@ -76,14 +79,16 @@ export function queueRequests(server: Server, { path, turns, addressOf, refused 
       const { url = '', socket } = request
       if (!url.startsWith(path)) return pass()
       const address = addressOf(request)
-      const seconds = url.includes('sid=') ? 0 : refused(address)
+      const isNew = !url.includes('sid=')
+      const seconds = isNew ? refused(address) : 0
       if (seconds > 0) return turnAway(rest[0], seconds)
       if (event === 'upgrade') socket.on('error', () => {}) // nobody else listens until it is passed on
       const serve = () => {
         if (!socket.destroyed) pass()
         return false
       }
-      turns.ask({ address, serve }, false)
+      const lane = isNew ? newcomers : turns
+      lane.ask({ address, serve }, false)
     })
   }
 }
@@ -97,4 +102,19 @@ function turnAway(answer: ServerResponse | Duplex, seconds: number): void {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   answer.on('error', () => {})
   answer.end(`HTTP/1.1 429 Too Many Requests\r\n${lines.join('')}\r\n`, () => answer.destroy())
+}
+
+/** Browsers do not hold WebSockets to the same-origin policy: without this any web page could join our rooms. */
+export function foreignOrigin({ headers }: IncomingMessage, origins: readonly string[] | '*'): string | undefined {
+  const { origin, host } = headers
+  if (origin === undefined || origins === '*' || origins.includes(origin)) return undefined
+  if (URL.canParse(origin) && new URL(origin).host === host) return undefined
+  return origin
+}
+
+/** An unspecified address is one to listen on, not one to connect to. */
+export function reachableHost({ address, family }: AddressInfo): string {
+  if (address === '0.0.0.0') return '127.0.0.1'
+  if (address === '::') return '[::1]'
+  return family === 'IPv6' ? `[${address}]` : address
 }

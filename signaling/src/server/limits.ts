@@ -4,6 +4,8 @@ import type { RelayLimits } from './relay.ts'
 export interface SignalingLimits extends RelayLimits {
   /** Connections to the server, joined or not. */
   readonly connections: number
+  /** New connections of the server, in the long run; half of it at once. Others wait a while, addresses in turn. */
+  readonly connectionsPerSecond: number
   /** Connections of one address (IPv6: of one /64), joined or not. Offices and phone networks share one. */
   readonly connectionsPerAddress: number
   /** New connections of one address: in the long run, and at once. */
@@ -26,6 +28,7 @@ export interface SignalingLimits extends RelayLimits {
 
 export const DEFAULT_LIMITS: SignalingLimits = {
   connections: 10_000,
+  connectionsPerSecond: 250, // a quarter of a processor's time, of which the rest is for those who are there
   connectionsPerAddress: 1_000,
   connectionsPerSecondPerAddress: 50,
   connectionBurstPerAddress: 500, // an office whose network comes back

@@ -14,7 +14,8 @@ const COUNTERS = {
   floe_signaling_rejections_total: 'Clients that were shown the door, by error code.',
   floe_signaling_leaves_total: 'Peers that left a room, by reason.',
   floe_signaling_signals_total: 'Messages from peer to peer, by result.',
-  floe_signaling_rate_limited_total: 'Packets above a rate limit, by whose.',
+  floe_signaling_rate_limited_total:
+    'Packets above a rate limit, by whose; connections ended because a crowd waited behind them.',
   floe_signaling_cluster_messages_total: 'Messages between servers, by direction.',
   floe_signaling_cluster_errors_total: 'Messages between servers that Redis did not take.',
 } as const

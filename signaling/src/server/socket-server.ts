@@ -17,7 +17,7 @@ import { Addresses, addressOf } from './addresses.ts'
 import { admission } from './admission.ts'
 import { Cluster } from './cluster.ts'
 import { fairWebSockets } from './fair-socket.ts'
-import { intercept, jsonReport, mount, queueRequests, type Report } from './http.ts'
+import { foreignOrigin, intercept, jsonReport, mount, queueRequests, type Report, reachableHost } from './http.ts'
 import { iceServerSource } from './ice-servers.ts'
 import { DEFAULT_LIMITS, type SignalingLimits } from './limits.ts'
 import { type FloeServer, type FloeSocket, handshakeError, linkTo, relayFrames } from './link.ts'
@@ -36,7 +36,7 @@ import { limitRate } from './rate-limit.ts'
 import { type Redis, RedisBus } from './redis-bus.ts'
 import { FrameRelay } from './relay.ts'
 import { Rooms } from './rooms.ts'
-import { Turns } from './turns.ts'
+import { paced, Turns } from './turns.ts'
 
 /** A silent connection counts as broken after `interval + timeout`, in ms. */
 const HEARTBEAT = { interval: 10_000, timeout: 10_000 } as const
@@ -91,7 +91,7 @@ export class SocketSignalingServer implements SignalingServer {
       serveClient: false,
       ...(redis && { adapter: redis.adapter }),
       maxHttpBufferSize: this.#limits.messageSize,
-      wsEngine: fairWebSockets(turns, addressOf),
+      wsEngine: fairWebSockets(turns, addressOf, (address) => this.#punish(address)),
       connectTimeout: HANDSHAKE_TIMEOUT,
       pingInterval: HEARTBEAT.interval,
       pingTimeout: HEARTBEAT.timeout,
@@ -126,7 +126,8 @@ export class SocketSignalingServer implements SignalingServer {
       intercept(httpServer, this.#reports())
       this.#io.attach(httpServer)
       const refused = (address: string) => this.#addresses.refusedFor(address, performance.now())
-      queueRequests(httpServer, { path: this.#io.path(), turns, addressOf, refused })
+      const newcomers = new Turns(paced(this.#limits.connectionsPerSecond))
+      queueRequests(httpServer, { path: this.#io.path(), turns, newcomers, addressOf, refused })
     })
     this.#io.engine.on('connection', (connection: EngineConnection) => this.#count(connection))
     this.#io.on('connection', (socket) => void this.#welcome(socket))
@@ -356,6 +357,13 @@ export class SocketSignalingServer implements SignalingServer {
     this.#reject(link, error, room)
   }
 
+  /** One that kept too many others waiting has been sent away. */
+  #punish(address: string): void {
+    this.#addresses.punish(address, performance.now())
+    this.#metrics.count('floe_signaling_rate_limited_total', { whose: 'crowd' })
+    this.#log({ level: 'warn', event: 'flooding', address, whose: 'crowd' })
+  }
+
   #limitRate(socket: FloeSocket, link: Link): void {
     limitRate(socket, link.address, {
       limits: this.#limits,
@@ -376,19 +384,4 @@ function stopping(): ErrorBody {
 interface EngineConnection {
   readonly request: IncomingMessage
   once(event: 'close', listener: () => void): void
-}
-
-/** Browsers do not hold WebSockets to the same-origin policy: without this any web page could join our rooms. */
-function foreignOrigin({ headers }: IncomingMessage, origins: readonly string[] | '*'): string | undefined {
-  const { origin, host } = headers
-  if (origin === undefined || origins === '*' || origins.includes(origin)) return undefined
-  if (URL.canParse(origin) && new URL(origin).host === host) return undefined
-  return origin
-}
-
-/** An unspecified address is one to listen on, not one to connect to. */
-function reachableHost({ address, family }: AddressInfo): string {
-  if (address === '0.0.0.0') return '127.0.0.1'
-  if (address === '::') return '[::1]'
-  return family === 'IPv6' ? `[${address}]` : address
 }

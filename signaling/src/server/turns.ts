@@ -5,6 +5,9 @@
  * kernel, where TCP makes its sender wait. Nothing is thrown away, and no processor time: who is busy gets all that is left.
  */
 
+/** Milliseconds: turns of so much time may be taken at once when nobody took them. */
+const AT_ONCE = 500
+
 /** Something that may have to wait: a connection with bytes to be read, a request to be answered. */
 export interface Flow {
   /** Addresses take turns, and the flows of an address among themselves. */
@@ -81,5 +84,19 @@ export class Turns {
       return flow
     }
     return undefined
+  }
+}
+
+/**
+ * For `Turns` in which a turn is dear: `perSecond` in the long run, and some more at once. Who has to wait longer does so in
+ * the queue.
+ */
+export function paced(perSecond: number): (round: () => void) => void {
+  let due = 0
+  return (round) => {
+    const now = performance.now()
+    due = Math.max(due, now - AT_ONCE) + 1_000 / perSecond
+    if (due > now) setTimeout(round, due - now)
+    else setImmediate(round)
   }
 }
