@@ -23,6 +23,11 @@ export class Nomination {
     return pair.nominated && pair.nomination === this.#sent
   }
 
+  /** Controlling: it has been nominated last, and the peer has not answered yet. */
+  isUnderWay(pair: Pair): boolean {
+    return this.#sent > 0 && pair.nomination === this.#sent && pair !== this.nominee
+  }
+
   /** Controlling: the peer has answered. Only the latest nomination counts: an earlier one has been thought better of. */
   confirmed(pair: Pair, value: number): boolean {
     if (value < this.#sent) return false

@@ -67,7 +67,10 @@ export class Path {
     const since = best ? this.#movedAt : now
     // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
     best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
-    for (const pair of pool) {
+    // What the peer has been told already comes first: another that is no better would make it move twice.
+    for (const pair of pool.toSorted(
+      (a, b) => Number(this.nomination.isUnderWay(b)) - Number(this.nomination.isUnderWay(a)),
+    )) {
       if (!best || (isBetter(now, pair, best, timing, since) && !isOnProbation(pair, now))) best = pair
     }
     return best

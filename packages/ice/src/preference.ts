@@ -14,13 +14,18 @@ export const DIRECT = 3
 /**
  * Whether data should move from one working pair to another. Tiers first; then the round trip, where the difference is
  * worth a move and the last one (`movedAt`) is some time ago; then ICE's priority, of a pair that has turned valid since:
- * which of two proven pairs has the higher number is no reason to move.
+ * which of two proven pairs has the higher number is no reason to move, and which of two ports of one way neither.
  */
 export function isBetter(now: number, a: Pair, b: Pair, timing: Timing, movedAt: number): boolean {
   const tiers = tierOf(a) - tierOf(b)
   if (tiers !== 0) return tiers > 0
   if (isFaster(a, b, timing)) return now >= movedAt + timing.holdAfterMove
-  return a.priority > b.priority && a.validAt >= movedAt && !isFaster(b, a, timing)
+  return a.priority > b.priority && a.validAt >= movedAt && !isFaster(b, a, timing) && !isSameWay(a, b)
+}
+
+/** From one address to one address: what has been tried to get through, such as fresh sockets, differs in its ports alone. */
+function isSameWay(a: Pair, b: Pair): boolean {
+  return a.base.ip === b.base.ip && a.destination.ip === b.destination.ip
 }
 
 /** By at least 10 ms and 15 %, over averages of at least three samples each. */
