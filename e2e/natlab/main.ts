@@ -3,6 +3,7 @@
  *     [--jobs 2] [--pcap]
  * npm run natlab -- events [--only words]
  * npm run natlab -- recovery [--peers node-node,werift-werift] [--only words] [--runs 50] [--jobs 4]
+ * npm run natlab -- upgrade [--peers node-node,node-chromium] [--loss 0.1] [--minutes 10]
  * npm run natlab -- report
  * npm run natlab -- hard-nat [--only words] [--runs 40]
  * npm run natlab -- up easy hard [--pcap]
@@ -42,10 +43,12 @@ import {
 import { record, rewrite } from './report.ts'
 import { iceServers, startServers } from './servers.ts'
 import { type Survival, survive } from './survival.ts'
+import { UPGRADE_HEAD, upgrade, upgradeRow } from './upgrade.ts'
 
 const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
 npm run natlab -- events [--only words]
 npm run natlab -- recovery [--peers a-b,…] [--only words] [--runs n] [--jobs n]
+npm run natlab -- upgrade [--peers a-b,…] [--loss n] [--minutes n]
 npm run natlab -- report                        what docs/ has, with the simulator as it is now
 npm run natlab -- hard-nat [--only words] [--runs n]
 npm run natlab -- up place place … [--pcap]
@@ -75,6 +78,8 @@ export async function main(args: readonly string[]): Promise<number> {
       with: { type: 'string' },
       runs: { type: 'string' },
       jobs: { type: 'string' },
+      loss: { type: 'string' },
+      minutes: { type: 'string' },
       pcap: { type: 'boolean', default: false },
     },
   })
@@ -93,6 +98,10 @@ export async function main(args: readonly string[]): Promise<number> {
   if (command === 'recovery') {
     const peers = values.peers?.split(',').map(peersNamed) ?? PAIRINGS
     return recovery(peers, values.only, Number(values.runs ?? 50), Number(values.jobs ?? 4))
+  }
+  if (command === 'upgrade') {
+    const peers = values.peers?.split(',').map(peersNamed) ?? UPGRADING
+    return upgrades(peers, Number(values.loss ?? 0), Number(values.minutes ?? 0.1))
   }
   if (command !== 'matrix') return complain(USAGE)
   return matrix({
@@ -213,6 +222,27 @@ async function recoveries(event: RecoveryEvent, peers: Peers, runs: number, jobs
 
 function isOurs(peers: Peers): boolean {
   return peers.every((kind) => kind === 'node')
+}
+
+const UPGRADING: readonly Peers[] = [
+  ['node', 'node'],
+  ['node', 'chromium'],
+  ['chromium', 'node'],
+  ['node', 'firefox'],
+  ['firefox', 'node'],
+]
+
+/** How a relayed path gives way to a direct one, and whether that stays. */
+async function upgrades(pairings: readonly Peers[], loss: number, minutes: number): Promise<number> {
+  const rows = [UPGRADE_HEAD]
+  for (const peers of pairings) {
+    const onprogress = (text: string) => console.log(`${peers.join('-')}: ${text}`)
+    const result = await upgrade({ peers, loss, watch: 60_000 * minutes, onprogress })
+    rows.push(upgradeRow(peers, result))
+    if (result.moves.some((n) => n > 1)) console.log(sideBySide(...result.decisions))
+  }
+  console.log(rows.join('\n'))
+  return 0
 }
 
 async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number> {

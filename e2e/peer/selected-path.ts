@@ -20,6 +20,11 @@ export function selectedRelay(report: RTCStatsReport): string | undefined {
   return local?.relayProtocol as string | undefined
 }
 
+/** NaN where nobody counts. */
+export function selectedPairChanges(report: RTCStatsReport): number {
+  return Number(entriesOf(report).find(({ type }) => type === 'transport')?.selectedCandidatePairChanges)
+}
+
 type Entry = Readonly<Record<string, unknown>>
 
 function entriesOf(report: RTCStatsReport): Entry[] {
