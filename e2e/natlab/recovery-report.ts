@@ -145,12 +145,16 @@ function read(): Data {
 
 const INTRODUCTION = `# How soon data flows again
 
-Written by \`npm run natlab -- recovery\`: do not edit. Two peers in network namespaces, 40 ms apart one way, send each other 50 numbered messages per second over a reliable, ordered data channel. Then something happens to the path
-that the kernel's counters show to carry them. The figures are milliseconds from the event until messages arrive at both
-ends again for good, p50 / p95 / max: the end of the last gap of more than 200 ms, or the longest time between two messages
-where there was no such gap. Never: not within ${PATIENCE / 1_000} s. Every run is a new lab with new peers, and nobody asks for an ICE
-restart. Chromium may use all interfaces, as a page does that may use the microphone. A dead relay is one that stands
-still, so that nothing says it is gone; werift asks one TURN server, whatever it is given.`
+Written by \`npm run natlab -- recovery\`: do not edit. Two peers in network namespaces, 40 ms apart one way, send each other
+50 numbered messages per second over a reliable, ordered data channel. Then something happens to the path that the kernel's
+counters show to carry them. The figures are milliseconds from the event until messages arrive at both ends again for good,
+p50 / p95 / max: the end of the last gap of more than 200 ms, or the longest time between two messages where there was no
+such gap. Never: not within ${PATIENCE / 1_000} s. Every run is a new lab with new peers, and nobody asks for an ICE restart.
 
-const ON_COSTS = `Messages lost above the data channel / ICE restarts, over all runs. What a path that does not come back never delivers is
-lost.`
+Chromium may use all interfaces, as a page does that may use the microphone. A relay that dies stands still, so that nothing
+says it is gone; werift asks one TURN server, whatever it is given. Of unlike peers, the first is the one whose network it
+happens to, and controls. [Why browsers are as slow as they are](renomination.md).`
+
+const ON_COSTS = `Messages lost above the data channel / ICE restarts, over all runs: what a path that does not come back never delivers is
+lost. In brackets: how many labs ran at once, and the highest load average of the machine's two cores meanwhile, which is
+other work too, of a lower priority.`
