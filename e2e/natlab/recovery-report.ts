@@ -33,12 +33,13 @@ const TITLES: Readonly<Record<PeerKind, string>> = {
   firefox: 'Firefox',
 }
 
-/** In the order of the table: ours and others', then ours at the end that something happens to. */
+/** In the order of the table: ours, others', and ours with browsers; things happen to the first one. */
 export const PAIRINGS: readonly Peers[] = [
   ['node', 'node'],
   ['werift', 'werift'],
   ['chromium', 'chromium'],
   ['node', 'chromium'],
+  ['chromium', 'node'],
   ['node', 'firefox'],
 ]
 
