@@ -108,6 +108,11 @@ export class Path {
   heardElsewhere(now: number, pair: Pair, isControlled: boolean): void {
     const selected = this.#selected
     if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.#consent.isFresh(pair, now)) return
+    // It sends where it has been told to: its answer, which got lost, is not waited for.
+    if (!isControlled && this.nomination.isUnderWay(pair)) {
+      this.nomination.confirmed(pair, pair.nomination)
+      return this.#set(now, pair, 'the peer’s data follows the nomination')
+    }
     if (now >= (selected.doubtedAt ?? this.#movedAt) + this.#context.timing.doubtInterval) selected.doubtedAt = now
     // Where our own questions go unanswered, its data alone is no reason to go: nothing of ours would arrive there.
     if (!isControlled || pair.dead || (!selected.dead && !this.#liveness.suspects)) return
