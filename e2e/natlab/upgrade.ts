@@ -19,7 +19,7 @@ export interface Upgrade {
   /** Datagrams to each end in the last seconds: straight from the other end's NAT, and from the relay. */
   readonly toA: Counted
   readonly toB: Counted
-  /** How often each end has moved from then on to the end of the watch: W3C's selectedCandidatePairChanges. One is enough. */
+  /** How often each end has moved from then on to the end of the watch: W3C's selectedCandidatePairChanges, NaN in Firefox. One is enough. */
   readonly moves: readonly [number, number]
   readonly decisions: readonly [readonly Decision[], readonly Decision[]]
   /** Longest time without a message at either end, from the time that the direct path is there. Milliseconds. */
@@ -87,15 +87,13 @@ async function follow(
   await both(ends, ({ endpoint }) => endpoint.beat(BEAT))
   await pause(BLOCKED)
   const before = await both(ends, async ({ endpoint }) => typesOf((await endpoint.notes()).paths.at(-1)))
-  const moved = await both(ends, ({ endpoint }) => endpoint.pairChanges())
+  const moved = await both(ends, changesOf)
   const at = now()
   await internet.run('core', 'nft delete table ip blocked')
   const deadline = at + PATIENCE
   while (now() < deadline && !(await both(ends, isDirect)).every(Boolean)) await pause(LOOK_EVERY)
   for (const end = now() + watch; now() < end; await pause(Math.min(60_000, Math.max(0, end - now())))) {
-    onprogress(
-      `moves so far: ${await both(ends, async ({ endpoint }, i) => (await endpoint.pairChanges()) - moved[i]!)}`,
-    )
+    onprogress(`moves so far: ${await both(ends, async (end, i) => (await changesOf(end)) - moved[i]!)}`)
   }
   await internet.run('core', countingRules(internet))
   await pause(COUNTED)
@@ -107,10 +105,7 @@ async function follow(
     direct: notes.map(({ paths }) => Math.round((firstDirect(paths, at)?.at ?? Infinity) - at)) as [number, number],
     toA: countedOf(counters, 'a'),
     toB: countedOf(counters, 'b'),
-    moves: (await both(ends, ({ endpoint }) => endpoint.pairChanges())).map((n, i) => n - moved[i]!) as [
-      number,
-      number,
-    ],
+    moves: (await both(ends, changesOf)).map((n, i) => n - moved[i]!) as [number, number],
     decisions: await both(ends, (peer) => peer.decisions()),
     gap: Math.round(Math.max(...arrivals.map((times) => longest([at, ...times, now()])))),
   }
@@ -154,6 +149,11 @@ function outsideOf(internet: Internet, host: string): string {
 }
 
 type Path = Notes['paths'][number]
+
+/** NaN where nobody counts. */
+async function changesOf({ endpoint }: Peer): Promise<number> {
+  return (await endpoint.pairChanges()) ?? Number.NaN
+}
 
 async function isDirect({ endpoint }: Peer): Promise<boolean> {
   const path = (await endpoint.notes()).paths.at(-1)

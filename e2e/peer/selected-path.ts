@@ -20,9 +20,10 @@ export function selectedRelay(report: RTCStatsReport): string | undefined {
   return local?.relayProtocol as string | undefined
 }
 
-/** NaN where nobody counts. */
-export function selectedPairChanges(report: RTCStatsReport): number {
-  return Number(entriesOf(report).find(({ type }) => type === 'transport')?.selectedCandidatePairChanges)
+/** `null` where nobody counts. */
+export function selectedPairChanges(report: RTCStatsReport): number | null {
+  const transport = entriesOf(report).find(({ type }) => type === 'transport')
+  return (transport?.selectedCandidatePairChanges as number | undefined) ?? null
 }
 
 type Entry = Readonly<Record<string, unknown>>

@@ -73,8 +73,8 @@ export class LabPeer extends TestPeer {
     return this.#stream.report(since, least)
   }
 
-  /** How often this end has moved from one pair to another, the first included; NaN in Firefox, which does not count. */
-  async pairChanges(): Promise<number> {
+  /** How often this end has moved from one pair to another, the first included; `null` in Firefox, which does not count. */
+  async pairChanges(): Promise<number | null> {
     return selectedPairChanges(await this.connection.getStats())
   }
 
