@@ -2,7 +2,8 @@
  * npm run natlab -- matrix [--peers node-node,node-chromium] [--only eim-apdf,apdm-random] [--with nat64]
  *     [--jobs 2] [--pcap]
  * npm run natlab -- events [--only words]
- * npm run natlab -- recovery [--peers node,werift,chromium] [--only words] [--runs 50] [--jobs 4]
+ * npm run natlab -- recovery [--peers node-node,werift-werift] [--only words] [--runs 50] [--jobs 4]
+ * npm run natlab -- upgrade [--peers node-node,node-chromium] [--loss 0.1] [--minutes 10]
  * npm run natlab -- report
  * npm run natlab -- hard-nat [--only words] [--runs 40]
  * npm run natlab -- up easy hard [--pcap]
@@ -33,6 +34,7 @@ import { RECOVERY_EVENTS, type RecoveryEvent } from './recovery-events.ts'
 import {
   describeRecorded,
   holds,
+  PAIRINGS,
   type Recorded as Recovered,
   recordRecovery,
   rewriteRecovery,
@@ -41,10 +43,12 @@ import {
 import { record, rewrite } from './report.ts'
 import { iceServers, startServers } from './servers.ts'
 import { type Survival, survive } from './survival.ts'
+import { UPGRADE_HEAD, upgrade, upgradeRow } from './upgrade.ts'
 
 const USAGE = `npm run natlab -- matrix [--peers a-b,…] [--only place,…] [--with place] [--jobs n] [--pcap]
 npm run natlab -- events [--only words]
-npm run natlab -- recovery [--peers a,…] [--only words] [--runs n] [--jobs n]
+npm run natlab -- recovery [--peers a-b,…] [--only words] [--runs n] [--jobs n]
+npm run natlab -- upgrade [--peers a-b,…] [--loss n] [--minutes n]
 npm run natlab -- report                        what docs/ has, with the simulator as it is now
 npm run natlab -- hard-nat [--only words] [--runs n]
 npm run natlab -- up place place … [--pcap]
@@ -74,6 +78,8 @@ export async function main(args: readonly string[]): Promise<number> {
       with: { type: 'string' },
       runs: { type: 'string' },
       jobs: { type: 'string' },
+      loss: { type: 'string' },
+      minutes: { type: 'string' },
       pcap: { type: 'boolean', default: false },
     },
   })
@@ -90,8 +96,12 @@ export async function main(args: readonly string[]): Promise<number> {
   if (command === 'events') return events(values.only)
   if (command === 'hard-nat') return hardNat(values.only, Number(values.runs ?? 40))
   if (command === 'recovery') {
-    const kinds = values.peers?.split(',').map(kindNamed) ?? ['node', 'werift', 'chromium']
-    return recovery(kinds, values.only, Number(values.runs ?? 50), Number(values.jobs ?? 4))
+    const peers = values.peers?.split(',').map(peersNamed) ?? PAIRINGS
+    return recovery(peers, values.only, Number(values.runs ?? 50), Number(values.jobs ?? 4))
+  }
+  if (command === 'upgrade') {
+    const peers = values.peers?.split(',').map(peersNamed) ?? UPGRADING
+    return upgrades(peers, Number(values.loss ?? 0), Number(values.minutes ?? 0.1))
   }
   if (command !== 'matrix') return complain(USAGE)
   return matrix({
@@ -175,39 +185,64 @@ async function hardNat(words = '', runs: number): Promise<number> {
   return all.every(isReached) ? 0 : 1
 }
 
-/** All runs of one event of one kind, so many at once: they wait for each other before each event. */
-async function recovery(kinds: readonly PeerKind[], words = '', runs: number, jobs: number): Promise<number> {
+/** Every event with these peers, so many runs at once: they wait for each other before each event. */
+async function recovery(pairings: readonly Peers[], words = '', runs: number, jobs: number): Promise<number> {
   let failures = 0
-  for (const kind of kinds) {
+  for (const peers of pairings) {
     for (const event of RECOVERY_EVENTS.filter(({ name }) => name.includes(words))) {
-      const recorded = await recoveries(event, kind, runs, jobs)
-      recordRecovery(event, kind, recorded)
-      const isKept = holds(event, recorded)
-      console.log(`${isKept ? '  ok  ' : 'FAILED'} ${kind}, ${event.name}: ${describeRecorded(recorded)}`)
+      const recorded = await recoveries(event, peers, runs, jobs)
+      recordRecovery(event, peers, recorded)
       // What others cannot do stands in the table, and is no failure of ours.
-      if (!isKept && kind === 'node') failures++
+      const verdict = holds(event, recorded) ? '  ok  ' : isOurs(peers) ? 'FAILED' : '      '
+      console.log(`${verdict} ${peers.join('-')}, ${event.name}: ${describeRecorded(recorded)}`)
+      if (verdict === 'FAILED') failures++
     }
   }
   return failures === 0 ? 0 : 1
 }
 
-async function recoveries(event: RecoveryEvent, kind: PeerKind, runs: number, jobs: number): Promise<Recovered> {
+async function recoveries(event: RecoveryEvent, peers: Peers, runs: number, jobs: number): Promise<Recovered> {
   const results: (Recovery | Error)[] = []
   let load = 0
   const onready = () => {
     load = Math.max(load, loadavg()[0]!)
   }
   while (results.length < runs) {
-    const wave = await recoverTogether(event, kind, Math.min(jobs, runs - results.length), onready)
+    const wave = await recoverTogether(event, peers, Math.min(jobs, runs - results.length), onready)
     results.push(...wave)
     for (const one of wave) {
-      if (one instanceof Error) console.log(`${kind}, ${event.name}: ${one.stack}`)
-      else if (kind === 'node' && (one.again > event.within || one.lost > 0)) {
+      if (one instanceof Error) console.log(`${peers.join('-')}, ${event.name}: ${one.stack}`)
+      else if (isOurs(peers) && (one.again > event.within || one.lost > 0)) {
         console.log(`${one.again} ms, ${one.lost} lost, ${one.paths.join(' → ')}\n${sideBySide(...one.decisions)}`)
       }
     }
   }
   return toRecorded(results, { together: jobs, load })
+}
+
+function isOurs(peers: Peers): boolean {
+  return peers.every((kind) => kind === 'node')
+}
+
+const UPGRADING: readonly Peers[] = [
+  ['node', 'node'],
+  ['node', 'chromium'],
+  ['chromium', 'node'],
+  ['node', 'firefox'],
+  ['firefox', 'node'],
+]
+
+/** How a relayed path gives way to a direct one, and whether that stays. */
+async function upgrades(pairings: readonly Peers[], loss: number, minutes: number): Promise<number> {
+  const rows = [UPGRADE_HEAD]
+  for (const peers of pairings) {
+    const onprogress = (text: string) => console.log(`${peers.join('-')}: ${text}`)
+    const result = await upgrade({ peers, loss, watch: 60_000 * minutes, onprogress })
+    rows.push(upgradeRow(peers, result))
+    if (result.moves.some((n) => n > 1)) console.log(sideBySide(...result.decisions))
+  }
+  console.log(rows.join('\n'))
+  return 0
 }
 
 async function up(places: readonly NatTypeName[], pcap: boolean): Promise<number> {
@@ -243,11 +278,6 @@ function placeNamed(text: string): NatTypeName {
   if (Object.hasOwn(NICKNAMES, text)) return NICKNAMES[text]!
   if (Object.hasOwn(NAT_TYPES, text)) return text as NatTypeName
   throw new RangeError(`there is no place ${text}\n\n${USAGE}`)
-}
-
-function kindNamed(text: string): PeerKind {
-  if (PEER_KINDS.includes(text as PeerKind)) return text as PeerKind
-  throw new RangeError(`${text} is no kind of peers\n\n${USAGE}`)
 }
 
 function peersNamed(text: string): Peers {

@@ -14,7 +14,7 @@ export type PeerKind = (typeof PEER_KINDS)[number]
 
 /** A LabPeer, called from afar. */
 export type LabEndpoint = Endpoint &
-  Pick<LabPeer, 'notes' | 'beat' | 'arrivals' | 'relay' | 'startStream' | 'stopStream' | 'stream'>
+  Pick<LabPeer, 'notes' | 'beat' | 'arrivals' | 'relay' | 'pairChanges' | 'startStream' | 'stopStream' | 'stream'>
 
 export interface Peer extends Pick<Remote, 'suspend' | 'resume'> {
   readonly endpoint: LabEndpoint

@@ -1,6 +1,7 @@
 /** docs/path-recovery.md, made from docs/path-recovery.json, which the runs of the bench keep up. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Peers } from './matrix.ts'
 import type { PeerKind } from './peer.ts'
 import { PATIENCE, type Recovery } from './recovery.ts'
 import { RECOVERY_EVENTS, type RecoveryEvent } from './recovery-events.ts'
@@ -9,7 +10,7 @@ import { table } from './table.ts'
 
 const DATA = join(DOCS, 'path-recovery.json')
 
-/** What one kind of peers came to in one event when it was last asked. */
+/** What two peers of these kinds came to in one event when it was last asked. */
 export interface Recorded {
   /** In order, milliseconds; null: not within PATIENCE. */
   readonly again: readonly (number | null)[]
@@ -22,14 +23,25 @@ export interface Recorded {
   readonly load: number
 }
 
-type Data = Readonly<Record<string, Readonly<Partial<Record<PeerKind, Recorded>>>>>
+/** By name of the event, then by the kinds of the two peers. */
+type Data = Readonly<Record<string, Readonly<Record<string, Recorded>>>>
 
 const TITLES: Readonly<Record<PeerKind, string>> = {
-  node: 'floe in Node',
+  node: 'floe',
   werift: 'werift',
   chromium: 'Chromium',
   firefox: 'Firefox',
 }
+
+/** In the order of the table: ours, others', and ours with browsers; things happen to the first one. */
+export const PAIRINGS: readonly Peers[] = [
+  ['node', 'node'],
+  ['werift', 'werift'],
+  ['chromium', 'chromium'],
+  ['node', 'chromium'],
+  ['chromium', 'node'],
+  ['node', 'firefox'],
+]
 
 export function toRecorded(
   results: readonly (Recovery | Error)[],
@@ -60,10 +72,13 @@ export function describeRecorded({ again, lost, restarts, unconnected }: Recorde
 }
 
 /** Takes results into the documentation; those of other events and kinds stay. */
-export function recordRecovery(event: RecoveryEvent, kind: PeerKind, recorded: Recorded): void {
+export function recordRecovery(event: RecoveryEvent, peers: Peers, recorded: Recorded): void {
   const before = read()
   const known = RECOVERY_EVENTS.map(({ name }) => [name, before[name] ?? {}] as const)
-  const data: Data = { ...Object.fromEntries(known), [event.name]: { ...before[event.name], [kind]: recorded } }
+  const data: Data = {
+    ...Object.fromEntries(known),
+    [event.name]: { ...before[event.name], [peers.join('-')]: recorded },
+  }
   const lines = Object.entries(data).map(([name, kinds]) => {
     const entries = Object.entries(kinds).map(([kind, one]) => `    ${JSON.stringify(kind)}: ${JSON.stringify(one)}`)
     return `  ${JSON.stringify(name)}: {\n${entries.join(',\n')}\n  }`
@@ -75,9 +90,15 @@ export function recordRecovery(event: RecoveryEvent, kind: PeerKind, recorded: R
 /** Writes the documentation anew. */
 export function rewriteRecovery(): void {
   const data = read()
-  const kinds = (Object.keys(TITLES) as PeerKind[]).filter((kind) => Object.values(data).some((one) => one[kind]))
+  const kinds = PAIRINGS.map((peers) => peers.join('-')).filter((key) => Object.values(data).some((one) => one[key]))
+  const titles = kinds.map((key) =>
+    key
+      .split('-')
+      .map((kind) => TITLES[kind as PeerKind])
+      .join('–'),
+  )
   const times = table(
-    ['event', 'asked of floe: p95', ...kinds.map((kind) => TITLES[kind])],
+    ['event', 'asked of floe: p95', ...titles],
     RECOVERY_EVENTS.map(({ name, within }) => [
       name,
       `≤ ${within}`,
@@ -85,7 +106,7 @@ export function rewriteRecovery(): void {
     ]),
   )
   const costs = table(
-    ['event', ...kinds.map((kind) => TITLES[kind])],
+    ['event', ...titles],
     RECOVERY_EVENTS.map(({ name }) => [
       name,
       ...kinds.map((kind) => (data[name]?.[kind] ? costsOf(data[name][kind]) : '')),
@@ -125,13 +146,16 @@ function read(): Data {
 
 const INTRODUCTION = `# How soon data flows again
 
-Written by \`npm run natlab -- recovery\`: do not edit. Two peers of one kind in network namespaces, 40 ms apart one way,
-send each other 50 numbered messages per second over a reliable, ordered data channel. Then something happens to the path
-that the kernel's counters show to carry them. The figures are milliseconds from the event until messages arrive at both
-ends again for good, p50 / p95 / max: the end of the last gap of more than 200 ms, or the longest time between two messages
-where there was no such gap. Never: not within ${PATIENCE / 1_000} s. Every run is a new lab with new peers, and nobody asks for an ICE
-restart. Chromium may use all interfaces, as a page does that may use the microphone. A dead relay is one that stands
-still, so that nothing says it is gone; werift asks one TURN server, whatever it is given.`
+Written by \`npm run natlab -- recovery\`: do not edit. Two peers in network namespaces, 40 ms apart one way, send each other
+50 numbered messages per second over a reliable, ordered data channel. Then something happens to the path that the kernel's
+counters show to carry them. The figures are milliseconds from the event until messages arrive at both ends again for good,
+p50 / p95 / max: the end of the last gap of more than 200 ms, or the longest time between two messages where there was no
+such gap. Never: not within ${PATIENCE / 1_000} s. Every run is a new lab with new peers, and nobody asks for an ICE restart.
 
-const ON_COSTS = `Messages lost above the data channel / ICE restarts, over all runs. What a path that does not come back never delivers is
-lost.`
+Chromium may use all interfaces, as a page does that may use the microphone. A relay that dies stands still, so that nothing
+says it is gone; werift asks one TURN server, whatever it is given. Of unlike peers, the first is the one whose network it
+happens to, and controls. [Why browsers are as slow as they are](renomination.md).`
+
+const ON_COSTS = `Messages lost above the data channel / ICE restarts, over all runs: what a path that does not come back never delivers is
+lost. In brackets: how many labs ran at once, and the highest load average of the machine's two cores meanwhile, which is
+other work too, of a lower priority.`

@@ -12,7 +12,7 @@ describe.skipIf(reason)(`no message is lost, and nobody restarts${reason ? ` (le
 
   beforeAll(async () => {
     const one = async (event: RecoveryEvent) =>
-      recoveries.set(event.name, (await recoverTogether(event, 'node', 1))[0]!)
+      recoveries.set(event.name, (await recoverTogether(event, ['node', 'node'], 1))[0]!)
     await Promise.all(RECOVERY_EVENTS.map(one))
   })
 

@@ -7,6 +7,7 @@ import type { Fault } from '../topology/fault.ts'
 import { Faults, type Stage, withLaterPlacements } from './faults.ts'
 import { countPackets, interfaceInUse, serverInUse } from './in-use.ts'
 import { Internet } from './internet.ts'
+import type { Peers } from './matrix.ts'
 import type { StreamReport } from './peer/message-stream.ts'
 import type { Decision } from './peer/node-peer.ts'
 import { type Peer, type PeerKind, startPeer } from './peer.ts'
@@ -52,11 +53,11 @@ const RELAYS = SERVER_ADDRESSES.slice(0, 2)
 /** So many runs at once; those that could not begin are undefined. */
 export async function recoverTogether(
   event: RecoveryEvent,
-  kind: PeerKind,
+  peers: Peers,
   runs: number,
   onready: () => void = () => {},
 ): Promise<(Recovery | Error)[]> {
-  const labs = await Promise.allSettled(Array.from({ length: runs }, () => Lab.connect(event, kind)))
+  const labs = await Promise.allSettled(Array.from({ length: runs }, () => Lab.connect(event, peers)))
   try {
     await pause(SETTLE)
     onready()
@@ -74,7 +75,7 @@ class Lab {
   readonly #stage: Stage
   readonly #relays: readonly Servers[]
 
-  static async connect(event: RecoveryEvent, kind: PeerKind): Promise<Lab> {
+  static async connect(event: RecoveryEvent, peers: Peers): Promise<Lab> {
     const faults = event.faults(0)
     const hosts = { a: withLaterPlacements('a', event.a, faults), b: withLaterPlacements('b', event.b, faults) }
     const internet = await Internet.build({ hosts, latency: LATENCY })
@@ -82,11 +83,11 @@ class Lab {
       await Faults.downLater(internet, { a: event.a.length, b: event.b.length })
       const relays = event.relays ? await Promise.all(RELAYS.map((address) => startServers(internet, [address]))) : []
       const servers = relays[0] ?? (await startServers(internet))
-      const start = (host: 'a' | 'b') => {
+      const start = (host: 'a' | 'b', kind: PeerKind) => {
         const given = event.relays ? turnServers(RELAYS) : iceServers(internet, host, { relay: false })
         return startPeer(internet, host, kind, { iceServers: given }, { everyInterface: event[host].length > 1 })
       }
-      const [a, b] = await Promise.all([start('a'), start('b')])
+      const [a, b] = await Promise.all([start('a', peers[0]), start('b', peers[1])])
       const signaling = join(a.endpoint, b.endpoint)
       const lab = new Lab(event, { internet, servers, signaling, peers: { a, b } }, relays)
       await Promise.race([signaling.broken, lab.#begin()])

@@ -20,6 +20,12 @@ export function selectedRelay(report: RTCStatsReport): string | undefined {
   return local?.relayProtocol as string | undefined
 }
 
+/** `null` where nobody counts. */
+export function selectedPairChanges(report: RTCStatsReport): number | null {
+  const transport = entriesOf(report).find(({ type }) => type === 'transport')
+  return (transport?.selectedCandidatePairChanges as number | undefined) ?? null
+}
+
 type Entry = Readonly<Record<string, unknown>>
 
 function entriesOf(report: RTCStatsReport): Entry[] {

@@ -1,5 +1,5 @@
 /** A TestPeer that takes notes: the paths it went over and when, and a heartbeat that shows every gap in the data. */
-import { type PathEnds, selectedPath, selectedRelay } from '../../peer/selected-path.ts'
+import { type PathEnds, selectedPairChanges, selectedPath, selectedRelay } from '../../peer/selected-path.ts'
 import type { Signal } from '../../peer/test-peer.ts'
 import { TestPeer, type TestPeerOptions } from '../../peer/test-peer.ts'
 import { MessageStream, type StreamReport } from './message-stream.ts'
@@ -71,6 +71,11 @@ export class LabPeer extends TestPeer {
 
   async stream(since: number, least: number): Promise<StreamReport> {
     return this.#stream.report(since, least)
+  }
+
+  /** How often this end has moved from one pair to another, the first included; `null` in Firefox, which does not count. */
+  async pairChanges(): Promise<number | null> {
+    return selectedPairChanges(await this.connection.getStats())
   }
 
   /** How this end's relay is reached, while it goes over one of its own. */

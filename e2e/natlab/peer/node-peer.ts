@@ -13,6 +13,8 @@ export interface Decision {
 
 let peer: LabPeer | undefined
 
+/** A transport's log keeps the latest decisions alone; of a long session every move is kept. */
+const moves: Decision[] = []
 const transports = watchTransports()
 
 serve({
@@ -23,12 +25,14 @@ serve({
     return (peer as unknown as Record<string, (...args: unknown[]) => unknown>)[method]!(...args)
   },
   log(): Decision[] {
-    return transports.flatMap(({ agentLog }) =>
+    const latest = transports.flatMap(({ agentLog }) =>
       agentLog.map(({ now, event, detail, reason }) => ({
         at: performance.timeOrigin + now,
         text: `${event}: ${detail}${reason ? ` (${reason})` : ''}`,
       })),
     )
+    const begin = latest[0]?.at ?? Number.POSITIVE_INFINITY
+    return [...moves.filter(({ at }) => at < begin), ...latest]
   },
 })
 
@@ -37,7 +41,12 @@ function watchTransports(): IceTransport[] {
   const seen: IceTransport[] = []
   const { gather } = IceTransport.prototype
   IceTransport.prototype.gather = function (this: IceTransport) {
-    if (!seen.includes(this)) seen.push(this)
+    if (!seen.includes(this)) {
+      seen.push(this)
+      this.addEventListener('selectedcandidatepairchange', ({ pair, reason }) =>
+        moves.push({ at: performance.timeOrigin + performance.now(), text: `selected: ${pair.id} (${reason})` }),
+      )
+    }
     return gather.call(this)
   }
   return seen

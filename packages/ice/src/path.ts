@@ -87,7 +87,10 @@ export class Path {
     const since = best ? this.#movedAt : now
     // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
     best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
-    for (const pair of pool) {
+    // What the peer has been told already comes first: another that is no better would make it move twice.
+    for (const pair of pool.toSorted(
+      (a, b) => Number(this.nomination.isUnderWay(b)) - Number(this.nomination.isUnderWay(a)),
+    )) {
       if (!best || (isBetter(now, pair, best, this.#context, since) && !isOnProbation(pair, now))) best = pair
     }
     return best
@@ -147,6 +150,11 @@ export class Path {
   heardElsewhere(now: number, pair: Pair, isControlled: boolean, { pairs }: Checklist): void {
     const selected = this.#selected
     if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.#consent.isFresh(pair, now)) return
+    // It sends where it has been told to: its answer, which got lost, is not waited for.
+    if (!isControlled && this.nomination.isUnderWay(pair)) {
+      this.nomination.confirmed(pair, pair.nomination)
+      return this.#set(now, pair, 'the peer’s data follows the nomination')
+    }
     // What comes over an old pair that this side has just left shows that the other one has not followed yet.
     if (pairs.includes(pair) && pair.isFit(now) && !this.#aging?.isOld(now, pair)) {
       this.#twin = pair

@@ -17,18 +17,31 @@ export const DIRECT = 3
  * Whether data should move from one working pair to another. The application's wishes first; then tiers;
  * then what the networks cost, as in libwebrtc; then the round trip, where the difference is
  * worth a move and the last one (`movedAt`) is some time ago; then ICE's priority, of a pair that has turned valid since:
- * which of two proven pairs has the higher number is no reason to move.
+ * which of two proven pairs has the higher number is no reason to move, and nothing is between two ports of one way.
  */
 export function isBetter(now: number, a: Pair, b: Pair, { timing, verdicts }: Context, movedAt: number): boolean {
   const wishes = verdicts ? Number(verdicts.of(a) === 'prefer') - Number(verdicts.of(b) === 'prefer') : 0
   if (wishes !== 0) return wishes > 0
   const tiers = tierOf(a) - tierOf(b)
   if (tiers !== 0) return tiers > 0
+  if (isSameWay(a, b)) return false
   const isDue = now >= movedAt + timing.holdAfterMove
   const costs = costOf(b) - costOf(a)
   if (costs !== 0) return costs > 0 && (isDue || a.validAt >= movedAt)
   if (isFaster(a, b, timing)) return isDue
   return a.priority > b.priority && a.validAt >= movedAt && !isFaster(b, a, timing)
+}
+
+/**
+ * From one of our networks to one of the peer's: sockets that were tried one after the other, to get through, differ in
+ * their ports alone, and in what chance makes of their round trips. Behind a relay's address there may be any network.
+ */
+function isSameWay(a: Pair, b: Pair): boolean {
+  const candidates = [a.local, a.remote, b.local, b.remote]
+  if (candidates.some(({ type }) => type === 'relay')) return false
+  const [one, other] = [a, b].map(({ remote }) => remote.relatedAddress?.ip)
+  const isOneNetwork = one === undefined || other === undefined || one === other
+  return a.base.ip === b.base.ip && a.destination.ip === b.destination.ip && isOneNetwork
 }
 
 /** By at least 10 ms and 15 %, over averages of at least three samples each. */

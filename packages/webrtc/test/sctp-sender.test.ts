@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { crc32c } from 'werift'
 import { receiveDataPacket } from '../src/node/sctp-data-packets.ts'
-import { chunkTypes, type SctpEnd, sctpPair, tsns } from './sctp-pair.ts'
+import { chunkTypes, SctpEnd, sctpPair, tsns } from './sctp-pair.ts'
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }))
 afterEach(() => vi.useRealTimers())
@@ -239,4 +239,22 @@ test('loss now and then is not reported: each repetition is acknowledged', async
     await until(() => received.length === n + 1)
   }
   expect(a.dtls.noProgress).toBe(0)
+})
+
+test('what a timer is to repeat may have been answered by the time it is sent', async () => {
+  const [a, b] = [new SctpEnd('controlling'), new SctpEnd('controlled')]
+  const COOKIE_ACK = 11
+  let answer: Buffer | undefined
+  a.dtls.sendData = async (packet) => void setImmediate(() => b.dtls.dataReceiver(Buffer.from(packet)))
+  b.dtls.sendData = async (packet) => {
+    if (chunkTypes(packet).includes(COOKIE_ACK)) answer = Buffer.from(packet)
+    else setImmediate(() => a.dtls.dataReceiver(Buffer.from(packet)))
+  }
+  await Promise.all([a, b].map(({ transport }) => transport.start(5000)))
+  while (!answer) await settle()
+  // The timer goes off, and werift sends in the next turn; the answer comes in this one.
+  vi.advanceTimersByTime(600)
+  await a.receive(answer)
+  await settle()
+  expect(a.association.isConnected).toBe(true)
 })

@@ -21,7 +21,8 @@ export function hastenSending(sctp: SctpInternals): void {
   let transmitting = false
 
   sctp.sendChunk = (chunk) => {
-    if (sctp.state === 'closed') return DONE
+    // werift's timers send in the next turn, and when the answer has come in this one there is nothing to send any more.
+    if (sctp.state === 'closed' || chunk === undefined) return DONE
     if (sctp.remotePort === undefined) return Promise.reject(new Error('The association has no peer yet'))
     return sctp.transport.send(formatPacket(sctp, chunk))
   }

@@ -143,7 +143,7 @@ export interface SctpInternals {
   updateRto(roundTripTime: number): void
   abort(): Promise<void>
   onSackReceived(): Promise<void>
-  sendChunk(chunk: SctpChunk | Serializable): Promise<void>
+  sendChunk(chunk: SctpChunk | Serializable | undefined): Promise<void>
   transmit(): Promise<void>
   receiveSackChunk(sack: SctpSack): Promise<void>
   flightSizeIncrease(chunk: SctpChunk): void
