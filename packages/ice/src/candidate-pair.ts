@@ -159,6 +159,11 @@ export class Pair implements CandidatePair {
     this.dead = false
   }
 
+  /** It died not long ago: a path that comes and goes must not take the data with it. */
+  isOnProbation(now: number): boolean {
+    return now < this.probationUntil
+  }
+
   /** It answers, and lets data through as far as anybody knows. */
   isFit(now: number): boolean {
     return !this.dead && !this.carriage?.isBarred(now)

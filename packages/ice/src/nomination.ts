@@ -23,6 +23,11 @@ export class Nomination {
     return pair.nominated && pair.nomination === this.#sent
   }
 
+  /** Those first that the peer has been told to use and has not confirmed. */
+  toldFirst(pairs: readonly Pair[]): readonly Pair[] {
+    return pairs.toSorted((a, b) => Number(this.isUnderWay(b)) - Number(this.isUnderWay(a)))
+  }
+
   /** Controlling: it has been nominated last, and the peer has not answered yet. */
   isUnderWay(pair: Pair): boolean {
     return this.#sent > 0 && pair.nomination === this.#sent && pair !== this.nominee

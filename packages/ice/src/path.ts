@@ -88,10 +88,8 @@ export class Path {
     // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
     best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
     // What the peer has been told already comes first: another that is no better would make it move twice.
-    for (const pair of pool.toSorted(
-      (a, b) => Number(this.nomination.isUnderWay(b)) - Number(this.nomination.isUnderWay(a)),
-    )) {
-      if (!best || (isBetter(now, pair, best, this.#context, since) && !isOnProbation(pair, now))) best = pair
+    for (const pair of this.nomination.toldFirst(pool)) {
+      if (!best || (isBetter(now, pair, best, this.#context, since) && !pair.isOnProbation(now))) best = pair
     }
     return best
   }
@@ -399,9 +397,4 @@ export class Path {
     this.#consent.watch(now, undefined)
     this.#liveness.watch(undefined)
   }
-}
-
-/** It died not long ago: a path that comes and goes must not take the data with it. */
-function isOnProbation(pair: Pair, now: number): boolean {
-  return now < pair.probationUntil
 }
