@@ -23,6 +23,14 @@ export interface DriverOwner {
   handleEvent(event: AgentEvent): void
 }
 
+/** What the layer above has sent and got, over all paths that there have been. */
+export interface Traffic {
+  packetsSent: number
+  packetsReceived: number
+  bytesSent: number
+  bytesReceived: number
+}
+
 /** The clock of all drivers: milliseconds, monotonic, with fractions. */
 export function clock(): number {
   return performance.now()
@@ -35,6 +43,7 @@ export function clock(): number {
 export class Driver implements SocketOwner, ConnectionsOwner {
   /** One consumer, called for each packet from the peer. Without it data is dropped. */
   ondata: ((bytes: Uint8Array) => void) | null = null
+  readonly traffic: Traffic = { packetsSent: 0, packetsReceived: 0, bytesSent: 0, bytesReceived: 0 }
   readonly #agent: IceAgent
   readonly #owner: DriverOwner
   #deliveries = new Outbox<Exclude<AgentOutput, NetworkOutput>>()
@@ -54,6 +63,20 @@ export class Driver implements SocketOwner, ConnectionsOwner {
    */
   get now(): number {
     return this.#delivering ? this.#now : clock()
+  }
+
+  /** `false`: there is no path. Throws ERR_ICE_ARGUMENT for STUN. */
+  send(bytes: Uint8Array): boolean {
+    const { now, traffic } = this
+    // Measured first: what has been sent is the receiver's.
+    const { length } = bytes
+    const sent = this.#agent.send(now, bytes)
+    if (sent) {
+      traffic.packetsSent++
+      traffic.bytesSent += length
+    }
+    this.settle(now)
+    return sent
   }
 
   /** `false`: not this agent's packet. */
@@ -126,13 +149,19 @@ export class Driver implements SocketOwner, ConnectionsOwner {
     this.#delivering = true
     for (let next = this.#deliveries.poll(); next; next = this.#deliveries.poll()) {
       try {
-        if (next.type === 'data') this.ondata?.(next.bytes)
+        if (next.type === 'data') this.#receive(next.bytes)
         else this.#owner.handleEvent(next)
       } catch (error) {
         reportException(error)
       }
     }
     this.#delivering = false
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.traffic.packetsReceived++
+    this.traffic.bytesReceived += bytes.length
+    this.ondata?.(bytes)
   }
 
   #schedule(): void {

@@ -97,9 +97,10 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
     return this.#agent.gatheringState
   }
 
-  /** In order of priority. */
+  /** In order of priority; last the pair of the generation before that still carries data during an ICE restart. */
   get checklist(): readonly CandidatePair[] {
-    return this.#agent.checklist
+    const { checklist, selectedPair } = this.#agent
+    return !selectedPair || checklist.includes(selectedPair) ? checklist : [...checklist, selectedPair]
   }
 
   /** The agent's latest decisions, each with its reason. Times are of `performance.now()`. */
@@ -171,10 +172,7 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
    * them alone once sent. Throws ERR_ICE_ARGUMENT when they would be taken for STUN, ERR_ICE_CLOSED.
    */
   send(bytes: Uint8Array): boolean {
-    const { now } = this.#driver
-    const sent = this.#agent.send(now, bytes)
-    this.#driver.settle(now)
-    return sent
+    return this.#driver.send(bytes)
   }
 
   /**
@@ -232,8 +230,7 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
 
   /** W3C statistics of the transport, its candidates and pairs, as of now. */
   getStats(): IceStatsReport {
-    const { role, state, localCandidates, remoteCandidates, checklist, selectedPair, switches, localParameters } =
-      this.#agent
+    const { role, state, localCandidates, remoteCandidates, selectedPair, switches, localParameters } = this.#agent
     const { usernameFragment } = localParameters
     const selectedPairChanges = this.#selectedPairChanges
     return statsReport({
@@ -242,7 +239,8 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       usernameFragment,
       localCandidates,
       remoteCandidates,
-      checklist,
+      checklist: this.checklist,
+      traffic: this.#driver.traffic,
       selectedPair,
       selectedPairChanges,
       switches,

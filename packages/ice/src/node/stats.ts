@@ -5,6 +5,7 @@ import { type PairReport, pairReport } from '../pair-report.ts'
 import type { IceRole } from '../parameters.ts'
 import type { PathSwitch } from '../switch-history.ts'
 import { type RelayReason, whyRelayed } from '../why-relayed.ts'
+import type { Traffic } from './driver.ts'
 
 /** W3C RTCIceCandidateStats. An address behind an mDNS name is shown by that name only. */
 export interface IceCandidateStats {
@@ -37,7 +38,7 @@ export interface IceCandidatePairStats extends PairReport {
 }
 
 /** The ICE part of W3C RTCTransportStats. */
-export interface IceTransportStats {
+export interface IceTransportStats extends Readonly<Traffic> {
   readonly type: 'transport'
   readonly id: string
   readonly timestamp: number
@@ -68,6 +69,7 @@ export interface StatsSource {
   readonly localCandidates: readonly Candidate[]
   readonly remoteCandidates: readonly Candidate[]
   readonly checklist: readonly CandidatePair[]
+  readonly traffic: Traffic
   readonly selectedPair: CandidatePair | undefined
   readonly selectedPairChanges: number
   readonly switches: readonly PathSwitch[]
@@ -114,6 +116,7 @@ function transportStats(source: StatsSource, timestamp: number): IceTransportSta
     iceRole: source.role,
     iceState: source.state,
     iceLocalUsernameFragment: source.usernameFragment,
+    ...source.traffic,
     ...(selectedPair && { selectedCandidatePairId: pairId(selectedPair) }),
     selectedCandidatePairChanges: source.selectedPairChanges,
     switchHistory: source.switches.map(switchStats),

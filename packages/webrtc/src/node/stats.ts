@@ -44,8 +44,7 @@ function addTransport({ dtls, connection: { transport } }: SeamTransport, transp
     add(candidateId(candidate, type, transportId), type, { transportId, ...candidateFields(candidate) })
   for (const candidate of transport.getLocalCandidates()) addCandidate(candidate, 'local-candidate')
   for (const candidate of transport.getRemoteCandidates()) addCandidate(candidate, 'remote-candidate')
-  const { checklist } = transport
-  for (const pair of checklist) {
+  for (const pair of transport.checklist) {
     const localCandidateId = addCandidate(pair.local, 'local-candidate')
     const remoteCandidateId = addCandidate(pair.remote, 'remote-candidate')
     const fields = { transportId, localCandidateId, remoteCandidateId, ...pairFields(pair) }
@@ -62,10 +61,6 @@ function addTransport({ dtls, connection: { transport } }: SeamTransport, transp
     type: undefined,
     timestamp: undefined,
     ...dtlsFields(dtls),
-    packetsSent: sum(checklist, 'packetsSent'),
-    packetsReceived: sum(checklist, 'packetsReceived'),
-    bytesSent: sum(checklist, 'bytesSent'),
-    bytesReceived: sum(checklist, 'bytesReceived'),
     selectedCandidatePairId: selected ? pairId(selected, transportId) : undefined,
     localCertificateId: own && addCertificate(own, add),
     remoteCertificateId: peers && addCertificate(peers, add),
@@ -146,10 +141,6 @@ function pairId({ id }: CandidatePair, transportId: string): string {
 function switchHistory({ switchHistory }: IceTransportStats, transportId: string): IceTransportStats['switchHistory'] {
   const here = (id: string) => `${transportId}-${id}`
   return switchHistory.map((entry) => ({ ...entry, from: entry.from && here(entry.from), to: here(entry.to) }))
-}
-
-function sum(pairs: readonly CandidatePair[], field: keyof CandidatePair['stats']): number {
-  return pairs.reduce((total, { stats }) => total + stats[field], 0)
 }
 
 function derOf(pem: string): Buffer {

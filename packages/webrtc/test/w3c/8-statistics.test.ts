@@ -121,3 +121,27 @@ test('the same thing has the same id in the next report', async () => {
   expect(await ids()).toEqual(before)
   expect(new Set(before).size).toBe(before.length)
 })
+
+test('an ICE restart loses neither the pair in use nor what has been counted', async () => {
+  await using pair = createPair()
+  const [ours, theirs] = await openChannel(pair)
+  const next = nextMessage(theirs)
+  ours.send('before')
+  await next
+  const before = (await all(pair.a, 'transport'))[0]!
+  const after = async () => {
+    const report = await pair.a.getStats()
+    const [transport] = [...report.values()].filter(({ type }) => type === 'transport')
+    expect(report.get(transport!.selectedCandidatePairId as string)?.type).toBe('candidate-pair')
+    for (const count of ['packetsSent', 'bytesSent', 'packetsReceived', 'bytesReceived'] as const) {
+      expect(transport![count], count).toBeGreaterThanOrEqual(before[count] as number)
+    }
+    return transport!
+  }
+  await pair.a.setLocalDescription(await pair.a.createOffer({ iceRestart: true }))
+  await after()
+  await pair.b.setRemoteDescription(pair.a.localDescription!)
+  await pair.b.setLocalDescription()
+  await pair.a.setRemoteDescription(pair.b.localDescription!)
+  await expect.poll(async () => (await after()).selectedCandidatePairId).not.toBe(before.selectedCandidatePairId)
+})
