@@ -261,10 +261,10 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   handleTimeout(now: number): void {
+    if (now < this.timeout()) return
     this.#now = now
     this.#sources.relays.handleTimeout(now)
-    this.#deadline = undefined
-    if (this.state === 'closed') return
+    if (this.state === 'closed') return this.#forgetDeadline()
     this.#generation.gatherer.handleTimeout(now, this.#needsMappings)
     this.#connectivity.handleTimeout(now)
     this.#traversal?.handleTimeout(now)
