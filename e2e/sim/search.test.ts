@@ -12,7 +12,9 @@ test(`${SEEDS.count} random scenarios: what must connect does, what cannot says 
   const { failures, verdicts, searches } = explore({ ...SEEDS, draw: drawScenario })
   const { user } = process.cpuUsage(before)
   const rate = SEEDS.count / (user / 1e6)
-  console.info(`sim: ${rate.toFixed(0)} scenarios per second of CPU time, ${JSON.stringify(verdicts)}, ${searches} searches`)
+  console.info(
+    `sim: ${rate.toFixed(0)} scenarios per second of CPU time, ${JSON.stringify(verdicts)}, ${searches} searches`,
+  )
   if (failures.length > 0) throw failures[0]!.error
   // So that their bounds are asserted of something.
   expect(searches).toBeGreaterThan(SEEDS.count / 100)
