@@ -21,6 +21,19 @@ export function parseSelection(args) {
 }
 
 /**
+ * How long the files of a folder took from the first one's begin to the last one's end, in seconds; `undefined` when none ran.
+ * @param {string | undefined} json
+ * @param {string} folder as in `e2e/natlab`
+ */
+export function secondsOf(json, folder) {
+  if (json === undefined) return undefined
+  const files = JSON.parse(json).testResults.filter(({ name }) => name.includes(`/${folder}/`))
+  if (files.length === 0) return undefined
+  const [from, to] = [files.map(({ startTime }) => startTime), files.map(({ endTime }) => endTime)]
+  return (Math.max(...to) - Math.min(...from)) / 1000
+}
+
+/**
  * Totals of vitest's JSON report. A file that could not even be loaded has no tests in it, and counts as one failure;
  * so does a report that is missing because the run died.
  * @param {string | undefined} json

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { isInstalled } from './prepare.mjs'
 import { inNamespace, makeNamespace, processesIn, removeNamespace } from './test-namespace.mjs'
-import { parseSelection, summarize } from './test-report.mjs'
+import { parseSelection, secondsOf, summarize } from './test-report.mjs'
 
 const root = join(import.meta.dirname, '..')
 const report = join(root, 'test-results', 'vitest.json')
@@ -18,6 +18,8 @@ const report = join(root, 'test-results', 'vitest.json')
 const DEADLINE_MS = 25 * 60_000
 /** How long a browser that was told to close may take to be gone. */
 const GRACE_MS = 3_000
+/** Of real time, on an otherwise idle two-core machine. */
+const NATLAB_BUDGET_SECONDS = 240
 
 const started = Date.now()
 const failures = []
@@ -73,7 +75,11 @@ async function vitest(vitestArguments) {
     )
     await step('tests', command)
   }
-  return summarize(existsSync(report) ? readFileSync(report, 'utf8') : undefined)
+  const json = existsSync(report) ? readFileSync(report, 'utf8') : undefined
+  const natlab = secondsOf(json, 'e2e/natlab')
+  if (natlab !== undefined)
+    say(`kernel lab: ${natlab.toFixed(0)} s of the ${NATLAB_BUDGET_SECONDS} s that its spread may take`)
+  return summarize(json)
 }
 
 /** A browser or server that outlives its test would be some other test's trouble: it is a failure of this run. */

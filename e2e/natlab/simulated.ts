@@ -1,5 +1,4 @@
 /** The cells of the matrix in virtual time: the same places, latencies and agents, with boxes of `e2e/sim` for the kernel's. */
-import { SearchGate } from '@floe/ice'
 import { runScenario } from '../sim/runner.ts'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import type { Route } from './encounter.ts'
@@ -26,8 +25,8 @@ export function simulateCell(places: Result['places']): Simulated {
   const [a, b] = places.map((place) => NAT_TYPES[place].placements)
   const scenario = { seed: 1, a: a!, b: b!, relays: [{ tcp: true }], link: { latency: LATENCY }, limit: LIMIT }
   const outcome = runScenario(
-    { ...scenario, signaling: { latency: 20 } },
-    { optionsOf: () => ({ traversal: { hardNat: 'auto', gate: new SearchGate() } }), patience: PATIENCE },
+    { ...scenario, signaling: { latency: 20 }, traversal: { a: 'auto', b: 'auto' } },
+    PATIENCE,
   )
   const connected = finite(outcome.connectedAfter)
   const relayed = outcome.a.includes('relay') || outcome.b.includes('relay')

@@ -36,7 +36,7 @@ function drawFault(random: Random, breakable: Breakable, drawPlacement: (random:
   if (kind < 0.3) return { kind: 'link', at, of, interface: address, quality: drawDamage(random) }
   if (kind < 0.5) return passing(random, { kind: 'link', at, of, interface: address, quality: drawDamage(random) })
   if (kind < 0.58) return { kind: 'interface-gone', at, of, interface: address }
-  if (kind < 0.66) return { kind: 'interface-new', at, of, placement: drawKnown(random, drawPlacement) }
+  if (kind < 0.66) return { kind: 'interface-new', at, of, placement: drawPlacement(random) }
   if (kind < 0.74) return { kind: 'suspend', at, of, for: random.pick([1, 5, 15, 60]) * SECOND }
   if (kind < 0.82)
     return { kind: 'signaling-down', at, ...(random.chance(0.7) && { for: random.integer(1, 10) * SECOND }) }
@@ -50,14 +50,6 @@ function drawFault(random: Random, breakable: Breakable, drawPlacement: (random:
   return { kind: 'restart', at, of }
 }
 
-/** Not one with NAT64, since no agent asks its resolver again while it runs. */
-function drawKnown(random: Random, drawPlacement: (random: Random) => Placement): Placement {
-  for (;;) {
-    const placement = drawPlacement(random)
-    if (!placement.nat64) return placement
-  }
-}
-
 function passing(random: Random, fault: Extract<Fault, { kind: 'link' }>): Fault {
   const direction = random.pick(['up', 'down', undefined] as const)
   return { ...fault, for: random.pick([1, 3, 10, 15, 40]) * SECOND, ...(direction && { direction }) }
@@ -67,6 +59,7 @@ function drawDamage(random: Random): LinkQuality {
   return random.pick([
     { drops: 'all' },
     { drops: 'all' },
+    { drops: 'data' },
     { loss: 0.2 },
     { loss: 0.5 },
     { latency: random.integer(50, 400) },

@@ -20,6 +20,7 @@ export function drawScenario(seed: number, plain = false): Scenario {
     ...(random.chance(0.3) && { relays: drawRelays(random) }),
     signaling: drawSignaling(random),
     link: drawWeather(random),
+    traversal: drawTraversal(random.fork('traversal')),
     limit: LIMIT,
   }
   if (plain || random.chance(2 / 3)) return scenario
@@ -57,7 +58,7 @@ export function drawPlacement(random: Random): Placement {
   const kind = random.fraction()
   if (kind < 0.18) return random.chance(0.2) ? { family: 6 } : {}
   if (kind < 0.28) return { firewall: drawFirewall(random), ...(random.chance(0.5) && { family: 6 }) }
-  if (kind < 0.31) return { firewall: { outgoingPorts: [] } }
+  if (kind < 0.31) return { firewall: { outgoingPorts: [], ...(random.chance(0.4) && { outgoingTcpPorts: [443] }) } }
   if (kind < 0.38)
     return { nat: drawNat(random), carrier: { name: random.pick(['isp', 'other isp']), nat: drawNat(random) } }
   if (kind < 0.43) return { nat64: drawNat(random), firewall: {} }
@@ -128,6 +129,13 @@ function drawSignaling(random: Random): SignalingPlan {
       [null, null],
     ] as const),
   }
+}
+
+/** Node's default on most sides; browsers have none. */
+function drawTraversal(random: Random): NonNullable<Scenario['traversal']> {
+  const one = () => random.pick(['auto', 'auto', 'auto', 'auto', 'off', undefined] as const)
+  const [a, b] = [one(), one()]
+  return { ...(a && { a }), ...(b && { b }) }
 }
 
 function drawWeather(random: Random): LinkQuality {

@@ -1,3 +1,4 @@
+import { SEARCH } from '@floe/ice'
 import type { Scenario } from '../topology/scenario.ts'
 import { Violation } from './invariants.ts'
 import type { Verdict } from './reachability.ts'
@@ -43,6 +44,8 @@ export interface Explored {
   readonly count: number
   /** What was expected of those that did not fail. */
   readonly verdicts: Readonly<Record<Verdict, number>>
+  /** Scenarios in which one opened many sockets to search for the other. */
+  readonly searches: number
   /** Scenarios per second of real time. */
   readonly rate: number
 }
@@ -52,16 +55,19 @@ export function explore({ from, count, draw, onfailure, onseed, prepare }: Explo
   const failures: Failure[] = []
   const start = performance.now()
   const verdicts = { must: 0, cannot: 0, perhaps: 0 }
+  let searches = 0
   let done = 0
   while (done < count) {
     const result = resultOf(draw(from + done), { ...(prepare && { prepare }) })
     done++
     onseed?.(done)
-    if (!('error' in result)) verdicts[result.expected]++
-    else {
+    if (!('error' in result)) {
+      verdicts[result.expected]++
+      if (Math.max(...result.sockets) > SEARCH.samples) searches++
+    } else {
       failures.push(result)
       if (onfailure?.(result)) break
     }
   }
-  return { failures, count: done, verdicts, rate: done / ((performance.now() - start) / 1_000) }
+  return { failures, count: done, verdicts, searches, rate: done / ((performance.now() - start) / 1_000) }
 }

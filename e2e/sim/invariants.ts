@@ -1,4 +1,4 @@
-import { type CandidatePair, FRESH_SOCKETS, SEARCH } from '@floe/ice'
+import { type CandidatePair, FRESH_SOCKETS, LIMITS, SEARCH } from '@floe/ice'
 import { type Address, formatAddress, sameAddress } from '@floe/stun'
 import { describePair, type Peer } from './peer.ts'
 
@@ -41,11 +41,24 @@ export function assertUnverifiedBounded(peers: readonly Peer[]) {
     // Many sockets send to one address three times each: an opener, a check, and once more.
     const search = peer.mostSockets > FRESH_SOCKETS + bases ? 3 * SEARCH.sockets : 0
     const limit = once + (bases * peer.now) / UPGRADE_INTERVAL + search
+    assertFewPorts(peer)
     for (const [address, count] of peer.unverified) {
       if (count > limit && !isServer(peer, address)) {
         throw new Violation('unverified', `${peer.name} sent ${count} packets to ${address}, which has never answered`)
       }
     }
+  }
+}
+
+/** At one IP address a peer is looked for where it says it is, and a search tries as many ports as are said of it. */
+function assertFewPorts(peer: Peer) {
+  const most = LIMITS.remoteCandidates * (peer.agent.generation + 1) + (peer.maySearch ? SEARCH.sweep : 0)
+  const ports = new Map<string, number>()
+  for (const address of peer.unverified.keys()) {
+    const ip = address.slice(0, address.lastIndexOf(':'))
+    const count = (ports.get(ip) ?? 0) + 1
+    if (count > most) throw new Violation('unverified', `${peer.name} tried ${count} ports of ${ip}`)
+    ports.set(ip, count)
   }
 }
 

@@ -1,4 +1,5 @@
-import { type Address, bytesToIp, canonicalIp, ipToBytes, isIPv4, isIPv6 } from '@floe/stun'
+import { type Address, bytesToIp, canonicalIp, ipToBytes } from '@floe/stun'
+import { isV6 } from './link.ts'
 
 const WELL_KNOWN_PREFIX = '64:ff9b::'
 
@@ -14,7 +15,7 @@ export function embeddedIpv4(ip: string): string | undefined {
 
 /** Where a packet for it goes from that address, as a driver behind NAT64 sends it. */
 export function outward(from: Address, to: Address): Address {
-  return isIPv6(from.ip) && isIPv4(to.ip) ? { ip: synthesized(to.ip), port: to.port } : to
+  return isV6(from.ip) && !isV6(to.ip) ? { ip: synthesized(to.ip), port: to.port } : to
 }
 
 /** What the driver says the packet came from. */

@@ -12,8 +12,12 @@ export interface Expectation {
   readonly meet: Verdict
   /** Whether they meet there without a relay: then none is in use in the end. */
   readonly direct: Verdict
+  /** A search may find a direct path where there is none by itself; not before a relay has carried data for a while. */
+  readonly mayTurnDirect: boolean
   /** Whether an ICE restart finds a path in the network that the faults leave behind. */
   readonly meetAgain: Verdict
+  /** Checks pass for good where data does not: two may be together and hear nothing of each other. */
+  readonly mayHearNothing: boolean
   /** Milliseconds after which two agents without a path must have said so. */
   readonly patience: number
   /** No fault does lasting harm to a path in use: the session must survive, without a restart. */
@@ -45,17 +49,21 @@ const WIRES_OF_A_ROUND_TRIP = 4
 
 export function expectationOf(scenario: Scenario): Expectation {
   const { faults = [] } = scenario
-  const direct = withLuck(scenario, verdict(scenario))
+  const search = maySearch(scenario)
+  const direct = withSearch(search, withLuck(scenario, verdict(scenario)))
   const meet = either(direct, relayed(scenario, []))
   const lasting = faults.filter(changesNetwork)
   const chancy = invalidatesMapping(scenario) || starves(scenario) || faults.some(losesMost)
-  const directAgain = lasting.length === 0 ? direct : withLuck(scenario, tryToMeet(scenario, faults))
+  const directAgain =
+    lasting.length === 0 ? direct : withSearch(search, withLuck(scenario, tryToMeet(scenario, faults)))
   const meetAgain = chancy ? 'perhaps' : either(directAgain, relayed(scenario, faults))
   const uncertain = meet !== meetAgain || faults.some(preventsBeginning)
   return {
     meet: uncertain ? 'perhaps' : meet,
     direct: uncertain ? 'perhaps' : direct,
+    mayTurnDirect: search && direct !== 'must',
     meetAgain,
+    mayHearNothing: faults.some(losesData),
     patience: patienceFor(scenario),
     unharmed:
       isCalm(scenario) &&
@@ -75,6 +83,18 @@ function withLuck(scenario: Scenario, known: Verdict): Verdict {
   // A mapping that has died leaves its port to the next one, which may be the one that the peer knows.
   const luck = known === 'cannot' ? agesMappings(scenario) : isPoisoned(scenario) || beginsLateInBursts(scenario)
   return luck ? 'perhaps' : known
+}
+
+function withSearch(search: boolean, known: Verdict): Verdict {
+  return search && known === 'cannot' ? 'perhaps' : known
+}
+
+/** One side may look for the ports of the other's NAT, or be found by it: over a relay, since a search needs a path. */
+function maySearch(scenario: Scenario): boolean {
+  const { a, b, traversal = {} } = scenario
+  if (traversal.a !== 'auto' && traversal.b !== 'auto') return false
+  if (!isDependent(a) && !isDependent(b)) return false
+  return relayed(scenario, []) !== 'cannot'
 }
 
 /** Theory where it is sure; else the network is asked. */
@@ -98,6 +118,7 @@ function relayed({ a, b, relays = [] }: Scenario, faults: readonly Fault[]): Ver
     [...[a].flat(), ...added(faults, 'a')],
     [...[b].flat(), ...added(faults, 'b')],
   ].map((side) => side.map(({ firewall }: Placement) => firewall?.outgoingPorts !== undefined))
+  // Nobody blocks TCP to port 443, which they are reached at.
   const overTcp = alive.some(({ tcp }) => tcp)
   if (!overTcp && blocked.some((side) => side.every(Boolean))) return 'cannot'
   // Not every address of a host gets a relay, and one that goes away may have had the only one.
@@ -154,6 +175,10 @@ function preventsBeginning(fault: Fault): boolean {
 /** A path there is, but finding it takes luck. */
 function losesMost(fault: Fault): boolean {
   return fault.kind === 'link' && fault.for === undefined && (fault.quality.loss ?? 0) >= 0.5
+}
+
+function losesData(fault: Fault): boolean {
+  return fault.kind === 'link' && fault.for === undefined && fault.quality.drops === 'data'
 }
 
 /** Nobody tells the agent where its port is mapped after its router has got another address. */

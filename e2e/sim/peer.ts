@@ -72,6 +72,8 @@ export class Peer {
   readonly #options: PeerOptions
   readonly #random: Random
   readonly #sockets = new Map<Address, Socket>()
+  /** Of these, the ones that the agent has asked for: it makes bases of them itself. */
+  readonly #spares = new Set<Address>()
   /** To TURN servers, by the names that the agent gave them. */
   readonly #connections = new Map<Address, Socket>()
   readonly #heardFrom = new Set<string>()
@@ -100,6 +102,10 @@ export class Peer {
 
   get now(): number {
     return this.host.network.clock.now
+  }
+
+  get maySearch(): boolean {
+    return this.#options.traversal?.hardNat === 'auto'
   }
 
   get sockets(): readonly Socket[] {
@@ -137,7 +143,8 @@ export class Peer {
   }
 
   gather() {
-    const bases = this.sockets.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
+    const own = this.sockets.filter(({ address }) => !this.#spares.has(address))
+    const bases = own.map(({ address }) => ({ address, ...this.#options.base?.(address.ip, address.port) }))
     const servers = this.servers.map(
       ({ address, url, protocol = 'udp', username, credential = '', mobility = false }) =>
         username === undefined
@@ -229,6 +236,7 @@ export class Peer {
       { length: count },
       () => this.#keep(this.host.bind(near.ip, undefined, (packet) => this.#receive(packet))).address,
     )
+    for (const address of addresses) this.#spares.add(address)
     this.mostSockets = Math.max(this.mostSockets, this.#sockets.size)
     this.host.network.clock.after(0, () => this.call((agent) => agent.socketsOpened(this.now, near, addresses)))
   }

@@ -1,9 +1,10 @@
+import { SEARCH, TIMING } from '@floe/ice'
 import type { Fault } from '../topology/fault.ts'
 import type { Placement } from '../topology/placement.ts'
 import type { Scenario } from '../topology/scenario.ts'
 import { assertAgreement, assertPriorities, betterPair, isRelayed, Violation } from './invariants.ts'
 import { type Expectation, expectationOf } from './oracle.ts'
-import { describePair, type Peer, type PeerOptions } from './peer.ts'
+import { describePair, type Peer } from './peer.ts'
 import type { Verdict } from './reachability.ts'
 import { outlive } from './recovery.ts'
 import { watchRoles } from './role-watch.ts'
@@ -20,6 +21,8 @@ export interface Outcome {
   readonly states: readonly [a: string, b: string]
   /** Milliseconds until both used a path without a relay; Infinity: never. */
   readonly directAfter: number
+  /** Sockets that each had open at a time. */
+  readonly sockets: readonly [a: number, b: number]
   /** Datagrams that the agents sent until then, checks, gathering and relaying included. */
   readonly sent: readonly [a: number, b: number]
 }
@@ -39,6 +42,8 @@ export interface JudgeOptions {
 /** Milliseconds after the connection in which better pairs may still take over, and after which they must have. */
 const SETTLE = 5_000
 const SETTLE_AT_LAST = 20_000
+/** The same where a search, which begins late and takes its time, may find a direct path. */
+const SEARCHED = TIMING.directPatience + SEARCH.duration + SETTLE
 /** The same after faults: a consent check or two (5 s) show the peer where this side is now. */
 const SETTLE_AFTER_FAULTS = 15_000
 /** Milliseconds after which a path that the faults broke must have lost its consent (30 s), with a margin. */
@@ -52,16 +57,12 @@ const UPGRADE = 30_000
 /** Milliseconds without a word that faults which touch no path may cause at most: some words are lost in foul weather. */
 const INTERRUPTION = 3_000
 
-export interface RunOptions {
-  /** One agent's, beyond what the scenario says. */
-  readonly optionsOf?: () => PeerOptions
-  /** Milliseconds after the connection in which a better path may still be found. */
-  readonly patience?: number
-}
-
-/** Runs a scenario without faults to its end with all invariants: `simulate`'s, and agreement about the path if any. */
-export function runScenario(scenario: Scenario, { optionsOf, patience }: RunOptions = {}): Outcome {
-  return simulate(scenario.seed, (world) => connect(world, scenario, stage(world, scenario, optionsOf), patience))
+/**
+ * Runs a scenario without faults to its end with all invariants: `simulate`'s, and agreement about the path if any.
+ * `patience`: milliseconds after the connection in which a better path may still be found.
+ */
+export function runScenario(scenario: Scenario, patience?: number): Outcome {
+  return simulate(scenario.seed, (world) => connect(world, scenario, stage(world, scenario), patience))
 }
 
 /** The same for any scenario, and holds the agents to what the oracle expects of them. Throws `Violation`. */
@@ -76,7 +77,7 @@ export function judge(scenario: Scenario, { trace, prepare }: JudgeOptions = {})
       const expected = expectation.meet
       if (scenario.bounded) return { ...outcomeOf(session, outlive(world, scenario, session)), expected: 'must' }
       if (scenario.faults?.length) return { ...survive(world, scenario, session, expectation), expected }
-      const outcome = connect(world, scenario, session)
+      const outcome = connect(world, scenario, session, expectation.mayTurnDirect ? SEARCHED : SETTLE)
       assertConnection(world, scenario, session, expectation, outcome.connectedAfter)
       return { ...outcome, expected }
     },
@@ -137,7 +138,7 @@ function survive(world: World, scenario: Scenario, session: Session, expectation
   if (connected && scenario.traffic && expectation.unharmed && !faults.some(isOutage))
     assertNoGap(session, connectedAfter)
   traffic.stop()
-  if (flowing) settleAfterFaults(world, session, expectation)
+  if (flowing && !expectation.mayHearNothing) settleAfterFaults(world, session, expectation)
   return outcomeOf(session, connectedAfter)
 }
 
@@ -156,17 +157,19 @@ function carryOn(world: World, session: Session, { meet, patience }: Expectation
 }
 
 /** A path may be lost for good. Then there is another one, or both say so, and an ICE restart finds what there is. */
-function recover(world: World, session: Session, { meetAgain, patience }: Expectation, limit: number): boolean {
-  const { traffic, signaling, a } = session
+function recover(world: World, session: Session, expectation: Expectation, limit: number): boolean {
+  const { meetAgain, mayHearNothing, patience } = expectation
+  const { traffic, signaling, a, b } = session
   world.run(CONSENT_IS_OVER)
   const { now } = world
   const flows = () => traffic.flowsSince(now) < Number.POSITIVE_INFINITY
-  if (!world.runUntil(() => flows() || haveGivenUp(session), patience)) throw undecided(session)
+  const decided = () => flows() || haveGivenUp(session) || (mayHearNothing && a.connected && b.connected)
+  if (!world.runUntil(decided, patience)) throw undecided(session)
   if (flows() || signaling.isDown || meetAgain === 'cannot') return flows()
   signaling.restart(a)
   const restarted = world.now
   const flowsAgain = () => traffic.flowsSince(restarted) < Number.POSITIVE_INFINITY
-  if (world.runUntil(flowsAgain, limit) || meetAgain === 'perhaps') return flowsAgain()
+  if (world.runUntil(flowsAgain, limit) || meetAgain === 'perhaps' || mayHearNothing) return flowsAgain()
   throw new Violation('unrecovered', `${limit} ms after an ICE restart no data flows: ${describeEnds(session)}`)
 }
 
@@ -222,9 +225,12 @@ function settleAfterFaults(world: World, session: Session, { unharmed, patience 
   }
 }
 
-/** Better pairs may be on their way a little longer. */
+/**
+ * Better pairs may be on their way a little longer. A fresh socket is met before signaling tells what it counts, and that
+ * a proven pair has the higher number then is no reason to go back: with such sockets only relays are compared.
+ */
 function assertBestPair(world: World, scenario: Scenario, { a, b }: Session) {
-  const equal = haveEqualRoundTrips(scenario)
+  const equal = haveEqualRoundTrips(scenario) && a.mostSockets + b.mostSockets === 0
   for (const peer of [a, b]) {
     if (world.runUntil(() => betterPair(peer, equal) === undefined, SETTLE_AT_LAST)) continue
     const [used, better] = [peer.selected!, betterPair(peer, equal)!]
@@ -249,6 +255,7 @@ function outcomeOf({ a, b }: Session, connectedAfter: number): Outcome {
     a: pairTypes(a),
     b: pairTypes(b),
     states: [a.state, b.state],
+    sockets: [a.mostSockets, b.mostSockets],
     sent: [a.packetsSent, b.packetsSent],
   }
 }

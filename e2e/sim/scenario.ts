@@ -1,3 +1,4 @@
+import { SearchGate } from '@floe/ice'
 import type { Fault, Side } from '../topology/fault.ts'
 import type { Placement } from '../topology/placement.ts'
 import type { Scenario } from '../topology/scenario.ts'
@@ -22,8 +23,9 @@ export interface Session {
 export function stage(world: World, scenario: Scenario, optionsOf: () => PeerOptions = () => ({})): Session {
   for (const server of scenario.servers ?? [{}]) world.stunServer(server)
   for (const relay of scenario.relays ?? []) world.turnServer(relay)
-  const a = world.peer('a', placementsOf(scenario, 'a'), optionsOf())
-  const b = world.peer('b', placementsOf(scenario, 'b'), optionsOf())
+  const peer = (side: Side) =>
+    world.peer(side, placementsOf(scenario, side), { ...traversalOf(scenario, side), ...optionsOf() })
+  const [a, b] = [peer('a'), peer('b')]
   const signaling = world.connect(a, b, scenario.signaling)
   const faults = new Faults(world, inhabitant(a), inhabitant(b))
   const play = (some: readonly Fault[]) =>
@@ -42,6 +44,12 @@ export function stage(world: World, scenario: Scenario, optionsOf: () => PeerOpt
 export function placementsOf(scenario: Scenario, side: Side): readonly Placement[] {
   const { link } = scenario
   return [scenario[side]].flat().map((placement: Placement) => ({ ...(link && { link }), ...placement }))
+}
+
+/** Each is a process of its own. */
+function traversalOf({ traversal = {} }: Scenario, side: Side): PeerOptions {
+  const hardNat = traversal[side]
+  return hardNat ? { traversal: { hardNat, gate: new SearchGate() } } : {}
 }
 
 /** When the last fault has happened and is over, milliseconds. */

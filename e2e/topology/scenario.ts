@@ -18,6 +18,8 @@ export interface Scenario {
   /** The wire of every address of both peers, as far as its placement does not say otherwise. */
   readonly link?: LinkQuality
   readonly signaling?: SignalingPlan
+  /** Per side, what it does where there is no direct path. Default: ordinary ICE alone, as browsers do. */
+  readonly traversal?: { readonly a?: Traversal; readonly b?: Traversal }
   /** Default: silence, so that checks and consent are all there is. */
   readonly traffic?: TrafficPattern
   /** In any order. */
@@ -50,6 +52,12 @@ export interface SignalingPlan {
   /** Roles told to the agents; `null` leaves one as constructed. Default: `a` controls. */
   readonly roles?: readonly [Role | null, Role | null]
 }
+
+/**
+ * Node's agents open poison-safely and try fresh sockets; `auto`, their default, also searches for the ports of a NAT that
+ * gives each flow another one.
+ */
+export type Traversal = 'auto' | 'off'
 
 export type Role = 'controlling' | 'controlled'
 

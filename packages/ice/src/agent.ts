@@ -278,6 +278,7 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   handleTimeout(now: number): void {
+    if (now < this.timeout()) return
     this.#now = now
     this.#sources.relays.handleTimeout(now)
     this.#deadline = undefined
@@ -297,7 +298,7 @@ export class IceAgent implements Machine<AgentOutput> {
     if (this.#deadline !== undefined) return this.#deadline
     const relays = this.#sources.relays.timeout()
     if (this.state === 'closed') return (this.#deadline = relays)
-    this.#deadline = Math.min(
+    return (this.#deadline = Math.min(
       relays,
       this.#generation.gatherer.timeout(!this.selectedPair),
       this.#connectivity.timeout(),
@@ -305,8 +306,7 @@ export class IceAgent implements Machine<AgentOutput> {
       this.#generations.timeout(),
       this.#traversal?.timeout() ?? Number.POSITIVE_INFINITY,
       this.#state.timeout(),
-    )
-    return this.#deadline
+    ))
   }
 
   poll(): AgentOutput | undefined {

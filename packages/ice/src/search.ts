@@ -78,6 +78,11 @@ export class Search {
     return this.#options.task.side
   }
 
+  /** The socket that probes, or beside which others are opened. */
+  get base(): Address {
+    return this.#options.base.address
+  }
+
   has(local: Address): boolean {
     return this.#sockets?.has(local) ?? false
   }

@@ -105,6 +105,9 @@ export class Traversal {
       this.#peer = undefined
       this.#end(now, 'ICE restart')
     }
+    const { candidates } = generation.gatherer
+    if (this.#search && !candidates.some(({ address }) => address === this.#search?.base))
+      this.#end(now, 'its interface is gone')
     if (!generation.credentials) return
     if (this.#isDirect) {
       this.#since = undefined

@@ -18,7 +18,7 @@ export function isIPv4(ip: string): boolean {
 
 /** RFC 4291 §2.2 text, with or without a scope id (RFC 4007 §11). */
 export function isIPv6(ip: string): boolean {
-  return ip.includes(':') && parseIPv6(stripScope(ip)) !== undefined
+  return ip.includes(':') && parseIPv6(stripScope(ip))
 }
 
 /** RFC 5952 text of an IP address: the one form in which floe compares addresses. `undefined` when it is none. */
@@ -45,8 +45,14 @@ export function networkOf(ip: string): string {
 
 /** Four or sixteen bytes, or `undefined` when `ip` is no IP address. A scope id is not part of the bytes. */
 export function ipToBytes(ip: string): Uint8Array | undefined {
-  const words = ip.includes(':') ? parseIPv6(stripScope(ip)) : undefined
-  if (words !== undefined) return Uint8Array.from({ length: 16 }, (_, i) => words[i >> 1]! >> (i & 1 ? 0 : 8))
+  if (isIPv6(ip)) {
+    const bytes = new Uint8Array(16)
+    for (let i = 0; i < 8; i++) {
+      bytes[2 * i] = WORDS[i]! >> 8
+      bytes[2 * i + 1] = WORDS[i]!
+    }
+    return bytes
+  }
   const value = parseIPv4(ip)
   if (value === undefined) return undefined
   return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
@@ -106,33 +112,75 @@ function stripScope(ip: string): string {
   return ip.endsWith('%') ? ip : withoutScope(ip)
 }
 
-/** Eight 16-bit words. */
-function parseIPv6(ip: string): number[] | undefined {
-  const halves = ip.split('::', 3)
-  if (halves.length > 2 || ip.length > 45) return undefined
-  const head = parseWords(halves[0]!, halves.length === 1)
-  const tail = halves.length === 2 ? parseWords(halves[1]!, true) : []
-  if (head === undefined || tail === undefined) return undefined
-  const missing = 8 - head.length - tail.length
-  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined
-  return [...head, ...new Array<number>(missing).fill(0), ...tail]
+/** What `parseIPv6` has read: eight words in network order. No garbage: every IPv6 address on a packet's way is read. */
+const WORDS = new Uint16Array(8)
+const COLON = 58
+const QUAD_DOT = 46
+
+/** Whether it is one. Its words are in `WORDS`. */
+function parseIPv6(ip: string): boolean {
+  if (ip.length > 45) return false
+  let count = 0
+  let gap = -1
+  let i = 0
+  if (ip.charCodeAt(0) === COLON) {
+    if (ip.charCodeAt(1) !== COLON) return false
+    gap = 0
+    i = 2
+  }
+  while (i < ip.length) {
+    const end = endOfGroup(ip, i)
+    // RFC 4291 §2.2 form 3: the last 32 bits may be a dotted quad.
+    if (ip.charCodeAt(end) === QUAD_DOT) return count <= 6 && parseQuad(ip.slice(i), count) && fill(count + 2, gap)
+    if (end === i || count === 8) return false
+    WORDS[count++] = parseGroup(ip, i, end)
+    if (end === ip.length) break
+    if (ip.charCodeAt(end) !== COLON) return false
+    i = end + 1
+    if (ip.charCodeAt(i) === COLON) {
+      if (gap >= 0) return false
+      gap = count
+      i++
+    } else if (i === ip.length) return false
+  }
+  return fill(count, gap)
 }
 
-function parseWords(text: string, last: boolean): number[] | undefined {
-  if (text === '') return []
-  const words: number[] = []
-  const groups = text.split(':')
-  for (const [index, group] of groups.entries()) {
-    if (/^[0-9a-f]{1,4}$/i.test(group)) {
-      words.push(Number.parseInt(group, 16))
-      continue
-    }
-    // RFC 4291 §2.2 form 3: the last 32 bits may be a dotted quad.
-    const quad = last && index === groups.length - 1 ? parseIPv4(group) : undefined
-    if (quad === undefined) return undefined
-    words.push(quad >>> 16, quad & 0xffff)
-  }
-  return words
+/** Where up to four hexadecimal digits from `start` on end. */
+function endOfGroup(ip: string, start: number): number {
+  let end = start
+  while (end < ip.length && end < start + 4 && hexDigit(ip.charCodeAt(end)) >= 0) end++
+  return end
+}
+
+function parseGroup(ip: string, start: number, end: number): number {
+  let value = 0
+  for (let i = start; i < end; i++) value = value * 16 + hexDigit(ip.charCodeAt(i))
+  return value
+}
+
+/** -1: it is none. */
+function hexDigit(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48
+  const lower = code | 32
+  return lower >= 97 && lower <= 102 ? lower - 87 : -1
+}
+
+function parseQuad(text: string, at: number): boolean {
+  const quad = parseIPv4(text)
+  if (quad === undefined) return false
+  WORDS[at] = quad >>> 16
+  WORDS[at + 1] = quad & 0xffff
+  return true
+}
+
+/** `::` stands for at least one word of zeros; without it there are eight. */
+function fill(count: number, gap: number): boolean {
+  if (gap < 0) return count === 8
+  if (count > 7) return false
+  WORDS.copyWithin(gap + 8 - count, gap, count)
+  WORDS.fill(0, gap, gap + 8 - count)
+  return true
 }
 
 /** RFC 5952 §4: the longest run of at least two zero words becomes `::`, the first one of equals. */

@@ -72,7 +72,8 @@ export class LocalBases {
     if (this.relayOnly) return this.#updateRelayBases(system)
     if (!this.#route) return { added: [], removed: [], opened: [], closed: [] }
     const { opened, closed } = this.#route.update(system)
-    const removed = closed.flatMap((socket) => this.#addressesOf(socket))
+    const spares = this.#spares.closeOn(closed.map(({ host }) => host))
+    const removed = [...closed.flatMap((socket) => this.#addressesOf(socket)), ...spares]
     for (const { host } of closed) this.#withdraw(host.ip)
     this.listen(opened)
     return { added: this.#basesOf(opened), removed, opened, closed }

@@ -35,6 +35,14 @@ export class SpareSockets {
     return this.#sockets?.get(local)?.host
   }
 
+  /** These addresses of the machine are gone, and with them the sockets on them. */
+  closeOn(hosts: readonly InterfaceAddress[]): Address[] {
+    const isGone = ({ ip }: InterfaceAddress) => hosts.some((host) => host.ip === ip)
+    const gone = [...(this.#sockets ?? [])].filter(([, { host }]) => isGone(host)).map(([local]) => local)
+    for (const local of gone) this.close(local)
+    return gone
+  }
+
   /** `false`: the packet is not from one of these. */
   send({ local, remote, bytes }: Packet, ttl?: number): boolean {
     const socket = this.#sockets?.get(local)
