@@ -1,10 +1,12 @@
 /** Two peers somewhere on an internet, and how they get on. */
 import type { Internet } from './internet.ts'
+import { isRelayed, typesOf } from './path-types.ts'
 import type { Notes } from './peer/lab-peer.ts'
 import type { Decision } from './peer/node-peer.ts'
 import { type Peer, type PeerKind, startPeer } from './peer.ts'
 import { iceServers, startServers } from './servers.ts'
 import { join, type SignalingOptions } from './signaling.ts'
+import { now, pause } from './time.ts'
 
 export interface Encounter {
   /** On the hosts `a` and `b`; the first one offers. */
@@ -105,10 +107,6 @@ function isDirect({ paths }: Notes): boolean {
   return path !== undefined && !isRelayed(path)
 }
 
-function isRelayed({ local, remote }: { readonly local: string; readonly remote: string }): boolean {
-  return local === 'relay' || remote === 'relay'
-}
-
 async function report(internet: Internet, host: string, peer: Peer): Promise<End> {
   const [notes, decisions] = await Promise.all([peer.endpoint.notes(), peer.decisions()])
   const path = notes.paths.at(-1)
@@ -116,7 +114,7 @@ async function report(internet: Internet, host: string, peer: Peer): Promise<End
     internet.host(host).routers.map((router) => internet.run(router, 'cat /proc/sys/net/netfilter/nf_conntrack_count')),
   )
   return {
-    pair: path ? `${path.local}-${path.remote}` : 'none',
+    pair: typesOf(path),
     notes,
     decisions,
     ...peer.traffic(),
@@ -131,12 +129,4 @@ async function until(condition: () => Promise<boolean>, ms: number): Promise<boo
     await pause(LOOK_EVERY)
   }
   return true
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }

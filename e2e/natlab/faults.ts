@@ -6,6 +6,7 @@ import type { Peer } from './peer.ts'
 import type { Attachment } from './plan.ts'
 import type { Servers } from './servers.ts'
 import type { SignalingPath } from './signaling.ts'
+import { pause } from './time.ts'
 
 export interface Stage {
   readonly internet: Internet
@@ -148,7 +149,3 @@ const OFF = `table inet off {
     type filter hook prerouting priority -500; policy drop
   }
 }`
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}

@@ -7,6 +7,7 @@ import { sideBySide } from './decisions.ts'
 import { meet } from './encounter.ts'
 import { Internet } from './internet.ts'
 import { whyNot } from './namespaces.ts'
+import { pause } from './time.ts'
 
 const reason = whyNot()
 const leftOut = reason ? ` (left out: ${reason})` : ''
@@ -66,8 +67,4 @@ async function expectDirect(a: Placement, b: Placement): Promise<void> {
   const { decisions } = outcome.ends[0]
   expect(outcome.route, sideBySide(decisions, outcome.ends[1].decisions)).toBe('direct')
   expect(decisions.some(({ text }) => text.startsWith('mapped:'))).toBe(true)
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

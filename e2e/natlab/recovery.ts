@@ -8,6 +8,7 @@ import { Faults, type Stage, withLaterPlacements } from './faults.ts'
 import { countPackets, interfaceInUse, serverInUse } from './in-use.ts'
 import { Internet } from './internet.ts'
 import type { Peers } from './matrix.ts'
+import { pathOf } from './path-types.ts'
 import type { StreamReport } from './peer/message-stream.ts'
 import type { Decision } from './peer/node-peer.ts'
 import { type Peer, type PeerKind, startPeer } from './peer.ts'
@@ -15,6 +16,7 @@ import { SERVER_ADDRESSES } from './plan.ts'
 import type { RecoveryEvent } from './recovery-events.ts'
 import { iceServers, type Servers, startServers, turnServers } from './servers.ts'
 import { join } from './signaling.ts'
+import { now, pause } from './time.ts'
 
 export interface Recovery {
   /**
@@ -178,21 +180,8 @@ class Lab {
   }
 }
 
-async function pathOf({ endpoint }: Peer): Promise<string> {
-  const path = (await endpoint.notes()).paths.at(-1)
-  return path ? `${path.local}-${path.remote}` : 'none'
-}
-
 /** An ICE restart makes others. */
 async function namesOf(a: Peer, b: Peer): Promise<string> {
   const statuses = await Promise.all([a, b].map(({ endpoint }) => endpoint.status()))
   return JSON.stringify(statuses.map(({ usernameFragments }) => usernameFragments))
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }

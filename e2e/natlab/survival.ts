@@ -3,11 +3,12 @@
 import type { LabEvent } from './events.ts'
 import { Faults, type Stage, withLaterPlacements } from './faults.ts'
 import { Internet } from './internet.ts'
-import type { Notes } from './peer/lab-peer.ts'
+import { pathOf } from './path-types.ts'
 import type { Decision } from './peer/node-peer.ts'
 import { type Peer, type PeerKind, startPeer } from './peer.ts'
 import { iceServers, startServers } from './servers.ts'
 import { join } from './signaling.ts'
+import { now, pause } from './time.ts'
 
 export interface Survival {
   readonly event: LabEvent
@@ -89,18 +90,4 @@ async function flowing(a: Peer, b: Peer, patience: number): Promise<boolean> {
 async function longestGap(endpoint: Peer['endpoint'], since: number): Promise<number> {
   const times = [since, ...(await endpoint.arrivals(since)), now()]
   return Math.round(Math.max(...times.slice(1).map((time, i) => time - times[i]!)))
-}
-
-async function pathOf({ endpoint }: Peer): Promise<string> {
-  const { paths }: Notes = await endpoint.notes()
-  const path = paths.at(-1)
-  return path ? `${path.local}-${path.remote}` : 'none'
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }

@@ -4,12 +4,14 @@
  */
 import { Internet } from './internet.ts'
 import type { Peers } from './matrix.ts'
+import { isRelayed, typesOf } from './path-types.ts'
 import type { Notes } from './peer/lab-peer.ts'
 import type { Decision } from './peer/node-peer.ts'
 import { type Peer, startPeer } from './peer.ts'
 import { SERVER_ADDRESSES } from './plan.ts'
 import { iceServers, startServers } from './servers.ts'
 import { join } from './signaling.ts'
+import { now, pause } from './time.ts'
 
 export interface Upgrade {
   /** Candidate types of both ends' paths while there was no direct one. */
@@ -160,16 +162,8 @@ async function isDirect({ endpoint }: Peer): Promise<boolean> {
   return path !== undefined && !isRelayed(path)
 }
 
-function isRelayed({ local, remote }: Path): boolean {
-  return local === 'relay' || remote === 'relay'
-}
-
 function firstDirect(paths: readonly Path[], at: number): Path | undefined {
   return paths.find((path) => path.at >= at && !isRelayed(path))
-}
-
-function typesOf(path: Path | undefined): string {
-  return path ? `${path.local}-${path.remote}` : 'none'
 }
 
 async function both<T>(ends: readonly [Peer, Peer], what: (peer: Peer, i: 0 | 1) => Promise<T>): Promise<[T, T]> {
@@ -178,12 +172,4 @@ async function both<T>(ends: readonly [Peer, Peer], what: (peer: Peer, i: 0 | 1)
 
 function longest(times: readonly number[]): number {
   return Math.max(...times.slice(1).map((time, i) => time - times[i]!))
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }

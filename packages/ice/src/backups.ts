@@ -51,6 +51,11 @@ export class Backups {
   }
 }
 
+/** Of some backups the one to send on at once: the first that owes no answer, or the first of all where each does. */
+export function likeliest(backups: readonly Pair[]): Pair | undefined {
+  return backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
+}
+
 /**
  * It has not answered two questions in a row, like what led through a mapping that is gone: it takes no room from those
  * that do.

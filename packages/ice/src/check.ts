@@ -3,7 +3,7 @@ import { encode, newTransactionId, Transaction } from '@floe/stun'
 import { peerReflexivePriority } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
-import { networkOf } from './network-cost.ts'
+import { networkInfoOf } from './network-cost.ts'
 import type { Context } from './outputs.ts'
 import type { IceRole } from './parameters.ts'
 import type { Role } from './role.ts'
@@ -80,7 +80,7 @@ export class Checks {
   send(now: number, request: CheckRequest): void {
     const { pair, claim, useCandidate, nomination, credentials, purpose, report } = request
     const { timing, random } = this.#context
-    const networkInfo = networkOf(pair.local)
+    const networkInfo = networkInfoOf(pair.local)
     const padding = (purpose === 'probe' && pair.carriage?.takePadding()) || 0
     const once = purpose === 'consent' || purpose === 'probe' || purpose === 'opener'
     const message: Message = {

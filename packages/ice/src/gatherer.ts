@@ -323,8 +323,10 @@ export class Gatherer {
   /** RFC 8445 §5.1.1.3: equal for equal type, base address, server and transport, and for nothing else. */
   #foundation(type: string, baseIp: string, serverIp: string): string {
     const key = [type, baseIp, serverIp].join(' ')
-    if (!this.#foundations.includes(key)) this.#foundations = this.#foundations.concat(key)
-    return String(this.#foundations.indexOf(key) + 1)
+    const known = this.#foundations.indexOf(key)
+    if (known >= 0) return String(known + 1)
+    this.#foundations = this.#foundations.concat(key)
+    return String(this.#foundations.length)
   }
 
   #drain(now: number, inquiry: Inquiry): void {

@@ -16,7 +16,7 @@ export function networkExtensions({ id, cost }: NetworkInfo): Pick<Candidate, 'e
 }
 
 /** What a candidate tells of its network; undefined: nothing that can be understood. */
-export function networkOf({ extensions }: Candidate): NetworkInfo | undefined {
+export function networkInfoOf({ extensions }: Candidate): NetworkInfo | undefined {
   if (!extensions) return undefined
   const [id, cost] = [ID, COST].map((name) => numberOf(extensions.find(([key]) => key === name)?.[1]))
   return id === undefined && cost === undefined ? undefined : { id: id ?? 0, cost: cost ?? 0 }
@@ -24,7 +24,7 @@ export function networkOf({ extensions }: Candidate): NetworkInfo | undefined {
 
 /** libwebrtc's cost of a pair: that of both networks. `peersCost` is what the peer's own checks have said of it last. */
 export function costOf(pair: CandidatePair & { readonly peersCost?: number | undefined }): number {
-  return (networkOf(pair.local)?.cost ?? 0) + (pair.peersCost ?? networkOf(pair.remote)?.cost ?? 0)
+  return (networkInfoOf(pair.local)?.cost ?? 0) + (pair.peersCost ?? networkInfoOf(pair.remote)?.cost ?? 0)
 }
 
 function numberOf(text: string | undefined): number | undefined {

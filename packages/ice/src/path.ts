@@ -1,6 +1,6 @@
 import { type Address, sameAddress } from '@floe/stun'
 import { Aging } from './aging.ts'
-import { Backups } from './backups.ts'
+import { Backups, likeliest } from './backups.ts'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Checklist } from './checklist.ts'
@@ -156,8 +156,7 @@ export class Path {
     // What comes over an old pair that this side has just left shows that the other one has not followed yet.
     if (pairs.includes(pair) && pair.isFit(now) && !this.#aging?.isOld(now, pair)) {
       this.#twin = pair
-      this.#holes ??= new DataHoles(this.#context)
-      this.#holes.heardElsewhere(now, selected, this.#movedAt)
+      this.#dataHoles.heardElsewhere(now, selected, this.#movedAt)
     }
     this.#doubtSelected(now, selected)
     // Where our own questions go unanswered, its data alone is no reason to go: nothing of ours would arrive there.
@@ -179,9 +178,8 @@ export class Path {
     if (!selected || this.#outlived || this.#lite) return
     const backups = this.#backupsOf(now, checklist, selected)
     if (backups.length === 0) return
-    this.#twin ??= backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
-    this.#holes ??= new DataHoles(this.#context)
-    this.#holes.noProgress(now, selected, this.largestSent)
+    this.#twin ??= likeliest(backups)
+    this.#dataHoles.noProgress(now, selected, this.largestSent)
   }
 
   /** RFC 7675 §5.1: the peer has agreed to be sent to, and not too long ago. */
@@ -266,7 +264,7 @@ export class Path {
     }
     if (!this.#liveness.suspects) return [selected]
     const backups = this.#backupsOf(now, checklist, selected)
-    this.#twin = backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
+    this.#twin = likeliest(backups)
     if (wasSuspected) return [selected]
     this.#twinUntil = now + this.#context.timing.twinFor
     this.#context.log(now, 'suspect', () => selected.id, 'no answer on the selected pair')
@@ -300,13 +298,8 @@ export class Path {
       : selected.stats.lastPacketReceived + timing.disconnectedTimeout
     const liveness = this.#lite ? Number.POSITIVE_INFINITY : this.#liveness.timeout()
     const large = this.#holes?.timeout() ?? Number.POSITIVE_INFINITY
-    return Math.min(
-      this.#consent.timeout(),
-      silence,
-      liveness,
-      large,
-      this.#aging?.timeout() ?? Number.POSITIVE_INFINITY,
-    )
+    const aging = this.#aging?.timeout() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#consent.timeout(), silence, liveness, large, aging)
   }
 
   #backupsOf(now: number, checklist: Checklist, selected: Pair): readonly Pair[] {
@@ -321,11 +314,15 @@ export class Path {
     selected.doubtedAt = now
   }
 
+  /** Made when there is first reason to ask. */
+  get #dataHoles(): DataHoles {
+    return (this.#holes ??= new DataHoles(this.#context))
+  }
+
   #askLarge(now: number, selected: Pair): void {
     const { largeFloor } = this.#context.timing
     if (this.largestSent < largeFloor) return
-    this.#holes ??= new DataHoles(this.#context)
-    this.#holes.askLarge(now, selected, this.largestSent)
+    this.#dataHoles.askLarge(now, selected, this.largestSent)
   }
 
   #takeLargeProbes(now: number, selected: Pair, checklist: Checklist): readonly Pair[] {

@@ -20,8 +20,8 @@ export class TokenBucket {
   }
 
   /**
-   * Takes one token, or `tokens`; `false` when there are not so many. A refused attempt costs a token too, so that who keeps hammering stays
-   * refused and shows as `debt`.
+   * Takes one token, or `tokens`; `false` when there are not so many. A refused attempt costs as much, so that who keeps
+   * hammering stays refused and shows as `debt`.
    */
   take(now: number, tokens = 1): boolean {
     this.#fill(now)

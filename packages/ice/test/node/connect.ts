@@ -22,6 +22,12 @@ export async function connectedPair(
     new IceTransport({ ...left, role: 'controlling' }),
     new IceTransport({ ...right, role: 'controlled' }),
   ]
+  await connect(a, b)
+  return [a, b]
+}
+
+/** Resolves once they are connected with each other. */
+export async function connect(a: IceTransport, b: IceTransport): Promise<void> {
   trickle(a, b)
   trickle(b, a)
   a.gather()
@@ -30,7 +36,6 @@ export async function connectedPair(
   b.start(a.getLocalParameters())
   const signal = AbortSignal.timeout(10_000)
   await Promise.all([a.connected({ signal }), b.connected({ signal })])
-  return [a, b]
 }
 
 /** Resolves with the next event of the type that fits. */

@@ -4,7 +4,7 @@ import { parseCandidate } from '../../src/index.ts'
 import { type IceCandidateInit, IceTransport } from '../../src/node/index.ts'
 import { InterfaceWatch, interfaceWatch, type NetworkChange } from '../../src/node/interface-watch.ts'
 import type { System } from '../../src/node/interfaces.ts'
-import { openUdpHandles, trickle } from './connect.ts'
+import { connect, openUdpHandles } from './connect.ts'
 import { inBareNetwork, inOwnNetwork, runInPrivateNetwork, whyNoPrivateNetwork } from './private-network.ts'
 
 describe('the watch', () => {
@@ -141,14 +141,7 @@ async function connected(open: IceTransport[]) {
     removed.push(...candidates)
     b.removeRemoteCandidates(candidates)
   })
-  trickle(a, b)
-  trickle(b, a)
-  a.gather()
-  b.gather()
-  a.start(b.getLocalParameters())
-  b.start(a.getLocalParameters())
-  const signal = AbortSignal.timeout(10_000)
-  await Promise.all([a.connected({ signal }), b.connected({ signal })])
+  await connect(a, b)
   return { a, b, signalled, removed }
 }
 
