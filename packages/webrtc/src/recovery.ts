@@ -10,7 +10,8 @@ const JITTER = 0.25
 
 /**
  * Watches `connectionState` and restarts ICE: at once on 'failed', after 4 s on 'disconnected', and again, ever more seldom,
- * as long as there is no path and nobody stops it. While an offer is under way there is no other: it arrives when signaling does. `onstate`: data flows, or has ceased to.
+ * as long as there is no path and nobody stops it. While an offer is under way there is no other: it arrives when signaling
+ * does. `onstate`: data flows, or has ceased to.
  */
 export class Recovery {
   readonly #peerConnection: RTCPeerConnection

@@ -70,7 +70,7 @@ export class Addresses {
 
   /** As many messages too many as it may send at once: its connections are not worth keeping, nor new ones to be had. */
   isFlooding(address: string, now: number): boolean {
-    const usage = this.#used.get(address) ?? this.#idle.get(address)
+    const usage = this.#known(address)
     if (usage === undefined || usage.messages.has(now)) return false
     return usage.messages.debt > this.#limits.messageBurstPerAddress
   }
@@ -87,12 +87,16 @@ export class Addresses {
 
   /** Seconds until an address that flooded may come again; 0: now. */
   refusedFor(address: string, now: number): number {
-    const usage = this.#used.get(address) ?? this.#idle.get(address)
+    const usage = this.#known(address)
     return usage === undefined ? 0 : Math.max(0, Math.ceil((usage.refusedUntil - now) / 1_000))
   }
 
+  #known(address: string): Usage | undefined {
+    return this.#used.get(address) ?? this.#idle.get(address)
+  }
+
   #usage(address: string, now: number): Usage {
-    const known = this.#used.get(address) ?? this.#idle.get(address)
+    const known = this.#known(address)
     if (known !== undefined) return known
     const limits = this.#limits
     const usage: Usage = {

@@ -52,7 +52,8 @@ function parseServer(url: string, { username, credential, mobility = false }: Ic
       `"${url}" in iceServers is no STUN or TURN URL: write stun:host:port, or turn:host:port?transport=udp`,
     )
   }
-  if (uri.scheme.startsWith('turn')) checkCredentials(url, username, credential)
+  const complaint = uri.scheme.startsWith('turn') ? complaintOf(username, credential) : undefined
+  if (complaint !== undefined) throw new IceError('ERR_ICE_ARGUMENT', `"${url}" in iceServers${complaint}`)
   return {
     url,
     uri,
@@ -63,11 +64,11 @@ function parseServer(url: string, { username, credential, mobility = false }: Ic
   }
 }
 
-function checkCredentials(url: string, username: unknown, credential: unknown): void {
-  const isMissing = username === undefined || credential === undefined
-  const fault = isMissing ? 'needs a username and a credential' : credentialsFault(username, credential)
-  if (fault === undefined) return
-  throw new IceError('ERR_ICE_ARGUMENT', `"${url}" in iceServers${isMissing ? '' : ':'} ${fault}`)
+/** How a message goes on behind the URL of a TURN server with these credentials; `undefined`: they are in order. */
+export function complaintOf(username: unknown, credential: unknown): string | undefined {
+  if (username === undefined || credential === undefined) return ' needs a username and a credential'
+  const fault = credentialsFault(username, credential)
+  return fault === undefined ? undefined : `: ${fault}`
 }
 
 /** The same URL with the same credentials. */

@@ -2,7 +2,6 @@
  * @floe/ice/node: ICE with sockets. Everything of @floe/ice is here too.
  * @module
  */
-export { credentialsFault } from '@floe/turn'
 export * from '../index.ts'
 export {
   IceCandidateErrorEvent,
@@ -12,7 +11,7 @@ export {
   type IceTransportEventMap,
   SelectedCandidatePairChangeEvent,
 } from './events.ts'
-export type { IceServer } from './ice-servers.ts'
+export { complaintOf, type IceServer } from './ice-servers.ts'
 export { IceTransport } from './ice-transport.ts'
 export type { InterfaceAddress, InterfaceKind } from './interfaces.ts'
 export { UdpMux, type UdpMuxOptions, type UnknownRequest } from './mux.ts'

@@ -1,4 +1,4 @@
-import { credentialsFault, type IceServer, type IceTransportOptions } from '@floe/ice/node'
+import { complaintOf, type IceServer, type IceTransportOptions } from '@floe/ice/node'
 import { parseStunUri, parseTurnUri } from '@floe/stun'
 import type { NodeIceOptions } from '../configuration.ts'
 import { RTCCertificate } from './certificate.ts'
@@ -125,9 +125,8 @@ function checkServer(server: unknown): CheckedIceServer {
 function checkUrl(url: string, { username, credential }: Pick<IceServer, 'username' | 'credential'>): void {
   if (parseStunUri(url)) return
   if (!parseTurnUri(url)) throw new DOMException(`"${url}" is no STUN or TURN URL`, 'SyntaxError')
-  const isMissing = username === undefined || credential === undefined
-  const fault = isMissing ? 'needs a username and a credential' : credentialsFault(username, credential)
-  if (fault !== undefined) throw new DOMException(`"${url}"${isMissing ? '' : ':'} ${fault}`, 'InvalidAccessError')
+  const complaint = complaintOf(username, credential)
+  if (complaint !== undefined) throw new DOMException(`"${url}"${complaint}`, 'InvalidAccessError')
 }
 
 function sequence(value: unknown, what: string): unknown[] {
