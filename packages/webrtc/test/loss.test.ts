@@ -1,32 +1,35 @@
+import { Socket } from 'node:dgram'
 import { IceTransport } from '@floe/ice/node'
 import { afterEach, expect, test, vi } from 'vitest'
-import { createPair, negotiate, nextMessage, opened, state, trickle } from './pair.ts'
+import { createPair, LOOPBACK, negotiate, nextMessage, opened, state, trickle } from './pair.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
 /**
- * Loses what a connected IceTransport is given to send: everything above ICE, in both directions, since both ends are
- * ours. ICE has its own retransmission and its own tests.
+ * Loses UDP datagrams of this process on their way out: connectivity checks, handshakes and data alike, in both directions,
+ * since both ends are ours.
  */
-function loseInTransit(rate: number, seed: number): { lost: number; sent: number } {
+function loseDatagrams(rate: number, seed: number): { lost: number; sent: number } {
   const count = { lost: 0, sent: 0 }
   const random = mulberry32(seed)
-  const send = IceTransport.prototype.send
-  vi.spyOn(IceTransport.prototype, 'send').mockImplementation(function (this: IceTransport, bytes) {
+  const send = Socket.prototype.send as (...args: unknown[]) => void
+  vi.spyOn(Socket.prototype, 'send').mockImplementation(function (this: Socket, ...args: unknown[]) {
     count.sent++
-    if (random() >= rate) return send.call(this, bytes)
-    count.lost++
-    return true
+    if (random() >= rate) send.apply(this, args)
+    else count.lost++
   })
   return count
 }
 
+/** Where ICE over TCP offers no way around the loss. */
+const UDP_ALONE = { ice: { ...LOOPBACK.ice, tcp: false } }
+
 test('with 20 % random loss both ways, 40 of 40 data channels open', async () => {
   const seed = Number(process.env.SEED ?? Date.now() % 2 ** 32)
-  const count = loseInTransit(0.2, seed)
+  const count = loseDatagrams(0.2, seed)
   const times: number[] = []
   const open = async () => {
-    await using pair = createPair()
+    await using pair = createPair(UDP_ALONE, UDP_ALONE)
     trickle(pair)
     const start = performance.now()
     const channels = [pair.a, pair.b].map((peer) => peer.createDataChannel('x', { negotiated: true, id: 0 }))
