@@ -86,6 +86,39 @@ describe('with the Node peer', () => {
     expect(text).not.toMatch(/mother-of-pearl|whispered/)
   })
 
+  test('the report is copied as it is shown', async () => {
+    const page = await open('', { permissions: ['clipboard-read', 'clipboard-write'] })
+    await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
+    await connected(page, 'Connected to the Node peer')
+    await page.locator('#pairs-body tr.selected').waitFor()
+    await page.getByRole('button', { name: 'Copy as JSON' }).click()
+    await page.getByRole('button', { name: 'Copied' }).waitFor()
+    const report = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()))
+    expect(report.session).toMatchObject({ phase: 'open', peer: { agent: 'node' } })
+    expect(report.pairs.some((pair: { selected: boolean }) => pair.selected)).toBe(true)
+  })
+
+  test('a large file shows how far it is, in both directions', async () => {
+    const page = await open()
+    await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
+    await connected(page, 'Connected to the Node peer')
+    await page.evaluate(watchProgress)
+    await page.setInputFiles('#file-input', {
+      name: 'film.bin',
+      mimeType: '',
+      buffer: Buffer.alloc(20_000_000, 'film'),
+    })
+    await page.getByRole('link', { name: 'Save film.bin' }).waitFor()
+    const seen = await page.evaluate(() => (globalThis as unknown as { seen: Record<string, number[]> }).seen)
+    for (const direction of ['out', 'in']) {
+      const parts = seen[direction] ?? []
+      expect(parts.filter((part) => part > 0 && part < 1).length, direction).toBeGreaterThan(2)
+      expect(parts, 'never back').toEqual(parts.toSorted((a, b) => a - b))
+      expect(parts.at(-1)).toBe(1)
+    }
+    expect(seen.words).toContainEqual(expect.stringMatching(/^\d+ % · [\d.]+ MB\/s$/))
+  })
+
   test('disconnecting leads back to the start', async () => {
     const page = await open()
     await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
@@ -144,6 +177,17 @@ describe('in plain words', () => {
     expect(await page.getByRole('button', { name: 'Try again' }).isVisible()).toBe(true)
   })
 
+  test('no path at all: what is said takes the server, and the page says that it looks for one', async () => {
+    const page = await open('', {}, gatherNothing)
+    await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
+    await connected(page, 'Connected to the Node peer')
+    await page.getByText('Words go through the server, which cannot read them').waitFor()
+    await page.getByRole('textbox', { name: 'Message' }).fill('the long way round')
+    await page.keyboard.press('Enter')
+    await page.locator('#chat-log .theirs', { hasText: 'the long way round' }).waitFor()
+    expect(await page.getAttribute('#path-drawing', 'aria-label')).toBe('No path yet')
+  })
+
   test('a browser without WebRTC', async () => {
     const page = await open('', {}, () => Reflect.deleteProperty(globalThis, 'RTCPeerConnection'))
     await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
@@ -162,6 +206,31 @@ test.each([360, 768, 1280])('nothing sticks out at a width of %i px', async (wid
   await page.locator('#diagnostics summary').click()
   expect(await overhang()).toBe(0)
 })
+
+/** Nothing but a relay's candidates, where there is no relay. */
+function gatherNothing(): void {
+  const Native = RTCPeerConnection
+  globalThis.RTCPeerConnection = class extends Native {
+    constructor(configuration?: RTCConfiguration) {
+      super({ ...configuration, iceTransportPolicy: 'relay' })
+    }
+  }
+}
+
+/** In the page: keeps what the progress bars show, frame by frame, as parts of one, and the words beside them. */
+function watchProgress(): void {
+  const seen: Record<string, (number | string)[]> = { out: [], in: [], words: [] }
+  const look = () => {
+    for (const item of document.querySelectorAll('.transfer')) {
+      const bar = item.querySelector('progress')!
+      if (!bar.hidden) seen[item.classList.contains('out') ? 'out' : 'in']!.push(bar.value / bar.max)
+      seen.words!.push(item.querySelector('.transfer-words')!.textContent!)
+    }
+    requestAnimationFrame(look)
+  }
+  Object.assign(globalThis, { seen })
+  look()
+}
 
 async function open(
   hash = '',

@@ -50,6 +50,33 @@ test('C28 with a NAT between: the check arrives before the server-reflexive cand
     assertAgreement(world, a, b)
   }))
 
+test('C28 with an ICE restart: checks of the new generation arrive before its candidates, and the session goes on', () =>
+  simulate(1, (world) => {
+    world.stunServer()
+    const a = world.peer('a', { nat: NAT })
+    const b = world.peer('b')
+    world.connect(a, b)
+    world.run(3_000)
+    expect([pairTypes(a), pairTypes(b)]).toEqual(['srflx-host', 'host-srflx'])
+    // b learns a's new parameters at once, and a's candidates late.
+    a.oncandidate = b.oncandidate = undefined
+    const late = a.outputs('candidate').length
+    const [ofA, ofB] = [a.restart(), b.restart()]
+    a.start(ofB, 'controlling')
+    b.start(ofA, 'controlled')
+    for (const candidate of b.agent.localCandidates) a.addRemoteCandidate(candidate)
+    world.run(500)
+    expect(b.agent.checklist).toContain(b.selected)
+    expect(pairTypes(b)).toBe('host-prflx')
+    const { id } = b.selected!
+    for (const { candidate } of a.outputs('candidate').slice(late)) b.addRemoteCandidate(candidate)
+    world.run(3_000)
+    expect(pairTypes(b)).toBe('host-srflx')
+    expect(b.selected!.id).toBe(id)
+    for (const peer of [a, b]) expect(peer.states).not.toContain(expect.stringMatching(/disconnected|failed/))
+    assertAgreement(world, a, b)
+  }))
+
 test('C29 the candidate comes while the peer-reflexive pair is being checked: the check goes on and succeeds', () =>
   simulate(1, (world) => {
     const agent = world.peer('a', { link: { latency: 100 } })
