@@ -131,7 +131,7 @@ describe('a peer that is hard to reach', () => {
 })
 
 describe('what a long session leaves behind', () => {
-  test('a NAT that rebinds every minute is followed a thousand times', () => {
+  test('a NAT that rebinds every minute is followed a thousand times', { timeout: 30_000 }, () => {
     const encounter = new Encounter()
     for (let i = 0; i < 1_000; i++) {
       const from = { ip: '203.0.113.9', port: 5000 + (i % 50_000) }

@@ -37,7 +37,7 @@ test('L95 the answering server is heard at once beside a dead one, and done is b
   expect((await reflexive).candidate?.candidate).toContain(' 203.0.113.9 40000 typ srflx raddr 127.0.0.1 ')
   expect(performance.now() - start).toBeLessThan(300)
   const took = await gathered
-  expect(good.requests).toBe(1)
+  expect(good.transactions).toBe(1)
   expect(dead.requests).toBeGreaterThan(1)
   expect(took).toBeLessThan(2_000)
   expect(errors.map(({ url, errorCode }) => [url, errorCode])).toEqual([[urls[0], 701]])
@@ -58,7 +58,7 @@ test('a server’s name is resolved', async () => {
   await using server = await StunServer.listen()
   await using a = new IceTransport({ ...LOOPBACK, iceServers: [{ urls: `stun:localhost:${server.port}` }] })
   expect(await gatheringTime(a)).toBeLessThan(1_000)
-  expect(server.requests).toBe(1)
+  expect(server.transactions).toBe(1)
 })
 
 test('L95 a name that does not exist is an error event, in bounded time, and host candidates do not wait', async () => {
@@ -202,7 +202,7 @@ test('setIceServers() counts for gather(), and afterwards for restart()', async 
   await using a = new IceTransport({ ...LOOPBACK, iceServers: [{ urls: 'stun:127.0.0.1:9' }] })
   a.setIceServers([{ urls: `stun:127.0.0.1:${first.port}` }])
   await gatheringTime(a)
-  expect(first.requests).toBe(1)
+  expect(first.transactions).toBe(1)
   a.setIceServers([{ urls: `stun:localhost:${second.port}` }])
   expect(() => a.setIceServers([{ urls: 'http://example.org' }])).toThrow('is no STUN or TURN URL')
   expect(second.requests).toBe(0)
@@ -211,6 +211,6 @@ test('setIceServers() counts for gather(), and afterwards for restart()', async 
   const ended = next(a, 'icecandidate', ({ candidate }: IceCandidateEvent) => candidate === null)
   a.restart()
   await ended
-  expect([first.requests, second.requests]).toEqual([1, 1])
+  expect([first.transactions, second.transactions]).toEqual([1, 1])
   expect(events).toEqual(['end'])
 })

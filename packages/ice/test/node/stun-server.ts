@@ -4,7 +4,9 @@ import { type Address, decode, encode } from '@floe/stun'
 
 /** A real STUN server, RFC 8489 Binding only. */
 export class StunServer implements AsyncDisposable {
+  /** Repetitions included, as they come when this machine is busy. */
   requests = 0
+  readonly #transactions = new Set<string>()
   /** Answers none of the first so many requests. */
   ignore = 0
   /** What it says the sender's address is: that of a NAT in between. */
@@ -17,6 +19,7 @@ export class StunServer implements AsyncDisposable {
       const request = decode(bytes)
       if (request?.class !== 'request' || ++this.requests <= this.ignore) return
       const { transactionId } = request
+      this.#transactions.add(Buffer.from(transactionId).toString('hex'))
       const attributes = { xorMappedAddress: this.mapped ?? { ip, port } }
       socket.send(encode({ method: 'binding', class: 'success', transactionId, attributes }), port, ip)
     })
@@ -27,6 +30,10 @@ export class StunServer implements AsyncDisposable {
     socket.bind(0, ip)
     await once(socket, 'listening')
     return new StunServer(socket)
+  }
+
+  get transactions(): number {
+    return this.#transactions.size
   }
 
   get port(): number {
