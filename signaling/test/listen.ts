@@ -12,9 +12,7 @@ export function messages(peer: Peer, count: number): Promise<SignalingMessage[]>
 
 /** The peer that is there, or the next that comes. */
 export function firstPeer(room: Room): Promise<Peer> {
-  return new Promise((resolve) => {
-    room.onpeer = resolve
-  })
+  return room.peer()
 }
 
 export function gone(peer: Peer): Promise<LeaveReason> {

@@ -43,6 +43,24 @@ describe('peers of a room', () => {
     expect(second.peers.get(first.id)?.agent).toBe('node')
   })
 
+  test('peer() is the one that is there, or else the next; it ends with its signal and with the room', async () => {
+    const first = await join('blue')
+    const coming = first.peer()
+    const second = await join('blue')
+    expect([(await coming).id, (await first.peer()).id]).toEqual([second.id, second.id])
+    expect((await second.peer()).id).toBe(first.id)
+    const alone = await join('green')
+    const reason = new Error('enough')
+    const patience = new AbortController()
+    const waiting = alone.peer({ signal: patience.signal })
+    patience.abort(reason)
+    await expect(waiting).rejects.toBe(reason)
+    await expect(alone.peer({ signal: patience.signal })).rejects.toBe(reason)
+    const left = expect(alone.peer()).rejects.toMatchObject({ code: 'ERR_SIGNALING_CLOSED' })
+    await alone.leave()
+    await left
+  })
+
   test('exchange offers, answers, candidates and byes in order, and only with the one that is named', async () => {
     const [first, second, third] = [await join('blue'), await join('blue'), await join('blue')]
     await expect.poll(() => first.peers.size).toBe(2)

@@ -189,6 +189,7 @@ export class SessionConnection extends EventTarget implements Connection {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.driver.stop()
+    this.#onfinished() // our own close() has nothing to wait for any more
     this.#owner.release(reason)
     // In Node this waits for the sockets; in a browser there is nothing to wait for.
     await this.peerConnection.close()

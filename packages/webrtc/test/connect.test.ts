@@ -66,6 +66,16 @@ test('close() lets the last message arrive', async () => {
   expect(bytes).toBe(2_000_000)
 })
 
+test('both close at once, when a message has just come: neither waits for the other', async () => {
+  const { impolite, polite } = await connected()
+  const heard = received(polite)
+  await impolite.send('hello')
+  await heard
+  const start = performance.now()
+  await Promise.all([impolite.close(), polite.close()])
+  expect(performance.now() - start).toBeLessThan(1_500) // closing gives up after 2 s
+})
+
 test('send() holds its caller back while too much is waiting', async () => {
   const { impolite, polite } = await connected()
   let bytes = 0

@@ -1,4 +1,11 @@
-import type { IceServer, PeerInfo, RoomEvent, SignalingError, Welcome } from '../protocol.ts'
+import {
+  type IceServer,
+  type PeerInfo,
+  type RoomEvent,
+  type SignalingError,
+  signalingError,
+  type Welcome,
+} from '../protocol.ts'
 import { type LeaveReason, Peer, type PeerControl } from './peer.ts'
 import { Relay } from './relay.ts'
 import { type ClientSocket, type EndReason, ServerLink } from './server-link.ts'
@@ -143,6 +150,22 @@ export class Room extends EventTarget implements AsyncDisposable {
     for (const peer of [...this.#peers.values()]) listener?.(peer)
   }
 
+  /**
+   * A peer of this room: one that is there already, or else the next that comes. Rejects with the reason of `signal`, or with
+   * the SignalingError that has ended the room; ERR_SIGNALING_CLOSED when we have left it.
+   */
+  peer({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Peer> {
+    const [present] = this.#peers.values()
+    const listening = new AbortController()
+    return new Promise<Peer>((resolve, reject) => {
+      signal?.throwIfAborted()
+      if (present) return resolve(present)
+      this.addEventListener('peer', ({ peer }) => resolve(peer), { signal: listening.signal })
+      signal?.addEventListener('abort', () => reject(signal.reason), { signal: listening.signal })
+      void this.closed.then((reason) => reject(reason === 'left' ? hasLeft(this.name) : reason))
+    }).finally(() => listening.abort())
+  }
+
   /** Leaves; what has been sent before still goes out. Resolves when the connection is closed. Idempotent. */
   leave(): Promise<void> {
     return this.#link.end('left')
@@ -259,4 +282,8 @@ export class Room extends EventTarget implements AsyncDisposable {
     this.#state = state
     this.dispatchEvent(new Event('statechange'))
   }
+}
+
+function hasLeft(room: string): SignalingError {
+  return signalingError('ERR_SIGNALING_CLOSED', `We have left the room ${room}`)
 }

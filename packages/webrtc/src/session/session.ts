@@ -317,6 +317,8 @@ export class Session {
 
   #closeWhenDone(): void {
     if (this.#finishing === undefined || this.#isOver || !this.#outgoing.isEmpty || this.#path === undefined) return
+    // The peer, which may be closing as well, waits for the word that we have all of its messages.
+    if (this.#ackAt !== Number.POSITIVE_INFINITY) this.#acknowledge()
     for (const carrier of ['direct', 'relay'] as const) {
       const frame = { type: 'close', number: this.#outgoing.made, reason: this.#finishing } as const
       if (this.#carriers[carrier].isUp) this.#emit(carrier, frame)

@@ -175,6 +175,20 @@ describe('moves between carriers', () => {
 })
 
 describe('the end', () => {
+  test('finish() acknowledges what has just come: the peer knows that it arrived', () => {
+    const world = new World(1)
+    world.setUp('direct', true)
+    world.ends[0].send('hello')
+    world.run(40)
+    expect(world.ends[1].received).toEqual(['hello'])
+    expect(world.ends[0].session.bufferedAmount).toBeGreaterThan(0)
+    world.ends[1].session.finish(world.now, 'done')
+    world.ends[1].drain()
+    world.run(1_000)
+    expect(world.ends[0].session.bufferedAmount).toBe(0)
+    expect(world.ends[0].outputs.slice(-2)).toEqual([{ type: 'acknowledged' }, { type: 'closed', reason: 'done' }])
+  })
+
   test('finish() lets everything arrive, then tells the peer', () => {
     const world = new World(1)
     world.setUp('relay', true)
