@@ -53,8 +53,7 @@ export class IceAgent implements Machine<AgentOutput> {
       policy: (candidate) => isReachable(candidate.address) && (options.policy?.(candidate) ?? true),
       traversal: () => this.#traversal,
       onpair: (now, pair) => this.#sources.permit(now, pair),
-      onvalid: (now, pair) => this.#sources.bindChannel(now, pair),
-      ondead: (now, { base }) => this.#sources.relays.verify(now, base),
+      sources: () => this.#sources,
     })
     this.#data = new DataPath({
       generations: this.#generations,

@@ -1,59 +1,108 @@
+import type { Address } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
 import type { Checklist } from './checklist.ts'
-import { LIMITS, UPGRADE_SCHEDULE } from './defaults.ts'
+import { DIRECT_UPGRADE, LIMITS, UPGRADE_SCHEDULE } from './defaults.ts'
 import { DIRECT, tierOf } from './preference.ts'
+import type { WayOut } from './sources.ts'
+import { sharedWays, type Ways, waysOf } from './ways.ts'
 
 /** What is asked beside the pair in use: pairs to fall back to, and better ones that did not work before. */
 export class Backups {
+  readonly #wayOut: (base: Address) => WayOut
   #attempts = 0
   #attemptAt = Number.NEGATIVE_INFINITY
+  #wasDirect = false
+
+  constructor(wayOut: (base: Address) => WayOut) {
+    this.#wayOut = wayOut
+  }
 
   /**
-   * The best valid pairs beside the selected one: first those that share neither network nor address with it, then those
-   * that share one, so that whatever dies leaves a path.
+   * The best valid pairs beside the selected one, so that whatever dies leaves a path: the best over another network of
+   * ours, the best to another one of the peer's, the best over a relay, and the best over each further network.
    */
-  of(checklist: Checklist, selected: Pair | undefined): Pair[] {
-    const valid = checklist.pairs.filter((pair) => pair !== selected && pair.state === 'succeeded' && !pair.revoked)
-    const answering = valid.filter((pair) => !isMute(pair))
-    const seen = new Set(selected ? waysOf(selected) : [])
-    const backups: Pair[] = []
-    for (const fresh of [2, 1, 0]) {
-      for (const pair of answering) {
-        const ways = waysOf(pair)
-        if (backups.includes(pair) || ways.filter((way) => !seen.has(way)).length < fresh) continue
-        for (const way of ways) seen.add(way)
-        backups.push(pair)
-      }
-    }
-    return [...backups, ...valid.filter(isMute)].slice(0, LIMITS.backups)
+  of(now: number, { pairs }: Checklist, selected: Pair, count: number = LIMITS.backups): Pair[] {
+    const valid = pairs.filter((pair) => pair !== selected && pair.state === 'succeeded' && !pair.revoked)
+    const usable = valid.filter((pair) => pair.isFit(now) && !isMute(pair))
+    const used = waysOf(selected, this.#wayOut)
+    const choices = usable.map((pair): Choice => ({ pair, ways: waysOf(pair, this.#wayOut) }))
+    const ranked = rank(choices, used).map(({ pair }) => pair)
+    return [...ranked, ...valid.filter((pair) => !ranked.includes(pair))].slice(0, count)
   }
 
   /** One backup for each consent tick, the one that has waited longest: each keeps its consent (RFC 7675). */
-  next(checklist: Checklist, selected: Pair | undefined): Pair | undefined {
-    return this.of(checklist, selected).toSorted((a, b) => a.stats.lastPacketSent - b.stats.lastPacketSent)[0]
+  next(now: number, checklist: Checklist, selected: Pair): Pair | undefined {
+    return this.of(now, checklist, selected).toSorted((a, b) => a.stats.lastPacketSent - b.stats.lastPacketSent)[0]
   }
 
-  /** Failed pairs that would be better than the selected one: both ends try again, often at first, then less. */
-  upgrades(now: number, checklist: Checklist, selected: Pair): Pair[] {
-    const tier = tierOf(selected)
-    if (tier >= DIRECT || now < this.#attemptAt) return []
-    const step = UPGRADE_SCHEDULE.find(({ until }) => this.#attempts < until) ?? UPGRADE_SCHEDULE.at(-1)!
+  /**
+   * Pairs that would be better than the selected one, and have failed or not been heard for long: both ends try again,
+   * often at first, then less.
+   */
+  upgrades(now: number, { pairs }: Checklist, selected: Pair): Pair[] {
+    const isDirect = tierOf(selected) >= DIRECT
+    if (isDirect !== this.#wasDirect) this.encourage()
+    this.#wasDirect = isDirect
+    if (now < this.#attemptAt) return []
+    this.#attemptAt = now + this.#pause(isDirect)
     this.#attempts++
-    this.#attemptAt = now + step.every
-    const isWorthIt = (pair: Pair) => pair.state === 'failed' && !pair.revoked && tierOf(pair) > tier
-    return checklist.pairs.filter((pair) => isWorthIt(pair) && pair.local.protocol === 'udp').slice(0, LIMITS.upgrades)
+    return pairs.filter((pair) => isUpgrade(now, pair, selected)).slice(0, LIMITS.upgrades)
   }
 
-  /** Candidates or networks have changed: what failed may work now. */
+  /** Candidates or networks have changed, or data takes a relay again: what failed may work now. */
   encourage(): void {
     this.#attempts = 0
     this.#attemptAt = Number.NEGATIVE_INFINITY
+  }
+
+  #pause(isDirect: boolean): number {
+    if (isDirect) return DIRECT_UPGRADE.every
+    const step = UPGRADE_SCHEDULE.find(({ until }) => this.#attempts < until) ?? UPGRADE_SCHEDULE.at(-1)!
+    return step.every
   }
 }
 
 /** Of some backups the one to send on at once: the first that owes no answer, or the first of all where each does. */
 export function likeliest(backups: readonly Pair[]): Pair | undefined {
   return backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
+}
+
+/** Of direct pairs those that ICE would rather have, unless there is little to be gained. */
+function isUpgrade(now: number, pair: Pair, selected: Pair): boolean {
+  if (pair.local.protocol !== 'udp' || pair.revoked) return false
+  const isStale = pair.state === 'succeeded' && now >= pair.stats.lastPacketReceived + STALE_AFTER
+  if (pair.state !== 'failed' && !isStale) return false
+  const gain = tierOf(pair) - tierOf(selected)
+  const isSlow = (selected.smoothedRoundTripTime ?? 0) > DIRECT_UPGRADE.goodEnough
+  return gain > 0 || (gain === 0 && tierOf(pair) === DIRECT && isSlow && pair.priority > selected.priority)
+}
+
+interface Choice {
+  readonly pair: Pair
+  readonly ways: Ways
+}
+
+/** In the order in which they are wanted. */
+function rank(choices: readonly Choice[], used: Ways): readonly Choice[] {
+  const byDistance = (a: Choice, b: Choice) => sharedWays(a.ways, used) - sharedWays(b.ways, used)
+  const distant = choices.toSorted(byDistance)
+  const wanted = [
+    choices.find(({ ways }) => ways.ours !== used.ours),
+    choices.find(({ ways }) => isElsewhere(ways, used)),
+    distant.find(({ ways }) => ways.relays.length > 0),
+  ]
+  // What has least in common with the pair in use is the likeliest to outlive it.
+  const chosen = new Set(wanted.filter((choice) => choice !== undefined).toSorted(byDistance))
+  for (const choice of choices) {
+    const isFurther = ({ ours, peers }: Ways) => ours !== choice.ways.ours || isElsewhere({ peers }, choice.ways)
+    if ([used, ...[...chosen].map(({ ways }) => ways)].every(isFurther)) chosen.add(choice)
+  }
+  for (const choice of distant) chosen.add(choice)
+  return [...chosen]
+}
+
+function isElsewhere(a: Pick<Ways, 'peers'>, b: Pick<Ways, 'peers'>): boolean {
+  return a.peers !== undefined && b.peers !== undefined && a.peers !== b.peers
 }
 
 /**
@@ -66,7 +115,5 @@ function isMute({ askedAt, stats }: Pair): boolean {
 
 /** Milliseconds between the first and the last of them. A suspicion asks several within less. */
 const MUTE_AFTER = 4_000
-
-function waysOf({ base, local, destination }: Pair): string[] {
-  return [`out ${local.relayProtocol ?? ''} ${base.ip}`, `in ${destination.ip}`]
-}
+/** Milliseconds of silence after which a valid pair counts as one that does not work. */
+const STALE_AFTER = 10_000

@@ -1,4 +1,4 @@
-import { type Address, withoutScope } from '@floe/stun'
+import { type Address, type NetworkInfo, withoutScope } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { addressScope } from './candidate.ts'
 import type { Carriage } from './carriage.ts'
@@ -108,8 +108,8 @@ export class Pair implements CandidatePair {
   reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
   nomination = 0
-  /** What the peer's checks have last said that its network costs (GOOG-NETWORK-INFO). */
-  peersCost: number | undefined
+  /** What the peer's checks have last said of its network (GOOG-NETWORK-INFO). */
+  peersNetwork: NetworkInfo | undefined
   /** The peer has proved on this path that it knows our password, or answered us: its data is let through. */
   authenticated = false
   /** The last authenticated answer: RFC 7675 consent lasts from here. */

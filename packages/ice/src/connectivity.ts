@@ -38,7 +38,7 @@ export class Connectivity {
     this.#role = new Role(context.random, options.role)
     this.#checks = new Checks(context)
     this.#connections = new TcpConnections(context)
-    this.path = new Path(context, options.lite)
+    this.path = new Path(context, options)
     this.#requests = new Requests(context, {
       lite: options.lite,
       role: this.#role,
@@ -82,12 +82,16 @@ export class Connectivity {
     // Behind candidates of a restart that has not been signalled yet, the end is theirs.
     if (candidate === null && this.#generation.holds) this.#generation.hold(null)
     else if (candidate === null) this.#generation.remoteEnded = true
-    else this.#pairing.addRemote(now, this.#generation, candidate, this.role)
+    else {
+      this.#pairing.addRemote(now, this.#generation, candidate, this.role)
+      this.path.backups.encourage()
+    }
   }
 
   /** A new local candidate; `replaced` is the peer-reflexive one that stood for it. */
   adoptLocal(now: number, local: Candidate, replaced: Candidate | undefined): void {
     this.#pairing.adoptLocal(now, this.#generation, local, replaced, this.role)
+    this.path.backups.encourage()
   }
 
   /** Forgets pairs whose base is gone. */
@@ -209,7 +213,7 @@ export class Connectivity {
     for (const pair of this.#openers.takeDue(now)) this.#check(now, pair, 'check')
     const lost = this.path.takeExpired(now)
     if (lost) {
-      this.#options.ondead(now, lost)
+      this.#options.sources().relays.verify(now, lost.base)
       lost.revoked = true
       this.#fail(now, lost, 'consent expired')
     }
@@ -219,12 +223,12 @@ export class Connectivity {
     const wasDead = used?.dead
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
     const isBuried = used?.dead && !wasDead
-    if (isBuried) this.#options.ondead(now, used)
+    if (isBuried) this.#options.sources().relays.verify(now, used.base)
     if (used && (isBuried || isSilent)) this.#reconnect(now, used, isSilent)
     if (isSilent) this.#select(now)
-    const urgent = this.path.takeConsentUrgent(now)
+    const urgent = this.path.consent.takeUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
-    const due = this.path.takeConsentDue(now)
+    const due = this.path.consent.take(now)
     if (due) this.#refresh(now, due)
     this.sendTriggered(now)
   }
@@ -280,7 +284,7 @@ export class Connectivity {
   #checked(now: number, pair: Pair, check: EarlyCheck, fresh: boolean): void {
     const { checklist } = this.#generation
     pair.authenticated = true
-    pair.peersCost = check.networkCost ?? pair.peersCost
+    pair.peersNetwork = check.networkInfo ?? pair.peersNetwork
     if (pair.local.tcpType === 'passive') this.#connections.adopt(pair)
     if (fresh) {
       pair.stats.requestsReceived++
@@ -351,7 +355,7 @@ export class Connectivity {
       checklist.untrigger(pair)
       pair.succeed(now)
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
-      this.#options.onvalid(now, pair)
+      this.#options.sources().bindChannel(now, pair)
       if (unfreeze) checklist.unfreeze(pair.foundation)
       if (pair.nominateWhenValid && this.role === 'controlled')
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)

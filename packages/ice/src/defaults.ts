@@ -180,6 +180,9 @@ export const UPGRADE_SCHEDULE = [
   { until: Number.POSITIVE_INFINITY, every: 60_000 },
 ] as const
 
+/** The same while it goes a direct way whose round trip is longer than this: perhaps there is a nearer one. Milliseconds. */
+export const DIRECT_UPGRADE = { every: 60_000, goodEnough: 5 } as const
+
 /**
  * NATs that end mappings at an age, however busy they are: some carriers' do after 50 to 75 s. Ages in milliseconds, parts
  * of the expected one.

@@ -1,4 +1,4 @@
-import type { Address, IntegrityKey } from '@floe/stun'
+import type { Address, IntegrityKey, NetworkInfo } from '@floe/stun'
 import { sameAddress, shortTermKey, withoutScope } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import type { CheckCredentials } from './check.ts'
@@ -17,8 +17,7 @@ export interface EarlyCheck {
   readonly local: Address
   readonly remote: Address
   readonly priority: number
-  /** GOOG-NETWORK-INFO's. */
-  readonly networkCost?: number | undefined
+  readonly networkInfo?: NetworkInfo | undefined
   readonly useCandidate: boolean
   readonly nomination: number | undefined
 }

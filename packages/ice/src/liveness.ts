@@ -24,6 +24,11 @@ export class Liveness {
     this.#probes = 0
   }
 
+  /** How many have followed up the question. */
+  get probes(): number {
+    return this.#probes
+  }
+
   /** A question has gone unanswered for longer than an answer takes. */
   get suspects(): boolean {
     return this.#isFollowing && this.#probes > 0

@@ -22,9 +22,10 @@ export function networkInfoOf({ extensions }: Candidate): NetworkInfo | undefine
   return id === undefined && cost === undefined ? undefined : { id: id ?? 0, cost: cost ?? 0 }
 }
 
-/** libwebrtc's cost of a pair: that of both networks. `peersCost` is what the peer's own checks have said of it last. */
-export function costOf(pair: CandidatePair & { readonly peersCost?: number | undefined }): number {
-  return (networkInfoOf(pair.local)?.cost ?? 0) + (pair.peersCost ?? networkInfoOf(pair.remote)?.cost ?? 0)
+/** libwebrtc's cost of a pair: that of both networks. `peersNetwork` is what the peer's own checks have said last. */
+export function costOf(pair: CandidatePair & { readonly peersNetwork?: NetworkInfo | undefined }): number {
+  const { local, remote, peersNetwork = networkInfoOf(remote) } = pair
+  return (networkInfoOf(local)?.cost ?? 0) + (peersNetwork?.cost ?? 0)
 }
 
 function numberOf(text: string | undefined): number | undefined {

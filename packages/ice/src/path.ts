@@ -4,8 +4,10 @@ import { Backups, likeliest } from './backups.ts'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Checklist } from './checklist.ts'
+import type { ConnectivityOptions } from './connectivity-options.ts'
 import { Consent } from './consent.ts'
 import { DataHoles } from './data-holes.ts'
+import { LIMITS } from './defaults.ts'
 import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
@@ -15,12 +17,12 @@ import { SwitchHistory } from './switch-history.ts'
 /** Which pair carries data, whether it is alive, and what takes its place. */
 export class Path {
   readonly nomination = new Nomination()
-  readonly backups = new Backups()
+  readonly backups: Backups
   readonly history = new SwitchHistory()
+  readonly consent: Consent
   /** Bytes of the largest packet of the layer above. */
   largestSent = 0
   readonly #context: Context
-  readonly #consent: Consent
   readonly #liveness: Liveness
   readonly #lite: boolean
   #selected: Pair | undefined
@@ -30,7 +32,7 @@ export class Path {
   #movedAt = Number.NEGATIVE_INFINITY
   #doubtedAt = Number.NEGATIVE_INFINITY
   #twin: Pair | undefined
-  #twinUntil = Number.NEGATIVE_INFINITY
+  #suspectedAt = Number.NEGATIVE_INFINITY
   #why = ''
   #hasLost = false
   /** Made when there is reason to doubt that data gets through. */
@@ -38,10 +40,11 @@ export class Path {
   /** Made at the first death of a pair in use. */
   #aging: Aging | undefined
 
-  constructor(context: Context, lite: boolean) {
+  constructor(context: Context, { lite, sources }: Pick<ConnectivityOptions, 'lite' | 'sources'>) {
     this.#context = context
+    this.backups = new Backups((base) => sources().wayOut(base))
     this.#lite = lite
-    this.#consent = new Consent(context.timing, context.random, !lite)
+    this.consent = new Consent(context.timing, context.random, !lite)
     this.#liveness = new Liveness(context.timing)
   }
 
@@ -61,24 +64,22 @@ export class Path {
    */
   twin(now: number): Pair | undefined {
     if (!this.#twin) return undefined
-    const isDoubted = this.#liveness.suspects && now < this.#twinUntil
+    const isDoubted = this.#liveness.suspects && now < this.#suspectedAt + this.#context.timing.twinFor
     return isDoubted || this.#holes?.isShared(now) ? this.#twin : undefined
   }
 
   /** The best pair of the checklist to send on. The one in use stays unless another is better by more than chance. */
   best(now: number, checklist: Checklist): Pair | undefined {
     const { verdicts } = this.#context
-    const isUsable = (pair: Pair) => pair.state === 'succeeded' && this.#consent.isFresh(pair, now)
+    const isUsable = (pair: Pair) => pair.state === 'succeeded' && this.consent.isFresh(pair, now)
     const usable = checklist.pairs.filter((pair) => isUsable(pair) && verdicts?.of(pair) !== 'exclude')
     const alive = usable.filter((pair) => pair.isFit(now))
     const responsive = alive.filter((pair) => !this.isSilent(pair, now))
     const heard = this.#aging?.lasting(now, responsive) ?? responsive
-    // What the two sides have agreed on stays, and without an agreement what is in use.
-    const incumbent = this.nomination.nominee ?? this.#selected
-    let best = heard.find((pair) => pair === incumbent)
+    // What the two sides have agreed on stays, and without an agreement that lives what is in use: what data has moved to
+    // a moment ago owes an answer, and the other backups would get their turns one after the other.
+    let best = heard.find((pair) => pair === this.nomination.nominee) ?? heard.find((pair) => pair === this.#selected)
     if (best && verdicts?.of(best) === 'hold') return best
-    // Moved to at this instant, and asked: it has not had the time to answer, and all backups would get their turn at once.
-    if (this.#movedAt === now) best ??= heard.find((pair) => pair === this.#selected)
     // What has been nominated in place of an old one is waited for: there is time.
     if (heard !== responsive) best ??= heard.find((pair) => this.nomination.isUnderWay(pair))
     // In its place comes what has answered the last question: at the death of a path all backups are asked.
@@ -147,7 +148,7 @@ export class Path {
    */
   heardElsewhere(now: number, pair: Pair, isControlled: boolean, { pairs }: Checklist): void {
     const selected = this.#selected
-    if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.#consent.isFresh(pair, now)) return
+    if (!selected || this.#outlived || pair.state !== 'succeeded' || !this.consent.isFresh(pair, now)) return
     // It sends where it has been told to: its answer, which got lost, is not waited for.
     if (!isControlled && this.nomination.isUnderWay(pair)) {
       this.nomination.confirmed(pair, pair.nomination)
@@ -178,13 +179,16 @@ export class Path {
     if (!selected || this.#outlived || this.#lite) return
     const backups = this.#backupsOf(now, checklist, selected)
     if (backups.length === 0) return
-    this.#twin ??= likeliest(backups)
+    const tried = this.twin(now)
+    if (!tried) this.#twin = likeliest(backups)
+    else if (now >= tried.lastDataAt + this.#context.timing.shareFor)
+      this.#twin = backups[(backups.indexOf(tried) + 1) % backups.length]
     this.#dataHoles.noProgress(now, selected, this.largestSent)
   }
 
   /** RFC 7675 §5.1: the peer has agreed to be sent to, and not too long ago. */
   hasConsent(pair: Pair, now: number): boolean {
-    return this.#consent.isFresh(pair, now)
+    return this.consent.isFresh(pair, now)
   }
 
   /** The peer checks a pair whose consent we have let run out while another was in use: it has to agree again first. */
@@ -226,13 +230,13 @@ export class Path {
   close(): void {
     this.#selected = undefined
     this.nomination.nominee = undefined
-    this.#consent.watch(0, undefined)
+    this.consent.watch(0, undefined)
     this.#liveness.watch(undefined)
   }
 
   /** The selected pair when its consent has just run out (RFC 7675 §5.1): no byte may leave on it any more. */
   takeExpired(now: number): Pair | undefined {
-    return this.#selected && !this.#consent.isFresh(this.#selected, now) ? this.#selected : undefined
+    return this.#selected && !this.consent.isFresh(this.#selected, now) ? this.#selected : undefined
   }
 
   /** `true` once when the selected pair has fallen silent. */
@@ -245,7 +249,7 @@ export class Path {
   /** The selected pair is silent or lost: every other path is tried again, in the usual order and pace. */
   revalidate(now: number, checklist: Checklist): void {
     for (const pair of checklist.pairs) {
-      const isTrusted = !this.isSilent(pair, now) && this.#consent.isFresh(pair, now)
+      const isTrusted = !this.isSilent(pair, now) && this.consent.isFresh(pair, now)
       if (pair.state === 'succeeded' && pair !== this.#selected && !isTrusted) pair.state = 'waiting'
     }
   }
@@ -263,20 +267,14 @@ export class Path {
       return []
     }
     if (!this.#liveness.suspects) return [selected]
-    const backups = this.#backupsOf(now, checklist, selected)
+    const backups = this.#backupsOf(now, checklist, selected, this.#liveness.probes)
     this.#twin = likeliest(backups)
-    if (wasSuspected) return [selected]
-    this.#twinUntil = now + this.#context.timing.twinFor
-    this.#context.log(now, 'suspect', () => selected.id, 'no answer on the selected pair')
-    return [selected, ...backups]
-  }
-
-  takeConsentUrgent(now: number): Pair | undefined {
-    return this.#consent.takeUrgent(now)
-  }
-
-  takeConsentDue(now: number): Pair | undefined {
-    return this.#consent.take(now)
+    if (!wasSuspected) {
+      this.#suspectedAt = now
+      this.#context.log(now, 'suspect', () => selected.id, 'no answer on the selected pair')
+    }
+    // As long as none of them answers, more are asked each time.
+    return [selected, ...backups.filter(({ stats }) => stats.lastPacketSent < this.#suspectedAt)]
   }
 
   /** What goes with a consent check: a backup, and better pairs that have failed before. */
@@ -284,7 +282,7 @@ export class Path {
     const selected = this.#selected
     if (!selected || this.#outlived) return []
     if (now < selected.lastDataAt + this.#context.timing.activeFor) this.#askLarge(now, selected)
-    const backup = this.backups.next(checklist, selected)
+    const backup = this.backups.next(now, checklist, selected)
     const upgrades = this.backups.upgrades(now, checklist, selected)
     return backup ? [backup, ...upgrades] : upgrades
   }
@@ -299,11 +297,11 @@ export class Path {
     const liveness = this.#lite ? Number.POSITIVE_INFINITY : this.#liveness.timeout()
     const large = this.#holes?.timeout() ?? Number.POSITIVE_INFINITY
     const aging = this.#aging?.timeout() ?? Number.POSITIVE_INFINITY
-    return Math.min(this.#consent.timeout(), silence, liveness, large, aging)
+    return Math.min(this.consent.timeout(), silence, liveness, large, aging)
   }
 
-  #backupsOf(now: number, checklist: Checklist, selected: Pair): readonly Pair[] {
-    return this.backups.of(checklist, selected).filter((pair) => pair.isFit(now))
+  #backupsOf(now: number, checklist: Checklist, selected: Pair, rounds = 1): readonly Pair[] {
+    return this.backups.of(now, checklist, selected, rounds * LIMITS.backups).filter((pair) => pair.isFit(now))
   }
 
   #doubtSelected(now: number, selected: Pair): void {
@@ -378,7 +376,7 @@ export class Path {
     this.#twin = undefined
     this.#holes?.reset(now)
     this.#aging?.watch(pair)
-    this.#consent.watch(now, pair)
+    this.consent.watch(now, pair)
     this.#liveness.watch(pair)
     this.#context.log(now, 'selected', () => pair.id, reason)
     this.#context.emit({ type: 'selectedpair', pair, reason })
@@ -391,7 +389,7 @@ export class Path {
     if (this.#context.verdicts) this.#context.verdicts.selected = undefined
     this.#outlived = false
     this.#aging?.watch(undefined)
-    this.#consent.watch(now, undefined)
+    this.consent.watch(now, undefined)
     this.#liveness.watch(undefined)
   }
 }

@@ -92,6 +92,11 @@ export class Relays {
     return this.#byRelayed?.has(local) ?? false
   }
 
+  /** The relay of a relayed address. */
+  at(relayed: Address): Relay | undefined {
+    return this.#byRelayed?.get(relayed)
+  }
+
   /** `packet.local` is a relayed address. `false`: the relay is not up, and the packet is lost. */
   transmit(now: number, { local, remote, bytes }: Packet): boolean {
     return this.#byRelayed?.get(local)?.send(now, remote, bytes) ?? false

@@ -102,8 +102,7 @@ export class Requests {
 
 function checkOf({ attributes }: DecodedMessage, { protocol, local, remote }: Packet): EarlyCheck {
   const { username = '', priority = 0, useCandidate = false, nomination, networkInfo } = attributes
-  const networkCost = networkInfo?.cost
   const remoteUsernameFragment = username.slice(username.indexOf(':') + 1)
   const source = protocol === 'udp' ? { ip: remote.ip, port: remote.port } : remote
-  return { remoteUsernameFragment, protocol, local, remote: source, priority, networkCost, useCandidate, nomination }
+  return { remoteUsernameFragment, protocol, local, remote: source, priority, networkInfo, useCandidate, nomination }
 }

@@ -20,6 +20,14 @@ export interface SourcesOptions {
   readonly onpacket: (now: number, packet: Packet) => void
 }
 
+/** What a path leads through at our end. */
+export interface WayOut {
+  /** The interface; an IP address where interfaces have no names. */
+  readonly via: string
+  /** IP address of the TURN server. */
+  readonly relay: string | undefined
+}
+
 /**
  * What an agent gathers from: its sockets, its servers and the relays on them. They outlive ICE restarts, after which a
  * new generation's gatherer makes candidates of them again.
@@ -116,6 +124,14 @@ export class Sources {
   networkChanged(now: number): void {
     this.#options.generation().gatherer.remap(now)
     this.relays.retry(now)
+  }
+
+  /** What a path from this base, which may be a relayed address, leads through. */
+  wayOut(base: Address): WayOut {
+    const relay = this.relays.at(base)
+    const ip = relay?.from ?? base.ip
+    const via = this.#bases.find(({ address }) => address.ip === ip)?.interfaceName ?? ip
+    return { via, relay: relay?.server.address.ip }
   }
 
   /** Something waits for its turn in the pace of RFC 8445 §14.2. */
