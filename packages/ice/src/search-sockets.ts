@@ -82,11 +82,11 @@ export class SearchSockets {
       inquiry.handleTimeout(now)
       this.#drain(now, inquiry)
     }
-    const due = this.#due
-    if (now < due) return
-    this.#nextAt = nextTurn(due, now, SEARCH.openEvery)
-    if (this.#range) this.#sendNext(now)
-    else this.#inquireNext(now)
+    for (let due = this.#due; now >= due; due = this.#due) {
+      this.#nextAt = nextTurn(due, now, SEARCH.openEvery)
+      if (this.#range) this.#sendNext(now)
+      else this.#inquireNext(now)
+    }
   }
 
   timeout(): number {
@@ -177,8 +177,8 @@ function socketsFor({ kind, low, high }: PortRange): number {
   return kind === 'block' && high - low < SEARCH.block ? SEARCH.blockSockets : SEARCH.sockets
 }
 
-/** Turns that a busy process may take at once. */
-const CATCH_UP = 5
+/** Turns that a busy process may take at once: a kilobyte. */
+const CATCH_UP = 10
 
 /** The turn after the one that was due at `due`: on time on average, and without bursts after a pause. Milliseconds. */
 export function nextTurn(due: number, now: number, every: number): number {

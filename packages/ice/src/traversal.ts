@@ -55,6 +55,8 @@ export class Traversal {
   /** What the peer is told of our own search. */
   #spread = { sockets: 0, low: 0, high: 0 }
   #peer: PortReport | undefined
+  /** The peer has said that it has no sockets any more, unless that was said before it had them. */
+  #givenUpAt = Number.POSITIVE_INFINITY
 
   constructor(context: Context, options: TraversalOptions, owner: TraversalOwner) {
     this.#context = context
@@ -91,7 +93,9 @@ export class Traversal {
   /** From an authenticated check. */
   hear(now: number, report: PortReport): void {
     this.#peer = report
-    if (report.sockets === 0 && this.#search?.side === 'ports') this.#end(now, 'the peer has given up')
+    // Checks overtake each other, and old ones are repeated: who goes on says so every second.
+    if (report.sockets > 0) this.#givenUpAt = Number.POSITIVE_INFINITY
+    else if (this.#search?.side === 'ports') this.#givenUpAt = Math.min(this.#givenUpAt, now + 2 * SEARCH.reportEvery)
     if (report.sockets > 0 && this.#since !== undefined && !this.#search)
       this.#decideAt = Math.max(now, this.#since + this.#context.timing.directPatience)
   }
@@ -158,13 +162,15 @@ export class Traversal {
   }
 
   handleTimeout(now: number): void {
+    if (now >= this.#givenUpAt) this.#end(now, 'the peer has given up')
     if (this.#search && now >= this.#search.timeout()) this.#search.handleTimeout(now)
     if (now >= this.#decideAt) this.#decide(now)
     if (now >= this.#tellAt) this.#tell(now)
   }
 
   timeout(): number {
-    return Math.min(this.#decideAt, this.#tellAt, this.#search?.timeout() ?? Number.POSITIVE_INFINITY)
+    const search = this.#search?.timeout() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#decideAt, this.#tellAt, this.#givenUpAt, search)
   }
 
   close(now: number): void {
@@ -282,6 +288,7 @@ export class Traversal {
 
   #end(now: number, reason: string): void {
     const search = this.#search
+    this.#givenUpAt = Number.POSITIVE_INFINITY
     if (!search) return
     this.#search = undefined
     this.#spread = { sockets: 0, low: 0, high: 0 }
