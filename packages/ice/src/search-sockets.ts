@@ -79,6 +79,8 @@ export class SearchSockets {
   handleTimeout(now: number): void {
     for (const inquiry of this.#inquiries) {
       if (now < inquiry.timeout()) continue
+      // Few are missing: the range is known well enough, and the peer waits for it.
+      if (this.#isAsked && this.#ports.length >= ENOUGH) return this.#conclude(now)
       inquiry.handleTimeout(now)
       this.#drain(now, inquiry)
     }
@@ -100,6 +102,10 @@ export class SearchSockets {
     this.#checks = []
     this.#repetitions = []
     this.#inquiries.length = 0
+  }
+
+  get #isAsked(): boolean {
+    return this.#inquiries.length === this.#openers.length
   }
 
   get #due(): number {
@@ -156,11 +162,11 @@ export class SearchSockets {
         if (mapped) this.#ports.push(mapped.port)
       }
     }
-    const isOver = this.#inquiries.length === this.#openers.length && this.#inquiries.every(({ done }) => done)
-    if (!this.#range && isOver) this.#conclude(now)
+    if (!this.#range && this.#isAsked && this.#inquiries.every(({ done }) => done)) this.#conclude(now)
   }
 
   #conclude(now: number): void {
+    this.#inquiries.length = 0
     const expected = predictPorts(this.#ports, SEARCH.samples)
     if (!expected) return this.#options.onfailed(now, 'the STUN server does not tell enough ports')
     this.#range = expected
@@ -176,6 +182,9 @@ function socketsFor({ kind, low, high }: PortRange): number {
   if (kind === 'sequential') return SEARCH.samples
   return kind === 'block' && high - low < SEARCH.block ? SEARCH.blockSockets : SEARCH.sockets
 }
+
+/** Answers that do where others are lost. */
+const ENOUGH = (SEARCH.samples * 3) / 4
 
 /** Turns that a busy process may take at once: a kilobyte. */
 const CATCH_UP = 10

@@ -229,7 +229,12 @@ export class Traversal {
     const { credentials, local } = this.#owner.generation()
     const [server] = this.#owner.sources.stunServers
     const ip = task.side === 'sockets' ? task.target.ip : task.ip
-    if (!credentials || !server || !this.#options.gate.enter(now, this, ip)) return
+    const { gate } = this.#options
+    if (!credentials || !server) return
+    if (!gate.enter(now, this, ip)) {
+      this.#decideAt = gate.opensAt(now, ip)
+      return
+    }
     const what = task.side === 'sockets' ? 'many sockets' : `${task.ports.length} ports`
     this.#context.log(now, 'search', () => `${what} for ${ip}`, 'no direct path, and one NAT’s ports are not known')
     this.#search = new Search(now, this.#context, {
@@ -247,6 +252,7 @@ export class Traversal {
       onmet: (at, from, to) => this.#met(at, from, to),
       onend: (at, reason) => {
         this.#end(at, reason)
+        this.#decideAt = gate.opensAt(at, ip)
         // So that the peer does not look for sockets that are closed.
         this.#owner.connectivity.tell(at)
       },
