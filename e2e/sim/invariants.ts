@@ -39,7 +39,7 @@ export function assertUnverifiedBounded(peers: readonly Peer[]) {
     const bases = peer.outputs('candidate').filter(({ candidate }) => candidate?.type === 'host').length
     const once = Math.max(UNVERIFIED_LIMIT * (peer.agent.generation + 1), UNVERIFIED_PER_BASE * bases)
     // Many sockets send to one address three times each: an opener, a check, and once more.
-    const search = peer.mostSockets > FRESH_SOCKETS + bases ? 3 * SEARCH.sockets : 0
+    const search = peer.mostSockets > FRESH_SOCKETS + bases ? 3 * SEARCH.sockets * mostSearches(peer.now) : 0
     const limit = once + (bases * peer.now) / UPGRADE_INTERVAL + search
     assertFewPorts(peer)
     for (const [address, count] of peer.unverified) {
@@ -52,7 +52,8 @@ export function assertUnverifiedBounded(peers: readonly Peer[]) {
 
 /** At one IP address a peer is looked for where it says it is, and a search tries as many ports as are said of it. */
 function assertFewPorts(peer: Peer) {
-  const most = LIMITS.remoteCandidates * (peer.agent.generation + 1) + (peer.maySearch ? SEARCH.sweep : 0)
+  const most =
+    LIMITS.remoteCandidates * (peer.agent.generation + 1) + (peer.maySearch ? SEARCH.sweep * mostSearches(peer.now) : 0)
   const ports = new Map<string, number>()
   for (const address of peer.unverified.keys()) {
     const ip = address.slice(0, address.lastIndexOf(':'))
@@ -60,6 +61,12 @@ function assertFewPorts(peer: Peer) {
     if (count > most) throw new Violation('unverified', `${peer.name} tried ${count} ports of ${ip}`)
     ports.set(ip, count)
   }
+}
+
+/** One at once, the next after the first pause, and then each after the last. Milliseconds. */
+function mostSearches(now: number): number {
+  const [first, later] = SEARCH.pauses
+  return now < first ? 1 : 2 + Math.floor((now - first) / later)
 }
 
 /** A closed agent has state `closed` at once, soon wants no time and no connection, and stays silent whatever arrives. */

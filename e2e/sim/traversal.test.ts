@@ -1,9 +1,11 @@
 import { SEARCH, SearchGate } from '@floe/ice'
+import { decode, isStun } from '@floe/stun'
 import { expect, test } from 'vitest'
 import type { NatBehavior } from '../topology/behavior.ts'
 import { LINUX_MASQUERADE } from '../topology/nat-types.ts'
 import type { Placement } from '../topology/placement.ts'
 import type { Peer, PeerOptions } from './peer.ts'
+import type { Datagram } from './trace.ts'
 import { simulate, type World } from './world.ts'
 
 const POISONING: Placement = { nat: { ...LINUX_MASQUERADE, unsolicited: 'tracked' } }
@@ -53,6 +55,31 @@ test.each([
   }
 })
 
+test('a search that finds nothing is made again after ten minutes', () => {
+  const unlucky = 1
+  const { direct, a } = simulate(unlucky, (world) => {
+    const session = meet(world, [HARD, EASY], [able, able], { latency: 20 }, true)
+    return { direct: timeToDirect(world, session, 14 * 60_000), a: session[0] }
+  })
+  expect(direct).toBeGreaterThan(10 * 60_000)
+  expect(direct).toBeLessThan(11 * 60_000)
+  expect(a.mostSockets).toBeLessThanOrEqual(1 + SEARCH.sockets)
+})
+
+test('who has to wait for the search of another agent in the process has its turn', () => {
+  const gate = new SearchGate()
+  const holder = {}
+  gate.enter(0, holder, '192.0.2.99')
+  const direct = simulate(2, (world) => {
+    const waiting = () => ({ traversal: { hardNat: 'auto' as const, gate } })
+    const session = meet(world, [BLOCK, EASY], [waiting, able], { latency: 20 }, true)
+    expect(timeToDirect(world, session, 16_000)).toBe(Number.POSITIVE_INFINITY)
+    gate.leave(holder)
+    return timeToDirect(world, session, 60_000)
+  })
+  expect(direct).toBeLessThan(40_000)
+})
+
 test('a browser behind a block of 512, Node behind an easy NAT: swept', () => {
   const times = Array.from({ length: 20 }, (_, i) => search(i + 1, [EASY, BLOCK], [able, plain]).direct)
   expect(times.filter((time) => time <= 14_000).length, times.join(' ')).toBeGreaterThanOrEqual(18)
@@ -61,6 +88,31 @@ test('a browser behind a block of 512, Node behind an easy NAT: swept', () => {
 test('Node behind a block of 512, a browser behind an easy NAT: offered ports', () => {
   const times = Array.from({ length: 20 }, (_, i) => search(i + 1, [BLOCK, EASY], [able, plain]).direct)
   expect(times.filter((time) => time <= 16_000).length, times.join(' ')).toBeGreaterThanOrEqual(18)
+})
+
+test('a check that is overtaken by the next one, and says that there are no sockets yet, ends no search', () => {
+  const direct = simulate(3, (world) => {
+    const [hard, easy] = meet(world, [HARD, EASY], [able, able], { latency: 20 }, true)
+    let early: Datagram | undefined
+    world.network.observers.push({
+      sent: (datagram, { name }) => {
+        const { ip, port } = world.relays[0]!.address
+        const isToRelay = datagram.destination.ip === ip && datagram.destination.port !== port
+        if (name !== 'a' || !isToRelay || !isStun(datagram.bytes)) return
+        const { portReport } = decode(datagram.bytes)?.attributes ?? {}
+        if (portReport?.sockets === 0) early = datagram
+      },
+      delivered: () => {},
+    })
+    world.run(3_000)
+    const repeated = early!
+    for (let n = 0; n < 8; n++) {
+      world.run(500)
+      hard.sockets[0]!.send(repeated.destination, repeated.bytes, repeated.source)
+    }
+    return timeToDirect(world, [hard, easy], 12_000)
+  })
+  expect(direct).toBeLessThan(12_000)
 })
 
 test('two hard NATs, or a peer that does not want it: no search', () => {

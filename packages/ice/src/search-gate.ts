@@ -11,7 +11,7 @@ export class SearchGate {
 
   /** `true`: `holder` may search for the peer at this IP address until it calls `leave()`. */
   enter(now: number, holder: object, ip: string): boolean {
-    if (this.#holder !== undefined || !this.#isAllowed(now, ip)) return false
+    if (this.#holder !== undefined || now < this.#restsUntil(ip)) return false
     this.#holder = holder
     const times = this.#history.get(ip) ?? []
     this.#history.delete(ip)
@@ -25,10 +25,15 @@ export class SearchGate {
     if (this.#holder === holder) this.#holder = undefined
   }
 
-  #isAllowed(now: number, ip: string): boolean {
+  /** When it is worth asking again: a search that is under way lasts no longer than that. Milliseconds. */
+  opensAt(now: number, ip: string): number {
+    return Math.max(this.#restsUntil(ip), this.#holder === undefined ? now : now + SEARCH.duration)
+  }
+
+  #restsUntil(ip: string): number {
     const times = this.#history.get(ip)
     const last = times?.at(-1)
-    if (times === undefined || last === undefined) return true
-    return now - last >= SEARCH.pauses[Math.min(times.length, SEARCH.pauses.length) - 1]!
+    if (times === undefined || last === undefined) return Number.NEGATIVE_INFINITY
+    return last + SEARCH.pauses[Math.min(times.length, SEARCH.pauses.length) - 1]!
   }
 }

@@ -79,14 +79,16 @@ export class SearchSockets {
   handleTimeout(now: number): void {
     for (const inquiry of this.#inquiries) {
       if (now < inquiry.timeout()) continue
+      // Few are missing: the range is known well enough, and the peer waits for it.
+      if (this.#isAsked && this.#ports.length >= ENOUGH) return this.#conclude(now)
       inquiry.handleTimeout(now)
       this.#drain(now, inquiry)
     }
-    const due = this.#due
-    if (now < due) return
-    this.#nextAt = nextTurn(due, now, SEARCH.openEvery)
-    if (this.#range) this.#sendNext(now)
-    else this.#inquireNext(now)
+    for (let due = this.#due; now >= due; due = this.#due) {
+      this.#nextAt = nextTurn(due, now, SEARCH.openEvery)
+      if (this.#range) this.#sendNext(now)
+      else this.#inquireNext(now)
+    }
   }
 
   timeout(): number {
@@ -100,6 +102,10 @@ export class SearchSockets {
     this.#checks = []
     this.#repetitions = []
     this.#inquiries.length = 0
+  }
+
+  get #isAsked(): boolean {
+    return this.#inquiries.length === this.#openers.length
   }
 
   get #due(): number {
@@ -156,11 +162,11 @@ export class SearchSockets {
         if (mapped) this.#ports.push(mapped.port)
       }
     }
-    const isOver = this.#inquiries.length === this.#openers.length && this.#inquiries.every(({ done }) => done)
-    if (!this.#range && isOver) this.#conclude(now)
+    if (!this.#range && this.#isAsked && this.#inquiries.every(({ done }) => done)) this.#conclude(now)
   }
 
   #conclude(now: number): void {
+    this.#inquiries.length = 0
     const expected = predictPorts(this.#ports, SEARCH.samples)
     if (!expected) return this.#options.onfailed(now, 'the STUN server does not tell enough ports')
     this.#range = expected
@@ -177,8 +183,11 @@ function socketsFor({ kind, low, high }: PortRange): number {
   return kind === 'block' && high - low < SEARCH.block ? SEARCH.blockSockets : SEARCH.sockets
 }
 
-/** Turns that a busy process may take at once. */
-const CATCH_UP = 5
+/** Answers that do where others are lost. */
+const ENOUGH = (SEARCH.samples * 3) / 4
+
+/** Turns that a busy process may take at once: a kilobyte. */
+const CATCH_UP = 10
 
 /** The turn after the one that was due at `due`: on time on average, and without bursts after a pause. Milliseconds. */
 export function nextTurn(due: number, now: number, every: number): number {

@@ -1,5 +1,5 @@
 import type { Address, Attributes, DecodedMessage, Packet, TransactionId } from '@floe/stun'
-import { encode, newTransactionId, sameAddress, Transaction, verifyIntegrity } from '@floe/stun'
+import { encode, newTransactionId, sameAddress, verifyIntegrity } from '@floe/stun'
 import type { Candidate } from './candidate.ts'
 import { candidatePriority, peerReflexivePriority } from './candidate.ts'
 import type { CheckCredentials } from './check.ts'
@@ -7,6 +7,7 @@ import { SEARCH } from './defaults.ts'
 import type { Context } from './outputs.ts'
 import { type PortRange, shuffledPorts } from './port-range.ts'
 import { randomFraction } from './random-fraction.ts'
+import { SearchControl } from './search-control.ts'
 import { nextTurn, SearchSockets } from './search-sockets.ts'
 
 /** What a search is for. Its target has been seen as the peer's own address: `isPeersOwn`. */
@@ -49,10 +50,7 @@ export class Search {
   readonly #endsAt: number
   #probeAt = Number.POSITIVE_INFINITY
   #next = 0
-  #control: Transaction | undefined
-  #controlAt: number
-  #usualRoundTrip: number | undefined
-  #late = 0
+  readonly #control: SearchControl
   #offers: number[] = []
   #offerAt = Number.POSITIVE_INFINITY
 
@@ -60,8 +58,8 @@ export class Search {
     this.#context = context
     this.#options = options
     this.#endsAt = now + SEARCH.duration
-    this.#controlAt = now
     const { task, base, server } = options
+    this.#control = new SearchControl(now, context, { local: base.address, server, onfailed: options.onend })
     if (task.side === 'ports') this.#probeAt = now
     else
       this.#sockets = new SearchSockets(now, context, {
@@ -99,7 +97,8 @@ export class Search {
   /** An answer to one of ours: from a server, or from the peer, which ends the search. */
   handleResponse(now: number, message: DecodedMessage, packet: Packet): boolean {
     if (this.#sockets?.handleResponse(now, message, packet)) return true
-    if (this.#control?.handleResponse(now, message, packet)) return this.#controlled(now)
+    this.#control.noteDelay(now - this.timeout())
+    if (this.#control.handleResponse(now, message, packet)) return true
     const asked = this.#asked.get(message.transactionId)
     if (!asked || message.class !== 'success') return false
     if (!sameAddress(asked.remote, packet.remote) || !sameAddress(asked.local, packet.local)) return false
@@ -110,21 +109,16 @@ export class Search {
 
   handleTimeout(now: number): void {
     if (now >= this.#endsAt) return this.#options.onend(now, 'not found in time')
+    this.#control.noteDelay(now - this.timeout())
     this.#sockets?.handleTimeout(now)
-    if (this.#control && now >= this.#control.timeout()) {
-      this.#control.handleTimeout(now)
-      if (this.#control.done) return this.#options.onend(now, 'our server does not answer: too much for the router')
-      this.#drainControl()
-    }
-    if (now >= this.#controlAt) this.#sendControl(now)
-    if (now >= this.#probeAt) this.#probe(now)
+    while (now >= this.#probeAt) this.#probe(now)
     if (now >= this.#offerAt) this.#offer(now)
+    this.#control.handleTimeout(now)
   }
 
   timeout(): number {
-    const [sockets, control] = [this.#sockets?.timeout(), this.#control?.timeout()]
-    const never = Number.POSITIVE_INFINITY
-    return Math.min(this.#endsAt, this.#controlAt, this.#probeAt, this.#offerAt, sockets ?? never, control ?? never)
+    const sockets = this.#sockets?.timeout() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#endsAt, this.#probeAt, this.#offerAt, sockets, this.#control.timeout())
   }
 
   close(): void {
@@ -132,7 +126,7 @@ export class Search {
     this.#asked.clear()
   }
 
-  /** Each port is tried once. Timers are late by a little: a few probes are caught up on, and no more than that. */
+  /** Each port is tried once. Timers are late by a little: some probes are caught up on at once, and no more than that. */
   #probe(now: number): void {
     const { task, base } = this.#options
     if (task.side !== 'ports') return
@@ -187,42 +181,5 @@ export class Search {
     this.probes++
     const packet: Packet = { protocol: 'udp', local, remote, bytes }
     this.#context.emit(ttl === undefined ? { type: 'packet', packet } : { type: 'packet', packet, ttl })
-  }
-
-  #sendControl(now: number): void {
-    this.#controlAt = Number.POSITIVE_INFINITY
-    this.#control = new Transaction(now, {
-      message: {
-        method: 'binding',
-        class: 'request',
-        transactionId: newTransactionId(this.#context.random),
-        attributes: {},
-      },
-      local: this.#options.base.address,
-      remote: this.#options.server,
-      rto: SEARCH.controlPatience / 2,
-      rc: 2,
-      rm: 1,
-    })
-    this.#drainControl()
-  }
-
-  #drainControl(): void {
-    for (let output = this.#control?.poll(); output; output = this.#control?.poll()) {
-      if (output.type === 'packet') this.#context.emit(output)
-    }
-  }
-
-  #controlled(now: number): boolean {
-    const output = this.#control?.poll()
-    this.#control = undefined
-    this.#controlAt = now + SEARCH.controlEvery
-    const roundTrip = output?.type === 'response' ? output.roundTripTime : undefined
-    if (roundTrip === undefined) return true
-    this.#usualRoundTrip ??= roundTrip
-    // Once is chance, of this machine's as well.
-    this.#late = roundTrip > 2 * this.#usualRoundTrip + SEARCH.controlNoise ? this.#late + 1 : 0
-    if (this.#late === 2) this.#options.onend(now, 'our server answers late: too much for the router')
-    return true
   }
 }

@@ -55,6 +55,8 @@ export class Traversal {
   /** What the peer is told of our own search. */
   #spread = { sockets: 0, low: 0, high: 0 }
   #peer: PortReport | undefined
+  /** The peer has said that it has no sockets any more, unless that was said before it had them. */
+  #givenUpAt = Number.POSITIVE_INFINITY
 
   constructor(context: Context, options: TraversalOptions, owner: TraversalOwner) {
     this.#context = context
@@ -91,7 +93,9 @@ export class Traversal {
   /** From an authenticated check. */
   hear(now: number, report: PortReport): void {
     this.#peer = report
-    if (report.sockets === 0 && this.#search?.side === 'ports') this.#end(now, 'the peer has given up')
+    // Checks overtake each other, and old ones are repeated: who goes on says so every second.
+    if (report.sockets > 0) this.#givenUpAt = Number.POSITIVE_INFINITY
+    else if (this.#search?.side === 'ports') this.#givenUpAt = Math.min(this.#givenUpAt, now + 2 * SEARCH.reportEvery)
     if (report.sockets > 0 && this.#since !== undefined && !this.#search)
       this.#decideAt = Math.max(now, this.#since + this.#context.timing.directPatience)
   }
@@ -158,13 +162,15 @@ export class Traversal {
   }
 
   handleTimeout(now: number): void {
+    if (now >= this.#givenUpAt) this.#end(now, 'the peer has given up')
     if (this.#search && now >= this.#search.timeout()) this.#search.handleTimeout(now)
     if (now >= this.#decideAt) this.#decide(now)
     if (now >= this.#tellAt) this.#tell(now)
   }
 
   timeout(): number {
-    return Math.min(this.#decideAt, this.#tellAt, this.#search?.timeout() ?? Number.POSITIVE_INFINITY)
+    const search = this.#search?.timeout() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#decideAt, this.#tellAt, this.#givenUpAt, search)
   }
 
   close(now: number): void {
@@ -223,7 +229,12 @@ export class Traversal {
     const { credentials, local } = this.#owner.generation()
     const [server] = this.#owner.sources.stunServers
     const ip = task.side === 'sockets' ? task.target.ip : task.ip
-    if (!credentials || !server || !this.#options.gate.enter(now, this, ip)) return
+    const { gate } = this.#options
+    if (!credentials || !server) return
+    if (!gate.enter(now, this, ip)) {
+      this.#decideAt = gate.opensAt(now, ip)
+      return
+    }
     const what = task.side === 'sockets' ? 'many sockets' : `${task.ports.length} ports`
     this.#context.log(now, 'search', () => `${what} for ${ip}`, 'no direct path, and one NAT’s ports are not known')
     this.#search = new Search(now, this.#context, {
@@ -241,6 +252,7 @@ export class Traversal {
       onmet: (at, from, to) => this.#met(at, from, to),
       onend: (at, reason) => {
         this.#end(at, reason)
+        this.#decideAt = gate.opensAt(at, ip)
         // So that the peer does not look for sockets that are closed.
         this.#owner.connectivity.tell(at)
       },
@@ -282,6 +294,7 @@ export class Traversal {
 
   #end(now: number, reason: string): void {
     const search = this.#search
+    this.#givenUpAt = Number.POSITIVE_INFINITY
     if (!search) return
     this.#search = undefined
     this.#spread = { sockets: 0, low: 0, high: 0 }

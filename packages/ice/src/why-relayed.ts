@@ -41,6 +41,8 @@ export interface CandidateEvidence {
   readonly protocol: string
   readonly address: Address
   readonly relatedAddress?: Address
+  /** Of the STUN server that has seen it. A router that maps a port has none, nor have the peer's candidates. */
+  readonly url?: string
 }
 
 export interface PathEvidence {
@@ -67,7 +69,8 @@ export function whyRelayed(evidence: RelayEvidence): RelayReason | undefined {
   const direct = pairs.filter((pair) => !isRelay(pair.local) && !isRelay(pair.remote))
   if (direct.some(({ state }) => state === 'succeeded')) return 'relay-preferred'
   if (direct.some(({ state }) => PENDING.has(state))) return 'checking'
-  if (!haveCommonFamily(local, remote)) return 'no-common-family'
+  // Where there are pairs a NAT64 makes up for the family.
+  if (direct.length === 0 && !haveCommonFamily(local, remote)) return 'no-common-family'
   return whyUnreached(local, remote)
 }
 
@@ -103,11 +106,13 @@ function isKnownOutside({ type, address: { ip } }: CandidateEvidence): boolean {
   return type === 'srflx' || type === 'prflx' || (addressFamily(ip) !== undefined && addressScope(ip) === 'global')
 }
 
-/** One base has been seen at several ports of one address. */
+/** One base has been seen at several ports of one address. What the router maps is another port whatever its NAT does. */
 function isEndpointDependent(candidates: readonly CandidateEvidence[]): boolean {
   const seen = new Map<string, number>()
-  for (const { type, address, relatedAddress } of candidates) {
+  const tellServers = candidates.some(({ type, url }) => type === 'srflx' && url !== undefined)
+  for (const { type, address, relatedAddress, url } of candidates) {
     if (type !== 'srflx' && type !== 'prflx') continue
+    if (type === 'srflx' && tellServers && url === undefined) continue
     // Statistics of browsers may hide the base: then all are taken for those of one.
     const key = `${address.ip} ${relatedAddress ? `${relatedAddress.ip} ${relatedAddress.port}` : ''}`
     const port = seen.get(key)

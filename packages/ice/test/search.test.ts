@@ -61,6 +61,7 @@ test('one search at a time, and one per peer: again after ten minutes, then afte
   expect(gate.enter(1, b, '192.0.2.2')).toBe(false)
   gate.leave(b) // Not the holder: nothing changes.
   expect(gate.enter(1, b, '192.0.2.2')).toBe(false)
+  expect(gate.opensAt(1, '192.0.2.2')).toBe(1 + SEARCH.duration)
   gate.leave(a)
   expect(gate.enter(2, b, '192.0.2.2')).toBe(true)
   gate.leave(b)
@@ -69,6 +70,8 @@ test('one search at a time, and one per peer: again after ten minutes, then afte
     gate.leave(a)
     return entered
   }
+  expect(gate.opensAt(2, '192.0.2.1')).toBe(10 * MINUTE)
+  expect(gate.opensAt(2, '192.0.2.3')).toBeLessThanOrEqual(2)
   expect(allowed(10 * MINUTE - 1)).toBe(false)
   expect(allowed(10 * MINUTE)).toBe(true)
   expect(allowed(69 * MINUTE)).toBe(false)

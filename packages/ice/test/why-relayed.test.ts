@@ -1,3 +1,4 @@
+import { addressFamily } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
 import { parseCandidate, RELAY_REASONS, type RelayEvidence, whyRelayed } from '../src/index.ts'
 
@@ -15,7 +16,8 @@ function evidence(
   remote: RelayEvidence['remoteCandidates'],
   state = 'failed',
 ) {
-  const pairs = local.flatMap((a) => remote.map((b) => ({ local: a, remote: b, state })))
+  const all = local.flatMap((a) => remote.map((b) => ({ local: a, remote: b, state })))
+  const pairs = all.filter((pair) => addressFamily(pair.local.address.ip) === addressFamily(pair.remote.address.ip))
   return { localCandidates: local, remoteCandidates: remote, pairs, selectedPair: { local: RELAY, remote: HOST } }
 }
 
@@ -36,6 +38,19 @@ describe('whyRelayed', () => {
   ] as const)('%s', (reason, given) => {
     expect(whyRelayed(given)).toBe(reason)
     expect(RELAY_REASONS[reason]).toMatch(/^[a-z]/)
+  })
+
+  test('what the router has mapped says nothing of its NAT', () => {
+    const seen = { ...OUTSIDE, url: 'stun:192.0.2.1' }
+    expect(whyRelayed(evidence([seen, AGAIN], [OUTSIDE]))).toBe('no-answer')
+    expect(whyRelayed(evidence([seen, { ...AGAIN, url: 'stun:192.0.2.2' }], [OUTSIDE]))).toBe(
+      'local-endpoint-dependent',
+    )
+  })
+
+  test('a NAT64 makes IPv6 and IPv4 a pair', () => {
+    const pairs = [{ local: SIX, remote: OUTSIDE, state: 'failed' }]
+    expect(whyRelayed({ ...evidence([SIX], [OUTSIDE]), pairs })).toBe('local-not-reflexive')
   })
 
   test('nothing to explain: a direct path, or none', () => {

@@ -1,5 +1,5 @@
 import { type Address, bytesToIp, type Packet } from '@floe/stun'
-import { MAPPING, SERVER_PORT } from './defaults.ts'
+import { ANNOUNCEMENT_PORT, MAPPING, SERVER_PORT } from './defaults.ts'
 import { Epoch, natPmpEpoch } from './epoch.ts'
 import type { MappingClient, MappingClientOptions, MappingClientOutput } from './mapping.ts'
 import { isUsableExternal } from './scope.ts'
@@ -7,7 +7,8 @@ import { UdpMapping } from './udp-mapping.ts'
 
 /**
  * One mapping by NAT-PMP (RFC 6886), IPv4 only. Give it every packet from the gateway's port 5351, announcements too.
- * The protocol authenticates nothing: answers count only while a request waits for one, announcements only make it ask.
+ * The protocol authenticates nothing: answers count only while a request waits for one, and at the port that asked;
+ * announcements only make it ask.
  */
 export class NatPmpClient implements MappingClient {
   readonly #options: MappingClientOptions
@@ -24,14 +25,17 @@ export class NatPmpClient implements MappingClient {
     this.#mapping = new UdpMapping(now, options, (lifetime, suggested) => this.#requests(lifetime, suggested))
   }
 
-  handlePacket(now: number, { remote, bytes }: Packet): boolean {
+  handlePacket(now: number, { local, remote, bytes }: Packet): boolean {
     if (this.#mapping.ended || remote.port !== SERVER_PORT || remote.ip !== this.#options.gateway) return false
     const response = decodeNatPmpResponse(bytes)
     if (response === undefined) return false
     const remembers = this.#epoch.check(now, response.epoch)
     const mine = response.map === undefined || response.map.internalPort === this.#options.internal.port
-    if (this.#waiting && mine) {
+    const announced = local.port === ANNOUNCEMENT_PORT
+    if (this.#waiting && mine && !announced) {
       this.#handleAnswer(now, response)
+      // A no of one that has begun anew: there is no lease any more that could be kept.
+      if (!remembers && response.result !== 0) this.remap(now)
       return response.map !== undefined
     }
     // An announcement with another address is news as well (RFC 6886 §3.2.1): ask, and believe the answer.

@@ -53,6 +53,8 @@ export class PcpClient implements MappingClient {
     const valid = this.#epoch.check(now, response.epoch)
     if (response.opcode === MAP && this.#isOurs(response.map)) {
       this.#handleAnswer(now, response)
+      // A no of one that has begun anew: there is no lease any more that could be kept.
+      if (!valid && response.result !== 0) this.remap(now)
       return true
     }
     // An announcement tells a client that has nothing that there is a router to ask.

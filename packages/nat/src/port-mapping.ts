@@ -73,6 +73,8 @@ export class PortMapping {
   #suggested: Address | undefined
   /** How often in a row the mapping did not forward. */
   #strikes = 0
+  /** Protocols whose mappings did not, and until when they rest; whatever another one brings meanwhile. */
+  readonly #resting = new Map<MappingProtocol, number>()
   /** Deadlines of the race: when who enters it, when UPnP may map, and when nobody waits any longer. */
   readonly #startAt = new Map<MappingProtocol, number>()
   #holdUntil = Number.POSITIVE_INFINITY
@@ -115,7 +117,10 @@ export class PortMapping {
     const banned = this.#strikes === 0
     const port = this.#strikes === 1 ? external!.port : randomPort(this.#options.random)
     this.#suggested = { ip: external!.ip, port }
-    if (banned) this.#setAside(now, protocol, 'its mappings do not forward', MAPPING.refusal)
+    if (banned) {
+      this.#resting.set(protocol, now + MAPPING.refusal)
+      this.#setAside(now, protocol, 'its mappings do not forward', MAPPING.refusal)
+    }
     // The old one has to be gone before the same is asked for, or the router just says yes again.
     this.#end(now, protocol, (later) => !this.#active && this.#race(later))
     this.#settle(now)
@@ -174,6 +179,7 @@ export class PortMapping {
     const known = this.#memory.protocol(now)
     this.#unavailableAt = now + RACE.patience
     this.#holdUntil = known === 'upnp' ? now : now + RACE.hold
+    for (const [protocol, until] of this.#resting) if (now < until) this.#retryAt.set(protocol, until)
     const tryable = this.#protocols.filter((protocol) => !this.#retryAt.has(protocol))
     for (const protocol of tryable) {
       const isFirst = protocol === tryable[0]

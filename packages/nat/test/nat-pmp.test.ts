@@ -4,6 +4,7 @@ import { EXTERNAL_IP, NatPmpRouter } from './routers.ts'
 import { clientOptions, GATEWAY, INTERNAL, type Router, seeded, Wire } from './virtual-time.ts'
 
 const HOUR = 3_600_000
+const ANNOUNCEMENTS = { ip: '0.0.0.0', port: 5350 }
 
 function start(router: Router = new NatPmpRouter(), more = {}) {
   return new Wire((now) => new NatPmpClient(now, clientOptions(more)), router)
@@ -75,6 +76,52 @@ describe('a router that forgets', () => {
     wire.run(100)
     expect(wire.types()).toEqual(['mapped', 'renewed'])
     expect(router.mappings.get(INTERNAL.port)?.externalPort).toBe(40_000)
+  })
+
+  test('its announcement is heard too while an answer to a renewal is missing', () => {
+    const router = new NatPmpRouter()
+    const wire = start(router)
+    wire.run(60_000)
+    wire.lose = () => wire.now < 1_000_000 + 1.4 * HOUR
+    wire.run(1.4 * HOUR)
+    expect(wire.sent.length).toBeGreaterThan(2)
+    router.reboot(wire.now)
+    wire.deliver(router.announcement(wire.now), undefined, ANNOUNCEMENTS)
+    wire.run(100)
+    expect(router.mappings.has(INTERNAL.port)).toBe(true)
+  })
+
+  test('its announcement ends the long pauses between requests to a silent router', () => {
+    const router = new NatPmpRouter()
+    router.silent = true
+    const wire = start(router)
+    wire.run(HOUR)
+    router.silent = false
+    wire.deliver(router.announcement(wire.now), undefined, ANNOUNCEMENTS)
+    wire.run(100)
+    expect(wire.types()).toEqual(['mapped'])
+  })
+
+  test('an announcement is no answer: whoever forges one puts no address into a mapping', () => {
+    const router = new NatPmpRouter()
+    const wire = start(router)
+    const forged = new NatPmpRouter()
+    forged.externalIp = '198.51.100.66'
+    wire.lose = ({ bytes }, toRouter) => !toRouter && bytes[1] === 0x80
+    wire.deliver(forged.announcement(wire.now), undefined, ANNOUNCEMENTS)
+    wire.run(100)
+    expect(wire.types()).toEqual([])
+  })
+
+  test('one that refuses the renewal with a clock that has begun anew has forgotten the mapping too', () => {
+    const router = new NatPmpRouter()
+    const wire = start(router)
+    wire.run(60_000)
+    router.reboot(wire.now)
+    router.error = 3
+    wire.run(2 * HOUR)
+    expect(wire.types().slice(0, 2)).toEqual(['mapped', 'lost'])
+    expect(wire.events[1]!.at).toBeLessThan(1_000_000 + 1.3 * HOUR)
   })
 
   test('a clock that runs 1/8 slow is no restart (§3.6)', () => {

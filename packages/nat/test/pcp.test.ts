@@ -218,6 +218,17 @@ describe('a router that forgets', () => {
     expect(wire.sent).toHaveLength(1)
   })
 
+  test('one that refuses the renewal with a clock that has begun anew has forgotten the mapping too', () => {
+    const router = new PcpRouter()
+    const wire = start(router)
+    wire.run(60_000)
+    router.reboot(wire.now)
+    router.error = { result: 7, lifetime: 60 }
+    wire.run(2 * HOUR)
+    expect(wire.types().slice(0, 2)).toEqual(['mapped', 'lost'])
+    expect(wire.events[1]!.at).toBeLessThan(1_000_000 + 1.3 * HOUR)
+  })
+
   test('a router that has forgotten and stays silent has lost the mapping after 2 s', () => {
     const router = new PcpRouter()
     const wire = start(router)

@@ -305,6 +305,20 @@ describe('a mapping that is listed but does not forward', () => {
     expect(wire.types().at(-1)).toBe('mapped')
   })
 
+  test('where nothing that any protocol maps forwards it rests as well', () => {
+    const home = new Home(new BothRouter(), new IgdRouter())
+    const wire = start(home)
+    for (let minute = 0; minute < 60; minute++) {
+      for (let second = 0; second < 60; second++) {
+        wire.run(1_000)
+        if (mapping(wire).mapping) wire.call((now) => mapping(wire).notForwarding(now))
+      }
+    }
+    // Three each of three protocols, every ten minutes at most.
+    expect(wire.types().filter((type) => type === 'mapped').length).toBeLessThanOrEqual(6 * 9)
+    expect(wire.types()).toContain('unavailable')
+  })
+
   test('one whose deletion gets lost is made anew all the same', () => {
     const wire = start(new Home(new PcpRouter()))
     wire.run(60_000)

@@ -29,7 +29,7 @@ export function explainRelay(report: RTCStatsReport): RelayReason | undefined {
 }
 
 function evidenceOf(entry: Entry): CandidateEvidence {
-  const { candidateType, protocol, address = '', port = 0, relatedAddress, relatedPort } = entry
+  const { candidateType, protocol, address = '', port = 0, relatedAddress, relatedPort, url } = entry
   return {
     type: String(candidateType),
     protocol: String(protocol),
@@ -37,5 +37,6 @@ function evidenceOf(entry: Entry): CandidateEvidence {
     ...(relatedAddress && relatedPort
       ? { relatedAddress: { ip: String(relatedAddress), port: Number(relatedPort) } }
       : {}),
+    ...(url ? { url: String(url) } : {}),
   }
 }
