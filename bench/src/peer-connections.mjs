@@ -6,22 +6,22 @@
 
 /**
  * @typedef {object} OpenPair two connections of this process, with a reliable and ordered channel that is open at both
- * @property {import('@floe/webrtc').RTCDataChannel} sender W3C's RTCDataChannel, as are all here
+ * @property {import('@floe/webrtc').RTCDataChannel} sender W3C's RTCDataChannel, as are all here but that of connect()
  * @property {RTCDataChannel} receiver
  * @property {() => Promise<unknown>} close
  */
 
 /** @type {Record<string, () => Promise<{ open(): Promise<OpenPair> }>>} */
 export const PEER_CONNECTIONS = {
-  floe: connectFloe,
-  /** As between two machines: what an Ethernet would not carry in one piece is lost. */
+  floe: plainFloe,
   'floe, MTU 1500': async () => {
-    const { IceTransport } = await import('@floe/ice/node')
-    const { send } = IceTransport.prototype
-    IceTransport.prototype.send = function (bytes) {
-      return bytes.length > UDP_BYTES_ON_ETHERNET || send.call(this, bytes)
-    }
-    return connectFloe()
+    await limitPacketSize()
+    return plainFloe()
+  },
+  'floe, connect()': connectedFloe,
+  'floe, connect(), MTU 1500': async () => {
+    await limitPacketSize()
+    return connectedFloe()
   },
   werift: async () => {
     const { RTCPeerConnection } = await import('werift')
@@ -41,10 +41,54 @@ export const PEER_CONNECTIONS = {
 /** Less the headers of IPv4 and UDP. */
 const UDP_BYTES_ON_ETHERNET = 1472
 
-async function connectFloe() {
+const LOOPBACK = { ice: { includeLoopback: true, interfaceFilter: ({ ip }) => ip === '127.0.0.1' } }
+
+async function plainFloe() {
   const { RTCPeerConnection } = await import('@floe/webrtc')
-  const loopback = { ice: { includeLoopback: true, interfaceFilter: ({ ip }) => ip === '127.0.0.1' } }
-  return { open: () => openPair(() => new RTCPeerConnection(loopback)) }
+  return { open: () => openPair(() => new RTCPeerConnection(LOOPBACK)) }
+}
+
+/** As between two machines: what an Ethernet would not carry in one piece is lost. */
+async function limitPacketSize() {
+  const { IceTransport } = await import('@floe/ice/node')
+  const { send } = IceTransport.prototype
+  IceTransport.prototype.send = function (bytes) {
+    return bytes.length > UDP_BYTES_ON_ETHERNET || send.call(this, bytes)
+  }
+}
+
+/** A `Connection` on its direct path: the session's frames, acknowledgements and window come on top of the channel. */
+async function connectedFloe() {
+  const { connect } = await import('@floe/webrtc')
+  const open = async () => {
+    const options = { configuration: LOOPBACK, relay: false }
+    const [sending, receiving] = await Promise.all(signalingPair().map((end) => connect(end, options)))
+    const receiver = { onmessage: undefined }
+    receiving.onmessage = (data) => receiver.onmessage?.({ data })
+    return { sender: sending, receiver, close: () => Promise.all([sending.close(), receiving.close()]) }
+  }
+  return { open }
+}
+
+function signalingPair() {
+  const ends = [{ polite: false }, { polite: true }]
+  for (const [i, end] of ends.entries()) {
+    const held = []
+    let listener = null
+    end.take = (message) => {
+      if (listener) listener(message)
+      else held.push(message)
+    }
+    end.send = (message) => setImmediate(() => ends[1 - i].take(structuredClone(message)))
+    Object.defineProperty(end, 'onmessage', {
+      get: () => listener,
+      set: (given) => {
+        listener = given
+        while (listener && held.length > 0) listener(held.shift())
+      },
+    })
+  }
+  return ends
 }
 
 async function openPair(create) {
@@ -53,8 +97,7 @@ async function openPair(create) {
     [a, b],
     [b, a],
   ]) {
-    // Some ask for candidates before they have the description that they belong to.
-    from.onicecandidate = ({ candidate }) => candidate && described(to).then(() => to.addIceCandidate(candidate))
+    from.onicecandidate = ({ candidate }) => candidate && pass(candidate, to)
   }
   const sender = a.createDataChannel('bench')
   const received = new Promise((resolve) => {
@@ -72,6 +115,17 @@ async function openPair(create) {
   await Promise.all([sender, receiver].map(isOpen))
   for (const channel of [sender, receiver]) channel.binaryType = 'arraybuffer'
   return { sender, receiver, close: () => Promise.all([a.close(), b.close()]) }
+}
+
+async function pass(candidate, to) {
+  // Some ask for candidates before they have the description that they belong to.
+  await described(to)
+  try {
+    await to.addIceCandidate(candidate)
+  } catch (error) {
+    // The last ones may come when the connection is up and away already, of which libwebrtc complains.
+    if (to.signalingState !== 'closed') throw error
+  }
 }
 
 const descriptions = new WeakMap()

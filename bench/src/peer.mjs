@@ -3,6 +3,8 @@
  * ends of a connection are in one process, and each implementation has processes of its own, which take turns. One that
  * cannot be loaded here is named, and left out.
  *
+ * connect() is measured beside the data channel that it runs on: what its session costs, on the direct path.
+ *
  * floe fills larger packets on a path within a machine, when both ends are floe. So that the figure says something about
  * networks it is measured a second time with a path that carries what Ethernet carries.
  *
@@ -44,8 +46,8 @@ function compare() {
     }
   }
   const of = (name, quantity) => median(results[name].map((result) => result[quantity]))
-  const row = (what, unit, quantity, better, name, { ours = 'floe', ...wanted } = {}) => ({
-    what: `${what}, beside ${name}`,
+  const row = (what, unit, quantity, better, name, { ours = 'floe', beside = name, ...wanted } = {}) => ({
+    what: `${what}, beside ${beside}`,
     unit,
     ours: of(ours, quantity),
     peer: of(name, quantity),
@@ -66,13 +68,21 @@ function compare() {
         row('memory per end', 'KiB', 'memory', 'lower', name),
       ]
     })
+  for (const path of ['', ', MTU 1500']) {
+    const onTop = { ours: `floe, connect()${path}`, beside: 'its data channel' }
+    rows.push(row(`connect(): throughput${path}`, 'MB/s', 'rate', 'higher', `floe${path}`, onTop))
+    rows.push(row(`connect(): CPU time per MB${path}`, 'ms', 'cpu', 'lower', `floe${path}`, onTop))
+  }
+  rows.push(
+    row('connect(): open', 'ms', 'open', 'lower', 'floe', { ours: 'floe, connect()', beside: 'its data channel' }),
+  )
   report('peer', `Peer connections on loopback, both ends in one process; medians of ${RUNS}`, 'beside', rows, notes)
 }
 
 /** A process that hangs or dies, as native ones may, is a result as well. */
 function inProcessOf(name) {
-  const { status, signal, stdout } = spawnSync(process.execPath, ['--expose-gc', import.meta.filename, name], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['--expose-gc', import.meta.filename, name], {
+    stdio: ['ignore', 'pipe', 'pipe'],
     encoding: 'utf8',
     timeout: GIVE_UP_MS,
     killSignal: 'SIGKILL',
@@ -80,7 +90,8 @@ function inProcessOf(name) {
   try {
     return JSON.parse(stdout)
   } catch {
-    return { error: `its process ended with ${signal ?? status}` }
+    const [last = 'without a word'] = stderr.match(/^.*Error.*$/m) ?? []
+    return { error: `its process ended with ${signal ?? status}, ${last}` }
   }
 }
 

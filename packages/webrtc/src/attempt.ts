@@ -64,7 +64,6 @@ export class Attempt implements ConnectionOwner {
     this.#connection = new SessionConnection(peerConnection, channel, this)
     this.#watch(channel)
     this.#negotiation = new Negotiation(peerConnection, signaling, polite, this.#introduce(polite, options), {
-      isAnother: (message) => this.#introduction?.isAnother(message) ?? false,
       onhello: (message) => this.#onHello(message),
       check: (sdp) => this.#introduction!.check(sdp),
       onbye: (reason) => this.#end(new ConnectError('ERR_CONNECT_PEER_LEFT', `The peer left: ${reason}`), reason),

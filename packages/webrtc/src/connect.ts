@@ -33,6 +33,7 @@ export function createConnect(
     const peerConnection = new Peer({ ...configuration, ...(iceServers ? { iceServers } : {}) })
     try {
       options.onpeerconnection?.(peerConnection)
+      if (signal?.aborted) throw aborted(signal)
       const attempt = new Attempt(peerConnection, signaling, polite, subtle, options)
       if (named === undefined) followOffers(peerConnection, signaling, attempt)
       return attempt.opened

@@ -256,15 +256,26 @@ export class SessionConnection extends EventTarget implements Connection {
   #onPath(path: ConnectionPath | undefined): void {
     this.setState(path === undefined ? 'interrupted' : 'open')
     this.dispatchEvent(new Event('pathchange'))
-    this.onpathchange?.(path)
+    report(() => this.onpathchange?.(path))
   }
 
   #deliver(): void {
     while (this.#onmessage) {
       const message = this.driver.read()
       if (message === undefined) return
-      this.#onmessage(message)
+      report(() => this.#onmessage?.(message))
     }
+  }
+}
+
+/** What a handler throws is reported like what an event listener throws, and is not in the way of what else is due. */
+function report(handle: () => void): void {
+  try {
+    handle()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
   }
 }
 

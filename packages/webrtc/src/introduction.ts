@@ -24,7 +24,7 @@ export class Introduction {
   readonly #peerRole: Role
   readonly #agreement: KeyAgreement | undefined
   readonly #own: string
-  #peer: { readonly text: string; readonly hello: Hello } | undefined
+  #peer: Hello | undefined
 
   /** `sdp`: a description of ours. Rejects with ConnectError when a secret cannot be used. */
   static async create(options: IntroductionOptions, sdp: string): Promise<Introduction> {
@@ -50,11 +50,6 @@ export class Introduction {
     return { hello: this.#own, ...(proof !== undefined && { proof }) }
   }
 
-  /** Whether the peer has said hello before, as somebody else. */
-  isAnother({ hello }: HelloMessage): boolean {
-    return this.#peer !== undefined && this.#peer.text !== hello
-  }
-
   /**
    * Takes the peer's hello. Resolves with the keys for the relay when both ends use one. Rejects with ConnectError when
    * it is none, or its author does not know our secret.
@@ -65,7 +60,7 @@ export class Introduction {
       throw new ConnectError('ERR_CONNECT_SIGNALING', 'The peer speaks another version of connect()')
     }
     await this.#authenticate(hello, text, proof)
-    this.#peer = { text, hello }
+    this.#peer = hello
     const { role, relay } = this.#options
     if (!relay || !hello.relay || this.#agreement === undefined || hello.key === undefined) return undefined
     const hellos = role === 'polite' ? { polite: this.#own, impolite: text } : { polite: text, impolite: this.#own }
@@ -81,7 +76,7 @@ export class Introduction {
     if (this.#peer === undefined) {
       throw new ConnectError('ERR_CONNECT_SIGNALING', 'The peer said no hello, or the signaling does not carry it')
     }
-    if (fingerprints(sdp) === this.#peer.hello.fingerprints) return
+    if (fingerprints(sdp) === this.#peer.fingerprints) return
     const message = 'The peer’s description names another certificate than its hello'
     throw new ConnectError('ERR_CONNECT_UNAUTHENTICATED', message)
   }

@@ -11,8 +11,6 @@ type HelloMessage = Extract<SignalingMessage, { hello: string }>
 export interface NegotiationHandlers {
   /** The peer said bye. */
   readonly onbye: (reason: string) => void
-  /** Whether the peer has said before who it is, and was somebody else then. */
-  readonly isAnother: (message: HelloMessage) => boolean
   /** The peer says who it is. Rejects with ConnectError. */
   readonly onhello: (message: HelloMessage) => Promise<void>
   /** Throws ConnectError when a description is not of the one who said hello. */
@@ -37,6 +35,8 @@ export class Negotiation {
   readonly #ready: Promise<void>
   #queue: Promise<void>
   #queued = 0
+  /** The peer's first word, from when it came and not from when its turn comes: a second one is another peer's. */
+  #hello: string | undefined
   #makingOffer = false
   #ignoredOffer = false
   #settingAnswer = false
@@ -68,7 +68,9 @@ export class Negotiation {
     if (!isSignalingMessage(message)) return this.#fail('The peer sent something that is no signaling message')
     if ('bye' in message) return this.#handlers.onbye(message.bye)
     // At once: what comes after it is for the new session, too.
-    if ('hello' in message && this.#handlers.isAnother(message)) return this.#handlers.onstartover(message)
+    if ('hello' in message && message.hello !== (this.#hello ??= message.hello)) {
+      return this.#handlers.onstartover(message)
+    }
     if (this.#queued >= MAX_QUEUED_MESSAGES)
       return this.#fail('The peer sends signaling messages faster than they can apply')
     this.#queued++

@@ -6,6 +6,10 @@ import type { Relay } from './signaling.ts'
 /** Bytes that wait to be sealed, or to be opened: more cannot be under way but by somebody's fault. */
 const MAX_SEALING_BYTES = 65_536
 const MAX_OPENING_BYTES = 1_048_576
+/** What a frame costs of those beside its bytes, however few these are: its place in the queue. */
+const FRAME_CHARGE = 256
+/** A peer can make us answer faster than the relay takes it: what goes beyond this is lost, as relays lose frames. Bytes. */
+const MAX_ANSWER_BYTES: number = 16 * MAX_SEALING_BYTES
 
 /** So many frames that are not the peer's, and the relay is not used any more. One may be an accident. */
 const MAX_ALTERED_FRAMES = 64
@@ -44,13 +48,15 @@ export class RelayCarrier implements CarrierLink {
   }
 
   send(frame: Uint8Array<ArrayBuffer>): void {
-    this.#sealingBytes += frame.length
+    if (this.#sealingBytes > MAX_ANSWER_BYTES) return
+    this.#sealingBytes += FRAME_CHARGE + frame.length
     this.#sealing = this.#sealing.then(() => this.#send(frame))
   }
 
   #receive(frame: Uint8Array): void {
-    if (this.#isStopped || this.#openingBytes + frame.length > MAX_OPENING_BYTES) return
-    this.#openingBytes += frame.length
+    const charge = FRAME_CHARGE + frame.length
+    if (this.#isStopped || this.#openingBytes + charge > MAX_OPENING_BYTES) return
+    this.#openingBytes += charge
     // A copy, and of one type: what comes may be a Buffer over memory that others use, too.
     const bytes = new Uint8Array(frame)
     this.#opening = this.#opening.then(() => this.#open(bytes))
@@ -71,15 +77,17 @@ export class RelayCarrier implements CarrierLink {
   async #send(frame: Uint8Array<ArrayBuffer>): Promise<void> {
     const sealed = await this.#sealer!.seal(frame)
     const wasReady = this.isReady
-    this.#sealingBytes -= frame.length
+    this.#sealingBytes -= FRAME_CHARGE + frame.length
     if (sealed === undefined) return this.stop()
-    if (!this.#isStopped) this.#relay.send(sealed)
+    try {
+      if (!this.#isStopped) this.#relay.send(sealed)
+    } catch {} // It may lose frames in this way, too.
     if (!wasReady && this.isReady) this.#driver.ready('relay')
   }
 
   async #open(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const frame = await this.#opener!.open(bytes)
-    this.#openingBytes -= bytes.length
+    this.#openingBytes -= FRAME_CHARGE + bytes.length
     if (frame !== undefined) this.#driver.receive('relay', frame)
     else if (this.faults.altered >= MAX_ALTERED_FRAMES) this.stop()
   }

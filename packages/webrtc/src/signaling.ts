@@ -39,8 +39,12 @@ export interface Signaling {
   oniceserverschange?: (() => void) | null
 }
 
-/** The fingerprints of a session description: a peer with other ones is another peer, or has started over. */
+/**
+ * The fingerprints of a session description: a peer with other ones is another peer, or has started over. Whole lines, and
+ * wherever they stand: readers of SDP differ in the white space that they let pass (RFC 8122 §5 has one space), and what one
+ * of them takes for a fingerprint must not be hidden from whoever compares them.
+ */
 export function fingerprints(sdp: string | undefined): string {
-  const lines = sdp?.match(/^a=fingerprint:\S+ \S+/gim) ?? []
-  return [...new Set(lines.map((line) => line.toLowerCase()))].sort().join()
+  const lines = sdp?.match(/a=fingerprint[^\r\n]*/gi) ?? []
+  return [...new Set(lines.map((line) => line.trim().toLowerCase()))].sort().join()
 }

@@ -79,7 +79,7 @@ export function queueRequests(server: Server, { path, turns, newcomers, addressO
       const { url = '', socket } = request
       if (!url.startsWith(path)) return pass()
       const address = addressOf(request)
-      const isNew = !url.includes('sid=')
+      const isNew = !sessionOf(url)
       const seconds = isNew ? refused(address) : 0
       if (seconds > 0) return turnAway(rest[0], seconds)
       if (event === 'upgrade') socket.on('error', () => {}) // nobody else listens until it is passed on
@@ -91,6 +91,11 @@ export function queueRequests(server: Server, { path, turns, newcomers, addressO
       lane.ask({ address, serve }, false)
     })
   }
+}
+
+/** As Engine.IO reads it, or a URL could be a session's to us and nobody's to it: the last one, if it is not empty. */
+function sessionOf(url: string): string | undefined {
+  return new URL(url, 'http://localhost').searchParams.getAll('sid').at(-1)
 }
 
 function turnAway(answer: ServerResponse | Duplex, seconds: number): void {

@@ -289,6 +289,8 @@ export class SocketSignalingServer implements SignalingServer {
 
   async #welcome(socket: FloeSocket): Promise<void> {
     socket.on('error', () => {}) // a packet that does not parse; Socket.IO closes the connection
+    // Who left its namespace could come back to it on the same connection, as somebody else and with limits anew.
+    socket.on('disconnect', () => socket.conn.close())
     const address = this.#addressOf(socket.request)
     const link = linkTo(socket, address)
     this.#limitRate(socket, link)
@@ -321,6 +323,7 @@ export class SocketSignalingServer implements SignalingServer {
     })
     relayFrames(socket, member, this.#relay, this.#limits, (error) => this.#rejectFlood(link, error, handshake.room))
     socket.on('leave', (acknowledge: unknown) => {
+      socket.removeAllListeners('signal').removeAllListeners('relay')
       if (member.link === link) this.#rooms.leave(member, 'left')
       if (typeof acknowledge === 'function') acknowledge()
     })
