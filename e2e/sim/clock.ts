@@ -12,7 +12,11 @@ export class Clock {
   #now = 0
   #sequence = 0
   #atThisInstant = 0
+  /** What is due later, the earliest first. */
   readonly #heap: Event[] = []
+  /** What was asked for at this instant, for this instant: every second hop of a packet takes no time. */
+  #due: Event[] = []
+  #done = 0
 
   get now(): number {
     return this.#now
@@ -20,7 +24,8 @@ export class Clock {
 
   at(time: number, action: () => void): Appointment {
     const event = new Event(Math.max(time, this.#now), this.#sequence++, action)
-    siftUp(this.#heap, event)
+    if (event.time === this.#now) this.#due.push(event)
+    else siftUp(this.#heap, event)
     return event
   }
 
@@ -31,8 +36,7 @@ export class Clock {
   /** Runs until `time`, or until `done()` holds after an event. True when `done()` held. */
   runTo(time: number, done?: () => boolean): boolean {
     if (done?.()) return true
-    for (let next = this.#heap[0]; next !== undefined && next.time <= time; next = this.#heap[0]) {
-      removeFirst(this.#heap)
+    for (let next = this.#takeUntil(time); next !== undefined; next = this.#takeUntil(time)) {
       if (next.action === undefined) continue
       this.#advance(next.time)
       next.action()
@@ -40,6 +44,25 @@ export class Clock {
     }
     this.#advance(Math.max(time, this.#now))
     return false
+  }
+
+  /** The next event, unless it is later. What has waited in the heap for an instant is older than what was asked for in it. */
+  #takeUntil(time: number): Event | undefined {
+    const first = this.#heap[0]
+    const isNow = first !== undefined && first.time === this.#now
+    if (!isNow && this.#done < this.#due.length) return this.#now <= time ? this.#takeDue() : undefined
+    if (first === undefined || first.time > time) return undefined
+    removeFirst(this.#heap)
+    return first
+  }
+
+  #takeDue(): Event {
+    const event = this.#due[this.#done++]!
+    if (this.#done === this.#due.length) {
+      this.#due.length = 0
+      this.#done = 0
+    }
+    return event
   }
 
   #advance(time: number) {

@@ -1,5 +1,6 @@
-import { type Address, formatAddress } from '@floe/stun'
+import type { Address } from '@floe/stun'
 import type { FirewallPolicy } from '../topology/behavior.ts'
+import { textOf } from './endpoint.ts'
 import { dependentPart } from './nat.ts'
 import type { Datagram } from './trace.ts'
 
@@ -8,7 +9,8 @@ const TIMEOUT = 120_000
 /** Stateful filtering. Returns the reason for a drop, or `undefined` to let pass. */
 export class Firewall {
   readonly policy: FirewallPolicy
-  readonly #permissions = new Map<string, number>()
+  /** By the endpoint inside, and by the part of the one outside that filtering depends on: when it ends. */
+  readonly #permissions = new Map<string, Map<string, number>>()
 
   constructor(policy: FirewallPolicy) {
     this.policy = policy
@@ -18,12 +20,15 @@ export class Firewall {
     const { outgoingPorts, outgoingTcpPorts, timeout = TIMEOUT } = this.policy
     const ports = tcp ? outgoingTcpPorts : outgoingPorts
     if (ports && !ports.includes(destination.port)) return `firewall: outgoing ${tcp ? 'TCP' : 'UDP'} blocked`
-    this.#permissions.set(this.#key(source, destination), now + timeout)
+    const from = textOf(source)
+    let permissions = this.#permissions.get(from)
+    if (permissions === undefined) this.#permissions.set(from, (permissions = new Map()))
+    permissions.set(this.#partOf(destination), now + timeout)
     return undefined
   }
 
   inbound(now: number, source: Address, destination: Address): string | undefined {
-    const until = this.#permissions.get(this.#key(destination, source))
+    const until = this.#permissions.get(textOf(destination))?.get(this.#partOf(source))
     return until !== undefined && until > now ? undefined : 'firewall: unsolicited'
   }
 
@@ -31,8 +36,7 @@ export class Firewall {
     this.#permissions.clear()
   }
 
-  #key(inside: Address, outside: Address): string {
-    const { filtering = 'address-and-port-dependent' } = this.policy
-    return `${formatAddress(inside)}>${dependentPart(filtering, outside)}`
+  #partOf(outside: Address): string {
+    return dependentPart(this.policy.filtering ?? 'address-and-port-dependent', outside)
   }
 }

@@ -1,5 +1,6 @@
-import { type Address, formatAddress } from '@floe/stun'
+import type { Address } from '@floe/stun'
 import type { Dependence, NatBehavior } from '../topology/behavior.ts'
+import { Endpoint, textOf } from './endpoint.ts'
 import type { Random } from './random.ts'
 
 export const MAPPING_TIMEOUT = 120_000
@@ -16,13 +17,14 @@ export type Verdict = Address | string
 export class Nat {
   readonly behavior: NatBehavior
   readonly #random: Random
-  readonly #byKey = new Map<string, Mapping>()
+  /** By internal endpoint, and by the part of the destination that mappings depend on. */
+  readonly #byInternal = new Map<string, Map<string, Mapping>>()
   /** By `#slot`: who holds an external port, towards whom. */
-  readonly #bySlot = new Map<string, Mapping>()
+  readonly #bySlot = new Map<Slot, Mapping>()
   /** Made by hand or by a mapping protocol: by internal endpoint and by external port. They survive a flush. */
   readonly #static = { byInternal: new Map<string, Address>(), byPort: new Map<number, Address>() }
   /** Unsolicited flows taken for the box's own, by `port<source` → when they are forgotten. */
-  readonly #tracked = new Map<string, number>()
+  readonly #tracked = new Map<Slot, number>()
   #externalIp: string
   #nextPort: number
 
@@ -44,10 +46,11 @@ export class Nat {
 
   /** An inside endpoint sends outwards: its external endpoint for this destination, or why there is none. */
   outbound(now: number, internal: Address, destination: Address): Verdict {
-    const fixed = this.#static.byInternal.size > 0 && this.#static.byInternal.get(formatAddress(internal))
+    const fixed = this.#static.byInternal.size > 0 && this.#static.byInternal.get(textOf(internal))
     if (fixed) return fixed
-    const key = `${formatAddress(internal)}>${dependentPart(this.behavior.mapping, destination)}`
-    const mapping = this.#live(now, this.#byKey.get(key)) ?? this.#create(now, key, internal, destination)
+    const key = dependentPart(this.behavior.mapping, destination)
+    const known = this.#byInternal.get(textOf(internal))?.get(key)
+    const mapping = this.#live(now, known) ?? this.#create(now, key, internal, destination)
     if (typeof mapping === 'string') return mapping
     const contact = dependentPart(this.behavior.filtering, destination)
     mapping.contacts.set(contact, this.#refresh(now, mapping))
@@ -85,19 +88,19 @@ export class Nat {
 
   /** A static mapping, made once: whoever sends to the returned endpoint reaches `internal`, unfiltered. */
   map(internal: Address): Address {
-    const known = this.#static.byInternal.get(formatAddress(internal))
+    const known = this.#static.byInternal.get(textOf(internal))
     if (known) return known
     let { port } = internal
     while (this.#static.byPort.has(port)) port++
     const external = { ip: this.#externalIp, port }
     this.#static.byPort.set(port, internal)
-    this.#static.byInternal.set(formatAddress(internal), external)
+    this.#static.byInternal.set(textOf(internal), external)
     return external
   }
 
   /** Forgets everything but static mappings, as a reboot does. */
   flush() {
-    this.#byKey.clear()
+    this.#byInternal.clear()
     this.#bySlot.clear()
     this.#tracked.clear()
   }
@@ -111,9 +114,14 @@ export class Nat {
     }
   }
 
-  /** How many mappings are alive. */
-  size(now: number): number {
-    return [...this.#byKey.values()].filter((mapping) => mapping.expires > now).length
+  /** How many mappings are alive: of one inside host, or of all. */
+  size(now: number, ip?: string): number {
+    let count = 0
+    for (const mappings of this.#byInternal.values()) {
+      for (const { internal, expires } of mappings.values())
+        if (expires > now && (ip === undefined || internal.ip === ip)) count++
+    }
+    return count
   }
 
   #refusal(now: number, mapping: Mapping, source: Address): string | undefined {
@@ -136,35 +144,31 @@ export class Nat {
 
   #live(now: number, mapping: Mapping | undefined): Mapping | undefined {
     if (mapping === undefined || mapping.expires > now) return mapping
-    this.#byKey.delete(mapping.key)
+    this.#byInternal.get(textOf(mapping.internal))?.delete(mapping.key)
     this.#bySlot.delete(mapping.slot)
     return undefined
   }
 
   #create(now: number, key: string, internal: Address, destination: Address): Mapping | string {
     const { portQuota = Number.POSITIVE_INFINITY, maximumLifetime = Number.POSITIVE_INFINITY } = this.behavior
-    if (portQuota !== Number.POSITIVE_INFINITY && this.#held(now, internal.ip) >= portQuota) return 'port quota reached'
+    if (portQuota !== Number.POSITIVE_INFINITY && this.size(now, internal.ip) >= portQuota) return 'port quota reached'
     const port = this.#allocate(now, internal.port, destination)
     if (port === undefined) return 'no free port'
     const mapping: Mapping = {
       key,
       slot: this.#slot(port, destination),
       internal,
-      external: { ip: this.#externalIp, port },
+      external: new Endpoint(this.#externalIp, port),
       contacts: new Map(),
       diesAt: now + maximumLifetime,
       replied: false,
       expires: 0,
     }
-    this.#byKey.set(key, mapping)
+    const mappings = this.#byInternal.get(textOf(internal))
+    if (mappings) mappings.set(key, mapping)
+    else this.#byInternal.set(textOf(internal), new Map([[key, mapping]]))
     this.#bySlot.set(mapping.slot, mapping)
     return mapping
-  }
-
-  #held(now: number, ip: string): number {
-    let count = 0
-    for (const mapping of this.#byKey.values()) if (mapping.internal.ip === ip && mapping.expires > now) count++
-    return count
   }
 
   #allocate(now: number, internalPort: number, destination: Address): number | undefined {
@@ -192,14 +196,17 @@ export class Nat {
     return this.#live(now, this.#bySlot.get(slot)) === undefined && (this.#tracked.get(slot) ?? 0) <= now
   }
 
-  #slot(port: number, other: Address): string {
-    return this.behavior.overloading ? `${port}<${formatAddress(other)}` : `${port}`
+  #slot(port: number, other: Address): Slot {
+    return this.behavior.overloading ? `${port}<${textOf(other)}` : port
   }
 }
 
+/** An external port, and where ports are overloaded, whom it is held towards. */
+type Slot = number | string
+
 interface Mapping {
   readonly key: string
-  readonly slot: string
+  readonly slot: Slot
   readonly internal: Address
   readonly external: Address
   /** Whom the inside has sent to, as far as filtering cares → when that permission ends. */
@@ -214,5 +221,5 @@ interface Mapping {
 /** The part of the other endpoint that state of this kind depends on. */
 export function dependentPart(dependence: Dependence, endpoint: Address): string {
   if (dependence === 'endpoint-independent') return ''
-  return dependence === 'address-dependent' ? endpoint.ip : formatAddress(endpoint)
+  return dependence === 'address-dependent' ? endpoint.ip : textOf(endpoint)
 }

@@ -5,8 +5,13 @@ const WELL_KNOWN_PREFIX = '64:ff9b::'
 
 /** RFC 6052 §2.2 with the well-known /96 prefix. */
 export function synthesized(ipv4: string): string {
-  return canonicalIp(`${WELL_KNOWN_PREFIX}${ipv4}`)!
+  let ip = synthesizedOf.get(ipv4)
+  if (ip === undefined) synthesizedOf.set(ipv4, (ip = canonicalIp(`${WELL_KNOWN_PREFIX}${ipv4}`)!))
+  return ip
 }
+
+/** By what it stands for: asked for with every packet, of a few addresses. */
+const synthesizedOf = new Map<string, string>()
 
 /** The IPv4 address that it stands for. */
 export function embeddedIpv4(ip: string): string | undefined {

@@ -1,6 +1,8 @@
-import { type Address, formatAddress, type Packet } from '@floe/stun'
+import type { Address, Packet } from '@floe/stun'
 import type { LinkQuality } from '../topology/behavior.ts'
 import { type Appointment, Clock } from './clock.ts'
+import { copyOf } from './copy.ts'
+import { Endpoint, Endpoints, textOf } from './endpoint.ts'
 import { Link } from './link.ts'
 import { Random } from './random.ts'
 import { type Datagram, Trace } from './trace.ts'
@@ -24,6 +26,7 @@ export class Network {
   readonly rules: Rule[] = []
   readonly observers: Observer[] = []
   readonly hosts: Host[] = []
+  readonly endpoints = new Endpoints()
   #datagrams = 0
 
   constructor(seed: number, trace = new Trace()) {
@@ -43,7 +46,7 @@ export class Network {
   }
 
   datagram(source: Address, destination: Address, bytes: Uint8Array, tcp = false, ttl?: number): Datagram {
-    return { id: ++this.#datagrams, tcp, source, destination, bytes, ...(ttl !== undefined && { ttl }) }
+    return { id: ++this.#datagrams, tcp, source, destination, bytes, ttl }
   }
 
   drop(at: string, datagram: Datagram, reason: string) {
@@ -117,7 +120,8 @@ export class Host {
   readonly name: string
   readonly network: Network
   readonly attachments: Attachment[] = []
-  readonly #sockets = new Map<string, Socket>()
+  /** By the text of their addresses. */
+  readonly #sockets = { udp: new Map<string, Socket>(), tcp: new Map<string, Socket>() }
   readonly #random: Random
   /** What waits while the process stands still. */
   #suspended: { readonly timers: (() => void)[]; readonly packets: Datagram[] } | undefined
@@ -139,7 +143,8 @@ export class Host {
     const index = this.attachments.findIndex((one) => one.ip === ip)
     if (index < 0) return
     this.attachments.splice(index, 1)[0]!.realm.detach(ip)
-    for (const [key, { address }] of this.#sockets) if (address.ip === ip) this.#sockets.delete(key)
+    for (const sockets of [this.#sockets.udp, this.#sockets.tcp])
+      for (const [key, { address }] of sockets) if (address.ip === ip) sockets.delete(key)
   }
 
   /** An appointment of the process on this host: while that stands still, it waits. */
@@ -182,14 +187,15 @@ export class Host {
     const attachment = this.attachments.find((one) => one.ip === ip)
     if (attachment === undefined) throw new Error(`${this.name} has no address ${ip}`)
     let chosen = port ?? this.#random.integer(49_152, 65_535)
-    while (port === undefined && this.#sockets.has(socketKey({ ip, port: chosen }, tcp))) chosen++
-    const socket = new Socket(this, attachment, { ip, port: chosen }, onpacket, tcp)
-    this.#sockets.set(socketKey(socket.address, tcp), socket)
+    const sockets = this.#sockets[tcp ? 'tcp' : 'udp']
+    while (port === undefined && sockets.has(textOf({ ip, port: chosen }))) chosen++
+    const socket = new Socket(this, attachment, new Endpoint(ip, chosen), onpacket, tcp)
+    sockets.set(textOf(socket.address), socket)
     return socket
   }
 
   unbind({ address, tcp }: Socket) {
-    this.#sockets.delete(socketKey(address, tcp))
+    this.#sockets[tcp ? 'tcp' : 'udp'].delete(textOf(address))
   }
 
   #receive(datagram: Datagram) {
@@ -198,14 +204,11 @@ export class Host {
       this.#suspended.packets.pop()
       return this.network.drop(this.name, datagram, 'receive buffer full')
     }
-    const socket = this.#sockets.get(socketKey(datagram.destination, datagram.tcp))
+    const { tcp, destination } = datagram
+    const socket = (tcp ? this.#sockets.tcp : this.#sockets.udp).get(textOf(destination))
     if (socket) socket.receive(datagram)
     else this.network.drop(this.name, datagram, 'no socket')
   }
-}
-
-function socketKey(address: Address, tcp: boolean): string {
-  return tcp ? `tcp ${formatAddress(address)}` : formatAddress(address)
 }
 
 /** A UDP socket, or one for the messages of TCP streams. `address` is the object that incoming packets name as `local`. */
@@ -227,8 +230,7 @@ export class Socket {
   /** Sends; `source` is for attackers who lie about theirs. */
   send(destination: Address, bytes: Uint8Array, source: Address = this.address, ttl?: number) {
     const { network, name } = this.host
-    const to = { ip: destination.ip, port: destination.port }
-    const datagram = network.datagram(source, to, bytes, this.tcp, ttl)
+    const datagram = network.datagram(source, network.endpoints.of(destination), bytes, this.tcp, ttl)
     network.trace.packet(network.clock.now, 'send', name, datagram)
     for (const observer of network.observers) observer.sent(datagram, this.host)
     for (const rule of network.rules) {
@@ -244,7 +246,7 @@ export class Socket {
     const { network, name } = this.host
     network.trace.packet(network.clock.now, 'deliver', name, datagram)
     for (const observer of network.observers) observer.delivered(datagram, this.host)
-    const borrowed = datagram.bytes.slice()
+    const borrowed = copyOf(datagram.bytes)
     this.onpacket({ protocol: this.tcp ? 'tcp' : 'udp', local: this.address, remote: datagram.source, bytes: borrowed })
     borrowed.fill(POISON)
   }

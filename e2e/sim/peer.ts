@@ -11,6 +11,7 @@ import {
 } from '@floe/ice'
 import { type Address, formatAddress, type Packet } from '@floe/stun'
 import type { Appointment } from './clock.ts'
+import { textOf } from './endpoint.ts'
 import { inward, outward } from './nat64.ts'
 import type { Host, Socket } from './network.ts'
 import type { Random } from './random.ts'
@@ -208,8 +209,9 @@ export class Peer {
 
   /** As the driver does: behind NAT64 the agent knows IPv4 addresses, and the wire those that stand for them. */
   #receive(arrived: Packet) {
-    const packet = { ...arrived, remote: inward(arrived.remote) }
-    this.#heardFrom.add(formatAddress(packet.remote))
+    const { protocol, local, bytes } = arrived
+    const packet = { protocol, local, remote: inward(arrived.remote), bytes }
+    this.#heardFrom.add(textOf(packet.remote))
     this.#handling = packet
     this.call((agent) => agent.handlePacket(this.now, packet))
     this.#handling = undefined
@@ -280,9 +282,10 @@ export class Peer {
     }
     this.packetsSent++
     if (bytes[0] === 0 && bytes[1] === 1) this.#countRequest()
-    const to = formatAddress(remote)
+    const endpoint = this.host.network.endpoints.of(remote)
+    const to = endpoint.text
     if (!this.#heardFrom.has(to)) this.unverified.set(to, (this.unverified.get(to) ?? 0) + 1)
-    socket.send(outward(socket.address, remote), bytes, socket.address, ttl)
+    socket.send(outward(socket.address, endpoint), bytes, socket.address, ttl)
   }
 
   #countRequest() {

@@ -1,4 +1,4 @@
-import { decode, formatAddress } from '@floe/stun'
+import { decode, sameAddress } from '@floe/stun'
 import { Violation } from './invariants.ts'
 import type { Peer } from './peer.ts'
 import type { Datagram } from './trace.ts'
@@ -48,9 +48,7 @@ export function watchRoles(peer: Peer) {
 /** The answer came back the way the check went, and its check is not forgotten. */
 function answers({ source, destination }: Datagram, check: SentCheck, peer: Peer): boolean {
   const { datagram, time, generation } = check
-  const sameWay =
-    formatAddress(source) === formatAddress(datagram.destination) &&
-    formatAddress(destination) === formatAddress(datagram.source)
+  const sameWay = sameAddress(source, datagram.destination) && sameAddress(destination, datagram.source)
   return sameWay && generation === peer.agent.generation && peer.now - time < ANSWER_IN_TIME
 }
 
@@ -63,6 +61,10 @@ function messageType({ bytes }: Datagram): number {
   return bytes.length < 20 ? -1 : (bytes[0]! << 8) | bytes[1]!
 }
 
+// biome-ignore format: a spread would make an iterator and an array per message
 function transactionOf({ bytes }: Datagram): string {
-  return String.fromCharCode(...bytes.subarray(8, 20))
+  return String.fromCharCode(
+    bytes[8]!, bytes[9]!, bytes[10]!, bytes[11]!, bytes[12]!, bytes[13]!,
+    bytes[14]!, bytes[15]!, bytes[16]!, bytes[17]!, bytes[18]!, bytes[19]!,
+  )
 }

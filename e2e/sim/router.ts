@@ -77,7 +77,7 @@ export class Router implements Gateway {
     const blocked = this.firewall?.outbound(this.#now, datagram)
     if (blocked) return this.#drop(datagram, blocked)
     const embedded = this.nat64 && embeddedIpv4(destination.ip)
-    if (embedded) return this.#translate(datagram, this.nat64!, { ip: embedded, port: destination.port })
+    if (embedded) return this.#translate(datagram, this.nat64!, this.#endpoint(embedded, destination.port))
     if (!this.nat || isV6(destination.ip)) return this.#toOutside(datagram)
     if (destination.ip === this.nat.externalIp) return this.#hairpin(datagram, this.nat)
     this.#translate(datagram, this.nat, destination)
@@ -89,12 +89,16 @@ export class Router implements Gateway {
     if (!nat) return this.#filtered(datagram)
     const internal = nat.inbound(this.#now, source, destination.port)
     if (typeof internal === 'string') return this.#drop(datagram, internal)
-    const seen = nat === this.nat64 ? { ip: synthesized(source.ip), port: source.port } : source
+    const seen = nat === this.nat64 ? this.#endpoint(synthesized(source.ip), source.port) : source
     this.inside.route(this.#translated(datagram, seen, internal))
   }
 
   get #now(): number {
     return this.inside.network.clock.now
+  }
+
+  #endpoint(ip: string, port: number): Address {
+    return this.inside.network.endpoints.of({ ip, port })
   }
 
   #attach(ip: string): Attachment {
@@ -131,7 +135,8 @@ export class Router implements Gateway {
   }
 
   #translated(datagram: Datagram, source: Address, destination: Address): Datagram {
-    const translated = { ...datagram, source, destination }
+    const { id, tcp, bytes, ttl } = datagram
+    const translated = { id, tcp, source, destination, bytes, ttl }
     this.inside.network.trace.packet(this.#now, 'translate', this.name, translated)
     return translated
   }

@@ -20,7 +20,7 @@ export interface Datagram {
   readonly destination: Address
   readonly bytes: Uint8Array
   /** Hops that it may take, if fewer than usual. */
-  readonly ttl?: number
+  readonly ttl?: number | undefined
 }
 
 /** What happened to every packet, in order; readable when a test fails. */

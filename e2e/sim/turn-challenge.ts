@@ -1,13 +1,13 @@
 import {
   type Attributes,
   type DecodedMessage,
-  formatAddress,
   type IntegrityKey,
   longTermKey,
   type Packet,
   userhash,
   verifyIntegrity,
 } from '@floe/stun'
+import { textOf } from './endpoint.ts'
 import type { Random } from './random.ts'
 
 /** How a model server challenges; everything may change while it runs. */
@@ -45,6 +45,7 @@ export class Challenge {
   /** Passwords by user name. */
   readonly users: Map<string, string>
   readonly #random: Random
+  readonly #keys = new Map<string, IntegrityKey>()
   /** By client. */
   readonly #nonces = new Map<string, { readonly nonce: string; uses: number; readonly since: number }>()
 
@@ -57,7 +58,7 @@ export class Challenge {
 
   /** `refusal`: the attributes of the error response to a request that is not authentic. */
   check(now: number, request: DecodedMessage, { remote }: Packet): Authentic | { readonly refusal: Attributes } {
-    const client = formatAddress(remote)
+    const client = textOf(remote)
     const { attributes } = request
     if (request.integrityOffset === 0 && request.sha256Offset === 0)
       return { refusal: this.#challenge(now, client, 401, this.#goodNonce(now, client)) }
@@ -66,7 +67,7 @@ export class Challenge {
     const password = username === undefined ? undefined : this.users.get(username)
     if (username === undefined || password === undefined) return { refusal: this.#challenge(now, client, 401) }
     const algorithm = attributes.passwordAlgorithm?.algorithm === 2 ? 'sha256' : 'md5'
-    const key = longTermKey(username, this.realm, password, algorithm)
+    const key = this.#keyOf(username, password, algorithm)
     if (!verifyIntegrity(request, key)) return { refusal: this.#challenge(now, client, 401) }
     if (!this.#isFresh(now, client, attributes.nonce)) return { refusal: this.#challenge(now, client, 438) }
     return { username, key, integrity: attributes.passwordAlgorithm ? 'sha256' : 'sha1' }
@@ -74,12 +75,20 @@ export class Challenge {
 
   /** What a success response brings besides. */
   extras(now: number, { remote }: Packet): Attributes {
-    return this.behavior.nonceInEveryAnswer ? { nonce: this.#freshNonce(now, formatAddress(remote)) } : {}
+    return this.behavior.nonceInEveryAnswer ? { nonce: this.#freshNonce(now, textOf(remote)) } : {}
   }
 
   /** As a restart does. */
   forget() {
     this.#nonces.clear()
+  }
+
+  /** Made once for each password: every request of a session is signed with it. */
+  #keyOf(username: string, password: string, algorithm: 'md5' | 'sha256'): IntegrityKey {
+    const name = `${algorithm} ${username}:${password}`
+    const key = this.#keys.get(name) ?? longTermKey(username, this.realm, password, algorithm)
+    this.#keys.set(name, key)
+    return key
   }
 
   #challenge(now: number, client: string, code: number, nonce = this.#freshNonce(now, client)): Attributes {

@@ -1,4 +1,4 @@
-import { type Address, formatAddress, type Packet, sameAddress } from '@floe/stun'
+import { type Address, type Packet, sameAddress } from '@floe/stun'
 import type { Clock } from './clock.ts'
 import { isV6 } from './link.ts'
 import type { Host, Socket } from './network.ts'
@@ -68,7 +68,7 @@ export class Relay {
     const now = this.#clock.now
     for (const [other, channel] of this.#channels) if (channel.until <= now) this.#channels.delete(other)
     for (const [other, { peer: its }] of this.#channels) {
-      if ((other === number) !== (formatAddress(its) === formatAddress(peer))) return false
+      if ((other === number) !== sameAddress(its, peer)) return false
     }
     this.#channels.set(number, { peer, until: now + CHANNEL_LIFETIME })
     this.permit(peer.ip)
@@ -92,7 +92,7 @@ export class Relay {
       this.denied++
       return
     }
-    deliver(this, peer, bytes.slice(), this.#channelOf(peer))
+    deliver(this, peer, bytes, this.#channelOf(peer))
   }
 
   #channelOf(peer: Address): number | undefined {
@@ -106,7 +106,7 @@ export class Relay {
 export interface RelayOptions {
   readonly username: string
   readonly transactionId: string
-  /** Peer to client. */
+  /** Peer to client. The bytes are borrowed. */
   deliver(relay: Relay, peer: Address, bytes: Uint8Array, channel: number | undefined): void
   onend(): void
 }

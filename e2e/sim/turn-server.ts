@@ -4,12 +4,13 @@ import {
   type DecodedMessage,
   decode,
   encode,
-  formatAddress,
   type Method,
   newTransactionId,
   type Packet,
 } from '@floe/stun'
 import type { LinkQuality } from '../topology/behavior.ts'
+import { copyOf, roomFor } from './copy.ts'
+import { textOf } from './endpoint.ts'
 import { isV6 } from './link.ts'
 import type { Host, Network, Socket } from './network.ts'
 import type { Random } from './random.ts'
@@ -145,8 +146,8 @@ export class TurnServer {
   #receive(packet: Packet, socket: Socket) {
     if (this.#dead) return
     if (socket.tcp && packet.bytes.length === 0) return socket.send(packet.remote, packet.bytes.slice())
-    const relay = this.relays.get(formatAddress(packet.remote))
-    const bytes = packet.bytes.slice()
+    const relay = this.relays.get(textOf(packet.remote))
+    const bytes = copyOf(packet.bytes)
     if (bytes[0]! >= 0x40 && bytes[0]! <= 0x4f) return this.#relayChannelData(relay, bytes)
     const message = decode(bytes)
     if (message?.method === 'send') return this.#relayIndication(relay, message.attributes)
@@ -264,8 +265,8 @@ export class TurnServer {
       return { lifetime: 0 }
     }
     if (moved) {
-      this.relays.delete(formatAddress(moved.client))
-      this.relays.set(formatAddress(remote), moved)
+      this.relays.delete(textOf(moved.client))
+      this.relays.set(textOf(remote), moved)
       moved.client = remote
       moved.socket = socket
       moved.ticket = this.#random.bytes(16)
@@ -279,9 +280,9 @@ export class TurnServer {
       username,
       transactionId,
       deliver: (to, peer, bytes, channel) => this.#deliver(to, peer, bytes, channel),
-      onend: () => this.relays.delete(formatAddress(relay.client)),
+      onend: () => this.relays.delete(textOf(relay.client)),
     })
-    this.relays.set(formatAddress(client), relay)
+    this.relays.set(textOf(client), relay)
     return relay
   }
 
@@ -296,12 +297,12 @@ export class TurnServer {
     this.framed.channelData++
     const peer = relay?.peerOf((bytes[0]! << 8) | bytes[1]!)
     const length = (bytes[2]! << 8) | bytes[3]!
-    if (relay && peer && 4 + length <= bytes.length) relay.send(peer, bytes.slice(4, 4 + length))
+    if (relay && peer && 4 + length <= bytes.length) relay.send(peer, bytes.subarray(4, 4 + length))
   }
 
   #relayIndication(relay: Relay | undefined, { xorPeerAddress, data }: Attributes) {
     this.framed.sendIndications++
-    if (relay && xorPeerAddress && data) relay.send(xorPeerAddress[0]!, data.slice())
+    if (relay && xorPeerAddress && data) relay.send(xorPeerAddress[0]!, data)
   }
 
   #deliver({ client, socket }: Relay, peer: Address, bytes: Uint8Array, channel: number | undefined) {
@@ -315,7 +316,7 @@ export class TurnServer {
 
 /** RFC 8656 §12.4. */
 function channelData(channel: number, bytes: Uint8Array): Uint8Array {
-  const framed = new Uint8Array(4 + bytes.length)
+  const framed = roomFor(4 + bytes.length)
   framed.set([channel >> 8, channel & 255, bytes.length >> 8, bytes.length & 255])
   framed.set(bytes, 4)
   return framed

@@ -55,12 +55,13 @@ function replayCommand({ scenario }: Failure, flag: string): string {
 
 function summary(
   { from }: Search,
-  { failures, count, verdicts, searches, rate }: Explored,
+  { failures, count, verdicts, searches, rate, cpuRate, slowestTenth }: Explored,
   seeds: ReadonlyMap<string, readonly number[]>,
 ): string {
   const { must, cannot, perhaps } = verdicts
   return [
     `seeds ${from} to ${from + count - 1}: ${failures.length} failed, ${rate.toFixed(0)} scenarios/s`,
+    `${cpuRate.toFixed(0)} per second of CPU time; the slowest tenth took ${(100 * slowestTenth).toFixed(0)} % of the time`,
     `${must} pairs had to meet, ${cannot} could not, ${perhaps} might; ${searches} searched`,
     ...[...seeds].map(([invariant, some]) => `${invariant} (${some.length}): seeds ${some.join(' ')}`),
   ].join('\n')

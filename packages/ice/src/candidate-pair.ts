@@ -210,8 +210,9 @@ export class Pair implements CandidatePair {
     return this.reconnects > 0 && this.local.tcpType === 'active'
   }
 
-  get foundation(): string {
-    return `${this.local.foundation}:${this.remote.foundation}`
+  /** RFC 8445 §6.1.2.6: what one of the two shows about the network holds for the other. */
+  sharesFoundation({ local, remote }: Pair): boolean {
+    return this.local.foundation === local.foundation && this.remote.foundation === remote.foundation
   }
 
   updatePriority(role: IceRole): void {
@@ -238,7 +239,7 @@ export function describePath({ local, remote }: { local: Address; remote: Addres
 
 /** A peer cannot know our interface's name: link-local addresses are reached through the base's own zone, RFC 4007 §6. */
 function withScope(address: Address, base: Address): Address {
-  if (addressScope(address.ip) !== 'link-local' || address.ip.includes('.')) return address
+  if (address.ip.includes('.') || addressScope(address.ip) !== 'link-local') return address
   const zone = base.ip.indexOf('%')
   return zone < 0 ? address : { ip: withoutScope(address.ip) + base.ip.slice(zone), port: address.port }
 }

@@ -137,7 +137,8 @@ export class Checks {
 
   /** Forgets the pair's checks altogether: the pair is gone. */
   forget(pair: Pair): void {
-    for (const [id, entry] of this.#outstanding) if (entry.request.pair === pair) this.#outstanding.delete(id)
+    for (const { request, transaction } of this.#outstanding.values())
+      if (request.pair === pair) this.#outstanding.delete(transaction.id)
   }
 
   clear(): void {
@@ -163,8 +164,8 @@ export class Checks {
 
   handleTimeout(now: number): CheckOutcome[] {
     const outcomes: CheckOutcome[] = []
-    for (const [id, entry] of this.#outstanding) {
-      if (now >= entry.abandonAt) this.#outstanding.delete(id)
+    for (const entry of this.#outstanding.values()) {
+      if (now >= entry.abandonAt) this.#outstanding.delete(entry.transaction.id)
       else if (entry.abandonAt === Number.POSITIVE_INFINITY && now >= entry.transaction.timeout()) {
         entry.transaction.handleTimeout(now)
         const outcome = this.#drain(now, entry)
@@ -197,9 +198,10 @@ export class Checks {
   /** RFC 7675 §5.1: an answer stands for the requests that were sent before. */
   #forgetConsentBefore(answered: Outstanding): void {
     const { pair } = answered.request
-    for (const [id, entry] of this.#outstanding) {
+    for (const entry of this.#outstanding.values()) {
       if (entry === answered) return
-      if (entry.request.pair === pair && entry.request.purpose === 'consent') this.#outstanding.delete(id)
+      const { request, transaction } = entry
+      if (request.pair === pair && request.purpose === 'consent') this.#outstanding.delete(transaction.id)
     }
   }
 

@@ -51,9 +51,9 @@ export class Checklist {
     if (this.pairs.length >= LIMITS.pairs && !this.#makeRoom(pair.priority, onforgotten)) return undefined
     this.#nextId++
     this.#insert(pair)
-    const isTried = ({ foundation, state }: Pair) =>
-      foundation === pair.foundation && (state === 'waiting' || state === 'in-progress')
-    pair.state = this.pairs.some((other) => other !== pair && isTried(other)) ? 'frozen' : 'waiting'
+    const isTried = (other: Pair) =>
+      other !== pair && (other.state === 'waiting' || other.state === 'in-progress') && other.sharesFoundation(pair)
+    pair.state = this.pairs.some(isTried) ? 'frozen' : 'waiting'
     return pair
   }
 
@@ -106,8 +106,7 @@ export class Checklist {
     const next = this.#first('waiting')
     // Asked after every packet: as a rule nothing waits and nothing is frozen, and that must cost next to nothing.
     if (next || !this.#first('frozen')) return next
-    const busy = new Set(this.pairs.filter((pair) => pair.state === 'in-progress').map((pair) => pair.foundation))
-    return this.pairs.find((pair) => pair.state === 'frozen' && !busy.has(pair.foundation) && !this.#rests(pair))
+    return this.pairs.find((pair) => pair.state === 'frozen' && !this.#isBusy(pair) && !this.#rests(pair))
   }
 
   #first(state: Pair['state']): Pair | undefined {
@@ -115,13 +114,18 @@ export class Checklist {
     return undefined
   }
 
+  #isBusy(frozen: Pair): boolean {
+    for (const pair of this.pairs) if (pair.state === 'in-progress' && pair.sharesFoundation(frozen)) return true
+    return false
+  }
+
   get hasOrdinary(): boolean {
     return this.nextOrdinary() !== undefined
   }
 
   /** RFC 8445 §7.2.5.3.3: success of one pair thaws its foundation. */
-  unfreeze(foundation: string): void {
-    for (const pair of this.pairs) if (pair.state === 'frozen' && pair.foundation === foundation) pair.state = 'waiting'
+  unfreeze(valid: Pair): void {
+    for (const pair of this.pairs) if (pair.state === 'frozen' && pair.sharesFoundation(valid)) pair.state = 'waiting'
   }
 
   /** How many pairs compete for the pace, for the RTO of RFC 8445 §14.3. */

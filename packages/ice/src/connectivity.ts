@@ -356,7 +356,7 @@ export class Connectivity {
       pair.succeed(now)
       this.#context.log(now, 'valid', () => `${pair.id} ${describePair(pair)}`)
       this.#options.sources().bindChannel(now, pair)
-      if (unfreeze) checklist.unfreeze(pair.foundation)
+      if (unfreeze) checklist.unfreeze(pair)
       if (pair.nominateWhenValid && this.role === 'controlled')
         this.path.nominatedByPeer(now, pair, pair.nomination || undefined)
       pair.nominateWhenValid = false

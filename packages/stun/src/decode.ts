@@ -16,7 +16,7 @@ import {
   isStun,
   KINDS,
   MAGIC_COOKIE,
-  type TransactionId,
+  transactionIdAt,
 } from './message.ts'
 import { padded, readUint16, readUint32 } from './values.ts'
 
@@ -61,7 +61,7 @@ function parse(bytes: Uint8Array): DecodedMessage | MalformedReason {
   const draft: Draft = {
     method: kind.method,
     class: kind.class,
-    transactionId: readTransactionId(bytes),
+    transactionId: transactionIdAt(bytes, 8),
     attributes: {},
     unknownRequired: NONE,
     bytes,
@@ -142,12 +142,4 @@ let parses = 0
 function fingerprintHolds(bytes: Uint8Array, offset: number, length: number): boolean {
   if (length !== 4 || offset + 8 !== bytes.length) return false
   return readUint32(bytes, offset + 4) === (crc32(bytes, offset) ^ FINGERPRINT_XOR) >>> 0
-}
-
-// biome-ignore format: a spread would make an iterator and an array per message
-function readTransactionId(bytes: Uint8Array): TransactionId {
-  return String.fromCharCode(
-    bytes[8]!, bytes[9]!, bytes[10]!, bytes[11]!, bytes[12]!, bytes[13]!,
-    bytes[14]!, bytes[15]!, bytes[16]!, bytes[17]!, bytes[18]!, bytes[19]!,
-  )
 }

@@ -35,11 +35,21 @@ export function isStun(bytes: Uint8Array): boolean {
 
 /** A fresh id. `random` must be unpredictable: the id is what an off-path attacker has to guess (RFC 8489 §5). */
 export function newTransactionId(random: (length: number) => Uint8Array): TransactionId {
-  const id = String.fromCharCode(...random(ID_LENGTH))
-  if (id.length !== ID_LENGTH) {
-    throw new StunError('ERR_STUN_ARGUMENT', `random(${ID_LENGTH}) must give ${ID_LENGTH} bytes, and gave ${id.length}`)
+  const bytes = random(ID_LENGTH)
+  const { length } = bytes
+  if (length !== ID_LENGTH) {
+    throw new StunError('ERR_STUN_ARGUMENT', `random(${ID_LENGTH}) must give ${ID_LENGTH} bytes, and gave ${length}`)
   }
-  return id
+  return transactionIdAt(bytes, 0)
+}
+
+/** The twelve bytes at `at` as an id. */
+// biome-ignore format: a spread would make an iterator and an array per message
+export function transactionIdAt(bytes: Uint8Array, at: number): TransactionId {
+  return String.fromCharCode(
+    bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!, bytes[at + 4]!, bytes[at + 5]!,
+    bytes[at + 6]!, bytes[at + 7]!, bytes[at + 8]!, bytes[at + 9]!, bytes[at + 10]!, bytes[at + 11]!,
+  )
 }
 
 /** A transaction id in hexadecimal, for logs. */
