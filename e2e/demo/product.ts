@@ -7,6 +7,9 @@ import { build } from 'vite'
 
 const root = join(import.meta.dirname, '..', '..')
 
+/** The command, on what `tsc -b` has built: `npm test` does so first. */
+export const FLOE = join(root, 'apps/cli/bin/floe.mjs')
+
 export interface Product {
   readonly url: string
   stop(): Promise<void>
@@ -17,10 +20,8 @@ export async function buildPage(): Promise<void> {
   await build({ configFile: join(root, 'apps/demo/vite.config.ts'), logLevel: 'warn' })
 }
 
-/** Runs what `tsc -b` has built: `npm test` does so first. */
 export async function startProduct(options: readonly string[] = []): Promise<Product> {
-  const floe = join(root, 'apps/cli/bin/floe.mjs')
-  const server = spawn(process.execPath, [floe, 'serve', '--port', '0', '--json', ...options], {
+  const server = spawn(process.execPath, [FLOE, 'serve', '--port', '0', '--json', ...options], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   return { url: await listeningUrl(server), stop: () => stop(server) }

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { Floe } from '../../apps/cli/test/floe.ts'
 import { startChromium } from '../browser/browsers.ts'
 import { buildPage, type Product, startProduct } from './product.ts'
+import { Terminal } from './terminal.ts'
 
 const BYTES = 12_000_000
 
@@ -37,8 +37,7 @@ afterAll(async () => {
 test('words and files go both ways between a page and a terminal, with progress', async () => {
   const page = await open('den')
   const inbox = join(folder, 'inbox')
-  const options = ['--server', product.url, '--json', '--receive', inbox, '--send', photo]
-  await using floe = new Floe(['connect', 'den', ...options], 'open')
+  await using floe = new Terminal('den', ['--server', product.url, '--receive', inbox, '--send', photo])
   await page.locator('#status[data-phase=open]').waitFor()
 
   floe.type('hello page\n')
@@ -57,11 +56,11 @@ test('words and files go both ways between a page and a terminal, with progress'
   expect(received).toMatchObject({ direction: 'received', name: 'photo.jpg', size: BYTES, sha256 })
   expect((await readFile(String(received.path))).equals(await readFile(photo))).toBe(true)
 
-  const progress = floe.lines.filter(({ event }) => event === 'progress')
+  const progress = floe.events.filter(({ event }) => event === 'progress')
   for (const direction of ['sending', 'receiving']) {
     expect(progress).toContainEqual(expect.objectContaining({ direction, name: 'photo.jpg', size: BYTES }))
   }
-  expect(floe.lines.find(({ event, path }) => event === 'path' && path === 'direct')).toBeDefined()
+  expect(floe.events.find(({ event, path }) => event === 'path' && path === 'direct')).toBeDefined()
 
   await page.getByRole('button', { name: 'Disconnect' }).click()
   expect(await floe.event('closed')).toMatchObject({ reason: expect.stringMatching(/disconnected/) })
