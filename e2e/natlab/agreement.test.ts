@@ -1,12 +1,14 @@
 /** Kernel, simulator and theory, cell by cell. The kernel's part is what its last run has left in docs/nat-matrix.json. */
 import { expect, test } from 'vitest'
 import { compare } from './comparison.ts'
-import { expectedOf } from './expected.ts'
+import { DEVIATIONS, deviationOf } from './deviations.ts'
+import { expectedOf, isExpected } from './expected.ts'
 import { TYPE_NAMES } from './matrix.ts'
 import { read } from './report.ts'
 import { DIFFERENCES, differenceOf } from './simulated.ts'
 
-const RECORDED = read().filter(({ peers }) => peers.every((kind) => kind === 'node'))
+const ALL = read()
+const RECORDED = ALL.filter(({ peers }) => peers.every((kind) => kind === 'node'))
 const COMPARED = compare(RECORDED)
 
 test('the kernel has tried every cell', () => {
@@ -35,3 +37,17 @@ test.each(DIFFERENCES.map((difference) => [difference.reason, difference] as con
     expect(differing.length, 'a reason without a difference').toBeGreaterThan(0)
   },
 )
+
+const UNEXPECTED = ALL.filter((result) => !isExpected(result))
+
+test('no cell of any peers is other than expected, unless the reason is known', () => {
+  const unexplained = UNEXPECTED.filter((result) => deviationOf(result) === undefined)
+  expect(unexplained.map(({ peers, places, route }) => `${peers.join('–')} ${places.join(' ↔ ')}: ${route}`)).toEqual(
+    [],
+  )
+})
+
+test.each(DEVIATIONS.map((deviation) => [deviation.reason, deviation] as const))('it is so that %s', (_, deviation) => {
+  const deviating = UNEXPECTED.filter((result) => deviationOf(result) === deviation)
+  expect(deviating.length, 'a reason without a cell').toBeGreaterThan(0)
+})

@@ -21,6 +21,8 @@ export interface RecordedSurvival {
   readonly interruption: number | null
   readonly restarted: boolean
   readonly paths: readonly [string, string]
+  readonly transferred?: number | null
+  readonly moved?: number | null
 }
 
 export interface RecordedBeginning {
@@ -30,23 +32,37 @@ export interface RecordedBeginning {
   readonly sent: readonly number[]
 }
 
-type Survived = Pick<Survival, 'interruption' | 'restarted'>
+type Survived = Pick<Survival, 'interruption' | 'restarted' | 'transferred' | 'moved'>
 
 /** Of the kernel. */
 export function isAsExpected({ event, ...survived }: Survived & { readonly event: LabEvent }): boolean {
   return meets(event.expected, survived)
 }
 
-export function meets(expected: LabEvent['expected'], { interruption, restarted }: Survived): boolean {
+export function meets(expected: LabEvent['expected'], survived: Survived): boolean {
+  const { interruption, restarted, transferred = NEVER, moved = NEVER } = survived
   if (expected.within === NEVER) return interruption === NEVER
-  return interruption <= expected.within && restarted === expected.restart
+  const arrives = transferred <= (expected.transferred ?? NEVER) && moved <= (expected.moved ?? NEVER)
+  return interruption <= expected.within && restarted === expected.restart && arrives
 }
 
 export function describeSurvival(survival: Survival): string {
-  const { event, interruption, restarted, paths } = survival
+  const { event, interruption, restarted } = survival
   const how = restarted ? 'after an ICE restart' : 'by itself'
   const ended = interruption === NEVER ? 'never again' : `${interruption} ms, ${how}`
-  return `${isAsExpected(survival) ? '  ok  ' : 'FAILED'} ${event.name}: ${ended}, ${paths.join(' → ')}`
+  return `${isAsExpected(survival) ? '  ok  ' : 'FAILED'} ${event.name}: ${ended}, ${pathsOf(survival)}`
+}
+
+/** The path before and after, and what else was to be seen on it. */
+function pathsOf({ paths, ...survived }: Survived & Pick<Survival, 'paths'>): string {
+  return [paths.join(' → '), ...alsoSeen(survived)].join('; ')
+}
+
+function alsoSeen({ transferred, moved }: Pick<Survived, 'transferred' | 'moved'>): string[] {
+  return [
+    ...(transferred === undefined ? [] : [`all there after ${duration(transferred)}`]),
+    ...(moved === undefined ? [] : [`the other interface after ${duration(moved)}`]),
+  ]
 }
 
 export function hasBegun({ beginning: { expected }, route, firstByte = NEVER }: Begun): boolean {
@@ -65,10 +81,7 @@ export function recordEvents(begun: readonly Begun[], survivals: readonly Surviv
   const recorded: Recorded = {
     survivals: Object.fromEntries([
       ...known(before.survivals, EVENTS),
-      ...survivals.map(({ event, interruption, restarted, paths }) => [
-        event.name,
-        { interruption: interruption === NEVER ? null : interruption, restarted, paths },
-      ]),
+      ...survivals.map((survival) => [survival.event.name, toRecorded(survival)] as const),
     ]),
     beginnings: Object.fromEntries([
       ...known(before.beginnings, BEGINNINGS),
@@ -81,6 +94,28 @@ export function recordEvents(begun: readonly Begun[], survivals: readonly Surviv
   mkdirSync(DOCS, { recursive: true })
   writeFileSync(DATA, `${JSON.stringify(recorded, null, 2)}\n`)
   rewriteEvents()
+}
+
+/** JSON knows no infinity. */
+function toRecorded({ interruption, restarted, paths, transferred, moved }: Survival): RecordedSurvival {
+  const finite = (ms: number) => (ms === NEVER ? null : ms)
+  return {
+    interruption: finite(interruption),
+    restarted,
+    paths,
+    ...(transferred !== undefined && { transferred: finite(transferred) }),
+    ...(moved !== undefined && { moved: finite(moved) }),
+  }
+}
+
+/** As it was before it was recorded. */
+export function survivedOf({ interruption, restarted, transferred, moved }: RecordedSurvival): Survived {
+  return {
+    interruption: interruption ?? NEVER,
+    restarted,
+    ...(transferred !== undefined && { transferred: transferred ?? NEVER }),
+    ...(moved !== undefined && { moved: moved ?? NEVER }),
+  }
 }
 
 /** Those that are in the table still. */
@@ -127,23 +162,24 @@ export function rewriteEvents(): void {
 
 function survivalRow(event: LabEvent, kernel: RecordedSurvival | undefined): (string | number)[] {
   const { expected, simulated = expected, simulatorOnly } = event
-  const { interruption, restarted } = surviveSimulated(event)
-  const survived = kernel && { ...kernel, interruption: kernel.interruption ?? NEVER }
+  const inVirtualTime = surviveSimulated(event)
+  const survived = kernel && { paths: kernel.paths, ...survivedOf(kernel) }
   const [atMost, because] = [
-    duration(expected.within) + (simulated === expected ? '' : `; simulator: ${duration(simulated.within)}`),
+    [duration(expected.within), ...alsoSeen(expected)].join('; ') +
+      (simulated === expected ? '' : `; simulator: ${duration(simulated.within)}`),
     [expected.reason, simulated === expected ? '' : `simulator: ${simulated.reason}`, simulatorOnly ?? ''],
   ]
   const strange = [
     survived && !meets(expected, survived) ? '**not so**' : '',
-    meets(simulated, { interruption, restarted }) ? '' : '**not so in the simulator**',
+    meets(simulated, inVirtualTime) ? '' : '**not so in the simulator**',
   ]
   return [
     event.name,
     survived ? duration(survived.interruption) : '',
     survived ? yesOrNo(survived.restarted) : '',
-    survived?.paths.join(' → ') ?? '',
-    duration(interruption),
-    yesOrNo(restarted),
+    survived ? pathsOf(survived) : '',
+    [duration(inVirtualTime.interruption), ...alsoSeen(inVirtualTime)].join('; '),
+    yesOrNo(inVirtualTime.restarted),
     atMost,
     [...because, ...strange].filter(Boolean).join('; '),
   ]
@@ -179,6 +215,9 @@ const ON_SURVIVING = `# What a connection survives
 Written by \`npm run natlab -- events\`: do not edit. Two Node peers in network namespaces, 40 ms apart, send each other a
 small message every 40 ms over an unreliable data channel while the event happens; beside them the same agents in the
 simulator. The figure is the longest time for which one end or the other got nothing, the event's own duration included.
+Where there is a transfer, its bytes go over a reliable channel beside (in the simulator: words of 1200 bytes, none of which
+is sent again), and its time is until all of them were there at both ends, checksums and all. Which interface carries the
+data is counted by the kernel. Both count from the last fault.
 An ICE restart is tried when nothing has come for 20 s, so that a figure with one says when the restart was, not how long
 it took.`
 

@@ -14,6 +14,10 @@ export interface LabEvent {
   readonly relay?: boolean
   /** Silence before the faults, in which neither end sends data of its own. */
   readonly idle?: number
+  /** Bytes that each end sends the other once the faults have happened: what their packets carry shows by their checksums. */
+  readonly transfer?: number
+  /** The number of the interface of `a` that carries the data in the end. */
+  readonly movesTo?: number
   /** Why the kernel lab leaves it out. */
   readonly simulatorOnly?: string
   /** Where the simulator comes to something else than the kernel, and why. */
@@ -23,6 +27,10 @@ export interface LabEvent {
     readonly within: number
     /** Only an ICE restart brings it back. */
     readonly restart: boolean
+    /** The `transfer` is there, both ways. */
+    readonly transferred?: number
+    /** Data goes over `movesTo`. */
+    readonly moved?: number
     readonly reason: string
   }
 }
@@ -40,7 +48,10 @@ const HOME: readonly Placement[] = [{ nat: EASY }]
 const OPEN: readonly Placement[] = [{}]
 const TWO_HOMES: readonly Placement[] = [{ nat: EASY }, { nat: EASY }]
 
+const TWO_HARD: readonly Placement[] = [{ nat: HARD }, { nat: HARD }]
+
 const DEAD = { drops: 'all' } as const
+const MEGABYTE = 1_000_000
 
 const SLOW: Placement = { nat: EASY, link: { latency: 60 } }
 const FAST: Placement = { nat: EASY, link: { latency: 5 } }
@@ -147,7 +158,14 @@ export const EVENTS: readonly LabEvent[] = [
     a: [SLOW],
     b: OPEN,
     faults: [{ kind: 'interface-new', at: 0, of: 'a', placement: FAST }],
-    expected: { within: 1_000, restart: false, reason: 'the path in use goes on' },
+    movesTo: 1,
+    expected: {
+      within: 1_000,
+      moved: 30_000,
+      restart: false,
+      reason:
+        'the path in use goes on, until three round trips, one for each consent check, have shown that the new one is faster',
+    },
   },
   {
     name: 'the process stands still for 10 s',
@@ -211,11 +229,29 @@ export const EVENTS: readonly LabEvent[] = [
     faults: [{ kind: 'link' as const, at: 0, for: 10_000, of: 'a' as const, quality: { loss } }],
     expected: { within: loss > 0.1 ? 2_000 : 1_000, restart: false, reason: 'no path dies of it' },
   })),
-  {
-    name: 'packets above 1280 bytes vanish',
-    a: HOME,
-    b: HOME,
-    faults: [{ kind: 'link', at: 0, of: 'a', quality: { mtu: 1_280 } }],
-    expected: { within: 1_000, restart: false, reason: 'no packet of ours is that large' },
-  },
+  ...[false, true].map((relay) => ({
+    name: `the MTU of the path is 1280 bytes, and nobody says so; 1 MB each way${relay ? ', relayed' : ''}`,
+    a: relay ? [{ nat: HARD }] : HOME,
+    b: relay ? [{ nat: HARD }] : HOME,
+    relay,
+    faults: [{ kind: 'link' as const, at: 0, of: 'a' as const, quality: { mtu: 1_280 } }],
+    transfer: MEGABYTE,
+    expected: { within: 2_000, transferred: 10_000, restart: false, reason: 'no packet of ours is that large' },
+  })),
+  ...[false, true].map((relay) => ({
+    name: `one of two interfaces swallows packets above 1000 bytes; 1 MB each way${relay ? ', relayed' : ''}`,
+    a: relay ? TWO_HARD : TWO_HOMES,
+    b: relay ? [{ nat: HARD }] : OPEN,
+    relay,
+    faults: [{ kind: 'link' as const, at: 0, of: 'a' as const, interface: 0, quality: { mtu: 1_000 } }],
+    transfer: MEGABYTE,
+    movesTo: 1,
+    expected: {
+      within: 10_000,
+      transferred: 20_000,
+      moved: 20_000,
+      restart: false,
+      reason: 'checks of the size of the data find out, and the other interface takes over',
+    },
+  })),
 ]

@@ -9,18 +9,24 @@ export interface Expectation {
   /** The usual one first; more than one where it depends on whose packet comes first, or on how long one looks. */
   readonly routes: readonly Route[]
   readonly reason: string
+  /** Others might have chosen otherwise: the table says why right below. */
+  readonly isChoice?: true
 }
 
 /** With a TURN server that both ends may use, over UDP and over TCP to port 443. */
 export function expectedOf(cell: Pick<Cell, 'places' | 'peers'>): Expectation {
   const [a, b] = cell.places.map(accessOf) as [Access, Access]
   const rule = RULES.find(({ holds, ordered }) => holds(a, b, cell) || (!ordered && holds(b, a, mirrored(cell))))!
-  return { routes: rule.routes, reason: rule.reason }
+  const { routes, reason, isChoice } = rule
+  return { routes, reason, ...(isChoice && { isChoice }) }
 }
 
-interface Rule {
-  readonly routes: readonly Route[]
-  readonly reason: string
+/** Whether a route is what was to be expected of its cell. */
+export function isExpected(result: Pick<Cell, 'places' | 'peers'> & { readonly route: Route }): boolean {
+  return expectedOf(result).routes.includes(result.route)
+}
+
+interface Rule extends Expectation {
   /** Only as it stands: `a` offers, and so controls. */
   readonly ordered?: true
   /** For one order of the ends; asked for both unless `ordered`. */
@@ -49,8 +55,10 @@ const RULES: readonly Rule[] = [
   {
     routes: ['relay'],
     reason:
-      'UDP is blocked on one side; the other one decides, and prefers a relay over UDP to TCP without one: ' +
-      'it does not know that the way to the relay is TCP as well',
+      'UDP is blocked on one side; the other one decides, and ranks a relay over UDP above TCP without a relay (direct ' +
+      'UDP, TURN over UDP, TCP, TURN over TCP or TLS: over TCP a lost packet holds back all that follow it). It cannot ' +
+      'know that the blocked side reaches the relay over TCP as well',
+    isChoice: true,
     ordered: true,
     holds: (a, b, { peers }) => a.v4 === 'open' && peers[0] === 'node' && !b.udp && b.tcp,
   },

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { NAT_TYPES, type NatTypeName } from '../topology/nat-types.ts'
 import { beforeAndAfter } from './before.ts'
 import { comparison } from './comparison.ts'
-import { expectedOf } from './expected.ts'
+import { deviationOf } from './deviations.ts'
+import { expectedOf, isExpected } from './expected.ts'
 import { MARKS } from './marks.ts'
 import { type Result, TYPE_NAMES } from './matrix.ts'
 import { PEER_KINDS } from './peer.ts'
@@ -73,18 +74,25 @@ function summary(kinds: ReadonlyMap<string, readonly Result[]>): string {
 
 function grid(results: readonly Result[]): string {
   const names = TYPE_NAMES.filter((name) => results.some(({ places }) => places.includes(name)))
+  const choices = new Set<string>()
   const cell = (a: NatTypeName, b: NatTypeName) => {
     const result = results.find(({ places }) => places[0] === a && places[1] === b)
     if (!result) return ''
+    const { isChoice, reason } = expectedOf(result)
+    if (isChoice) choices.add(reason)
     const mark = MARKS[result.route]
     const time = result.firstByte === null ? '' : ` ${(result.firstByte / 1_000).toFixed(2)}`
-    return `${mark}${time}${isExpected(result) ? '' : ' **!**'}`
+    return `${mark}${time}${isChoice ? NOTE.repeat([...choices].indexOf(reason) + 1) : ''}${isExpected(result) ? '' : ' **!**'}`
   }
-  return table(
+  const cells = table(
     ['', ...names],
     names.map((a) => [`**${a}**`, ...names.map((b) => cell(a, b))]),
   )
+  return [cells, ...[...choices].map((reason, i) => `${NOTE.repeat(i + 1)} ${reason}.`)].join('\n\n')
 }
+
+/** Of a footnote. */
+const NOTE = '†'
 
 function legend(): string {
   return TYPE_NAMES.map((name) => `- **${name}**: ${NAT_TYPES[name].description}`).join('\n')
@@ -104,8 +112,19 @@ function reasons(results: readonly Result[]): string {
   )
   const unexpected = results.filter((result) => !isExpected(result))
   if (unexpected.length === 0) return lines.join('\n')
-  const strays = unexpected.map((result) => `- ${result.peers.join('–')} ${result.places.join(' ↔ ')}: ${result.route}`)
-  return `${lines.join('\n')}\n\nNot as expected:\n\n${strays.join('\n')}`
+  return `${lines.join('\n')}\n\nNot as expected (**!**):\n\n${strays(unexpected).join('\n')}`
+}
+
+/** By what is known of them; those of which nothing is, one by one. */
+function strays(unexpected: readonly Result[]): string[] {
+  const groups = new Map<string, string[]>()
+  for (const result of unexpected) {
+    const kind = `${result.peers.join('–')}, ${result.route}`
+    const name = result.places.join(' ↔ ')
+    const key = `${kind}: ${deviationOf(result)?.reason ?? `nobody knows why (${name})`}`
+    groups.set(key, [...(groups.get(key) ?? []), name])
+  }
+  return [...groups].map(([key, names]) => `- ${key} (${names.length === 1 ? names[0] : `${names.length} cells`})`)
 }
 
 function details(kind: string, results: readonly Result[]): string {
@@ -128,10 +147,6 @@ function details(kind: string, results: readonly Result[]): string {
     'NAT entries',
   ]
   return `<details><summary>${kind}</summary>\n\n${table(head, rows)}\n\n</details>`
-}
-
-export function isExpected(result: Result): boolean {
-  return expectedOf(result).routes.includes(result.route)
 }
 
 function byPeers(results: readonly Result[]): Map<string, Result[]> {

@@ -21,10 +21,13 @@ export interface SimulatedBeginning {
   readonly sent: readonly [number, number]
 }
 
+/** A transfer is words as large as SCTP's packets, so many per second that a megabyte takes four. Nothing is sent again. */
+const WORD = { interval: 5, bytes: 1_200 }
 /** As in the kernel lab. Milliseconds. */
 const LATENCY = 10
 const BEAT = 40
-const PATIENCE = { connect: 20_000, alone: 20_000, restarted: 20_000 }
+const PATIENCE = { connect: 20_000, alone: 20_000, restarted: 20_000, transfer: 30_000, move: 40_000 }
+const COUNTED = 400
 /** Time before a fault, and time in which data must have come all the while before it counts as flowing. */
 const BEFORE = 1_500
 const FLOWING = 1_200
@@ -41,12 +44,14 @@ export function surviveSimulated(event: LabEvent, seed = 1): SimulatedSurvival {
     }
     world.run(idle)
     const beginning = world.now
-    traffic.start({ interval: BEAT })
+    traffic.start(event.transfer ? WORD : { interval: BEAT })
     world.run(BEFORE)
     const before = pairTypes(session.a)
     const since = idle > 0 ? beginning : world.now
     happen(world, session, event)
     world.run(Math.max(0, ...faults.map((fault) => fault.at + (('for' in fault && fault.for) || 0))))
+    const happened = world.now
+    const transferred = event.transfer && transfer(world, session, event.transfer) - happened
     let flows = flowing(world, session, PATIENCE.alone)
     const restarted = !flows
     if (restarted) {
@@ -54,8 +59,42 @@ export function surviveSimulated(event: LabEvent, seed = 1): SimulatedSurvival {
       flows = flowing(world, session, PATIENCE.restarted)
     }
     const interruption = flows ? Math.round(traffic.longestGap(since)) : Number.POSITIVE_INFINITY
-    return { event, interruption, restarted, paths: [before, pairTypes(session.a)] as const }
+    const moved = event.movesTo !== undefined && movedTo(world, session, event.movesTo) - happened
+    return {
+      event,
+      interruption,
+      restarted,
+      ...(transferred && { transferred: Math.round(transferred) }),
+      ...(moved !== false && { moved: Math.round(moved) }),
+      paths: [before, pairTypes(session.a)] as const,
+    }
   })
+}
+
+/** When so many bytes have arrived at either end from now on; Infinity: not in time. */
+function transfer(world: World, { a, b }: Session, bytes: number): number {
+  const before = [a.received.length, b.received.length] as const
+  const words = Math.ceil(bytes / WORD.bytes)
+  const isThere = () => a.received.length >= before[0] + words && b.received.length >= before[1] + words
+  return world.runUntil(isThere, PATIENCE.transfer) ? world.now : Number.POSITIVE_INFINITY
+}
+
+/** When most packets of `a` went over that interface; Infinity: not in time. As in the kernel lab: counted, not asked. */
+function movedTo(world: World, { a: { host } }: Session, wanted: number): number {
+  const counts = new Map<string, number>()
+  const count = (ip: string) => counts.set(ip, (counts.get(ip) ?? 0) + 1)
+  const deadline = world.now + PATIENCE.move
+  world.network.observers.push({
+    sent: ({ source }, sender) => sender === host && count(source.ip),
+    delivered: ({ destination }, receiver) => receiver === host && count(destination.ip),
+  })
+  while (world.now < deadline) {
+    counts.clear()
+    world.run(COUNTED)
+    const [[busiest] = []] = [...counts].sort(([, one], [, other]) => other - one)
+    if (busiest !== undefined && busiest === host.attachments[wanted]?.ip) return world.now
+  }
+  return Number.POSITIVE_INFINITY
 }
 
 /** One process is all servers of the kernel lab; here the TURN server is a host of its own, and stands still likewise. */
