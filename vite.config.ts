@@ -37,6 +37,7 @@ function project(name: string, include: string[], more: object = {}) {
         externalConditions: ['node', 'import', 'default'],
       },
     },
-    test: { name, include, ...more },
+    // What is polled for comes soon as a rule; on a machine that is busy with other things it may take a while.
+    test: { name, include, expect: { poll: { timeout: 10_000 } }, ...more },
   }
 }
