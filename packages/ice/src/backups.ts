@@ -11,7 +11,9 @@ export class Backups {
   readonly #wayOut: (base: Address) => WayOut
   #attempts = 0
   #attemptAt = Number.NEGATIVE_INFINITY
+  /** As of the last time. */
   #wasDirect = false
+  #pairCount = 0
 
   constructor(wayOut: (base: Address) => WayOut) {
     this.#wayOut = wayOut
@@ -41,8 +43,9 @@ export class Backups {
    */
   upgrades(now: number, { pairs }: Checklist, selected: Pair): Pair[] {
     const isDirect = tierOf(selected) >= DIRECT
-    if (isDirect !== this.#wasDirect) this.encourage()
+    if (isDirect !== this.#wasDirect || pairs.length > this.#pairCount) this.encourage()
     this.#wasDirect = isDirect
+    this.#pairCount = pairs.length
     if (now < this.#attemptAt) return []
     this.#attemptAt = now + this.#pause(isDirect)
     this.#attempts++
@@ -65,6 +68,12 @@ export class Backups {
 /** Of some backups the one to send on at once: the first that owes no answer, or the first of all where each does. */
 export function likeliest(backups: readonly Pair[]): Pair | undefined {
   return backups.find(({ askedAt }) => askedAt === undefined) ?? backups[0]
+}
+
+/** The one to send on when nothing has come of it over `tried`: that, as long as data of the peer's has come there `since`. */
+export function successor(backups: readonly Pair[], tried: Pair | undefined, since: number): Pair | undefined {
+  if (!tried) return likeliest(backups)
+  return tried.lastDataAt > since ? tried : backups[(backups.indexOf(tried) + 1) % backups.length]
 }
 
 /** Of direct pairs those that ICE would rather have, unless there is little to be gained. */

@@ -82,16 +82,12 @@ export class Connectivity {
     // Behind candidates of a restart that has not been signalled yet, the end is theirs.
     if (candidate === null && this.#generation.holds) this.#generation.hold(null)
     else if (candidate === null) this.#generation.remoteEnded = true
-    else {
-      this.#pairing.addRemote(now, this.#generation, candidate, this.role)
-      this.path.backups.encourage()
-    }
+    else this.#pairing.addRemote(now, this.#generation, candidate, this.role)
   }
 
   /** A new local candidate; `replaced` is the peer-reflexive one that stood for it. */
   adoptLocal(now: number, local: Candidate, replaced: Candidate | undefined): void {
     this.#pairing.adoptLocal(now, this.#generation, local, replaced, this.role)
-    this.path.backups.encourage()
   }
 
   /** Forgets pairs whose base is gone. */
@@ -318,7 +314,11 @@ export class Connectivity {
     if (pair.state !== 'succeeded') {
       pair.nominateWhenValid = true
       pair.nomination = Math.max(pair.nomination, value ?? 0)
-    } else if (this.path.nominatedByPeer(now, pair, value)) this.#select(now)
+      return
+    }
+    if (this.path.nominatedByPeer(now, pair, value)) this.#select(now)
+    // It has been found dead, or a hole for data: it is followed there as soon as it answers.
+    if (this.path.nomination.nominee === pair && this.path.selected !== pair) this.#check(now, pair, 'probe')
   }
 
   #conclude(now: number, outcome: CheckOutcome): void {

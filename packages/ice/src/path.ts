@@ -1,6 +1,6 @@
 import { type Address, sameAddress } from '@floe/stun'
 import { Aging } from './aging.ts'
-import { Backups, likeliest } from './backups.ts'
+import { Backups, likeliest, successor } from './backups.ts'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Checklist } from './checklist.ts'
@@ -12,7 +12,7 @@ import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
 import { isBetter } from './preference.ts'
-import { SwitchHistory } from './switch-history.ts'
+import { SwitchHistory, whyLeft } from './switch-history.ts'
 
 /** Which pair carries data, whether it is alive, and what takes its place. */
 export class Path {
@@ -84,7 +84,9 @@ export class Path {
     if (heard !== responsive) best ??= heard.find((pair) => this.nomination.isUnderWay(pair))
     // In its place comes what has answered the last question: at the death of a path all backups are asked.
     const answered = best ? heard : heard.filter(({ askedAt }) => askedAt === undefined)
-    const [pool = []] = [answered, heard, alive, usable].filter(({ length }) => length > 0)
+    // A hole for data, or what has been taken for one, is better than what says nothing at all.
+    const answering = usable.filter((pair) => this.#worth(pair, now) > 0)
+    const [pool = []] = [answered, heard, answering, alive, usable].filter(({ length }) => length > 0)
     const since = best ? this.#movedAt : now
     // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
     best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
@@ -100,7 +102,7 @@ export class Path {
     const { nominee } = this.nomination
     const isOld = nominee && best && this.#aging?.isOld(now, nominee) && !this.#aging.isOld(now, best)
     if (isOld && isControlled && best !== nominee) return this.#leaveOld(now, best)
-    if (nominee && (this.isAlive(nominee, now) || !best || !this.isAlive(best, now)))
+    if (nominee && (!best || this.#worth(nominee, now) >= this.#worth(best, now)))
       this.#set(now, nominee, this.#why || 'nominated')
     else if (best && !this.#outlived && !this.#lite) this.#set(now, best, this.#whyMove(now))
   }
@@ -154,6 +156,8 @@ export class Path {
       this.nomination.confirmed(pair, pair.nomination)
       return this.#set(now, pair, 'the peer’s data follows the nomination')
     }
+    // Told to use it, this side does so as soon as it answers: it is asked.
+    if (isControlled && pair === this.nomination.nominee) return
     // What comes over an old pair that this side has just left shows that the other one has not followed yet.
     if (pairs.includes(pair) && pair.isFit(now) && !this.#aging?.isOld(now, pair)) {
       this.#twin = pair
@@ -179,10 +183,7 @@ export class Path {
     if (!selected || this.#outlived || this.#lite) return
     const backups = this.#backupsOf(now, checklist, selected)
     if (backups.length === 0) return
-    const tried = this.twin(now)
-    if (!tried) this.#twin = likeliest(backups)
-    else if (now >= tried.lastDataAt + this.#context.timing.shareFor)
-      this.#twin = backups[(backups.indexOf(tried) + 1) % backups.length]
+    this.#twin = successor(backups, this.twin(now), now - this.#context.timing.shareFor)
     this.#dataHoles.noProgress(now, selected, this.largestSent)
   }
 
@@ -200,6 +201,11 @@ export class Path {
   /** It has been found neither dead nor a hole for data, and something has come over it within `disconnectedTimeout`. */
   isAlive(pair: Pair, now: number): boolean {
     return pair.isFit(now) && !this.isSilent(pair, now)
+  }
+
+  /** 2: alive; 1: it answers, and lets no data through as far as anybody knows; 0: it says nothing. */
+  #worth(pair: Pair, now: number): number {
+    return pair.dead || this.isSilent(pair, now) ? 0 : 1 + Number(pair.isFit(now))
   }
 
   isSilent(pair: Pair, now: number): boolean {
@@ -282,9 +288,11 @@ export class Path {
     const selected = this.#selected
     if (!selected || this.#outlived) return []
     if (now < selected.lastDataAt + this.#context.timing.activeFor) this.#askLarge(now, selected)
+    const { nominee } = this.nomination
+    const awaited = nominee === selected ? undefined : nominee
     const backup = this.backups.next(now, checklist, selected)
     const upgrades = this.backups.upgrades(now, checklist, selected)
-    return backup ? [backup, ...upgrades] : upgrades
+    return [...new Set([awaited, backup, ...upgrades])].filter((pair) => pair !== undefined)
   }
 
   timeout(): number {
@@ -301,7 +309,7 @@ export class Path {
   }
 
   #backupsOf(now: number, checklist: Checklist, selected: Pair, rounds = 1): readonly Pair[] {
-    return this.backups.of(now, checklist, selected, rounds * LIMITS.backups).filter((pair) => pair.isFit(now))
+    return this.backups.of(now, checklist, selected, rounds * LIMITS.backups).filter(({ dead }) => !dead)
   }
 
   #doubtSelected(now: number, selected: Pair): void {
@@ -325,7 +333,8 @@ export class Path {
 
   #takeLargeProbes(now: number, selected: Pair, checklist: Checklist): readonly Pair[] {
     if (!this.#holes || now < this.#holes.timeout()) return []
-    return this.#holes.takeProbes(now, selected, this.#backupsOf(now, checklist, selected), this.#liveness.suspects)
+    const backups = this.#backupsOf(now, checklist, selected).filter((pair) => pair.isFit(now))
+    return this.#holes.takeProbes(now, selected, backups, this.#liveness.suspects)
   }
 
   #bury(now: number, pair: Pair): void {
@@ -355,11 +364,7 @@ export class Path {
   #whyMove(now: number): string {
     const selected = this.#selected
     if (!selected) return this.#hasLost ? 'the pair before is gone' : 'first valid pair'
-    if (selected.dead) return 'the pair before is dead'
-    if (!selected.isFit(now)) return 'data does not pass on the pair before'
-    return this.#aging?.isOld(now, selected)
-      ? 'the pair before is about to die of its age'
-      : 'better than the pair before'
+    return whyLeft(now, selected, this.#aging?.isOld(now, selected) ?? false)
   }
 
   #set(now: number, pair: Pair, reason: string): void {

@@ -29,7 +29,9 @@ export function isBetter(now: number, a: Pair, b: Pair, { timing, verdicts }: Co
   const costs = costOf(b) - costOf(a)
   if (costs !== 0) return costs > 0 && (isDue || a.validAt >= movedAt)
   if (isFaster(a, b, timing)) return isDue
-  return a.priority > b.priority && a.validAt >= movedAt && !isFaster(b, a, timing)
+  // Where a way opens, one over a relay is often valid a moment before the direct one: data would move twice.
+  const isLate = tierOf(a) < DIRECT && a.validAt >= movedAt + timing.relaySettle
+  return a.priority > b.priority && a.validAt >= movedAt && !isLate && !isFaster(b, a, timing)
 }
 
 /**

@@ -31,4 +31,11 @@ export class SwitchHistory {
   }
 }
 
+/** What speaks against a pair that something else takes the place of. `isOld`: its mapping is about to end. */
+export function whyLeft(now: number, pair: Pair, isOld: boolean): string {
+  if (pair.dead) return 'the pair before is dead'
+  if (!pair.isFit(now)) return 'data does not pass on the pair before'
+  return isOld ? 'the pair before is about to die of its age' : 'better than the pair before'
+}
+
 const NONE: readonly PathSwitch[] = []
