@@ -25,6 +25,8 @@ export const TRIALS: readonly Trial[] = [
   trial(['eim-apdf', 'apdm-block'], ['node', 'chromium'], 14_000, 0.9),
   trial(['apdm-block', 'eim-apdf'], ['node', 'chromium'], 25_000, 0),
   trial(['apdm-random', 'eim-apdf'], ['node', 'chromium'], 25_000, 0),
+  trial(['eim-apdf', 'apdm-block'], ['node', 'firefox'], 14_000, 0.9),
+  trial(['apdm-block', 'eim-apdf'], ['node', 'firefox'], 25_000, 0),
   { ...trial(['poisoning', 'poisoning'], ['node', 'node'], 8_000, 1), relay: false },
   {
     ...trial(['poisoning', 'poisoning'], ['node', 'node'], 8_000, 1),

@@ -6,6 +6,7 @@
  * npm run natlab -- upgrade [--peers node-node,node-chromium] [--loss 0.1] [--minutes 10]
  * npm run natlab -- report
  * npm run natlab -- hard-nat [--only words] [--runs 40]
+ * npm run natlab -- mapping [--only words] [--runs 10]
  * npm run natlab -- up easy hard [--pcap]
  */
 import { loadavg } from 'node:os'
@@ -29,6 +30,7 @@ import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
 import { PEER_KINDS, type PeerKind } from './peer.ts'
+import { MAPPING_HEAD, MAPPING_TRIALS, measureMapping, measureRestarts } from './port-mapping.ts'
 import { type Recovery, recoverTogether } from './recovery.ts'
 import { RECOVERY_EVENTS, type RecoveryEvent } from './recovery-events.ts'
 import {
@@ -51,6 +53,7 @@ npm run natlab -- recovery [--peers a-b,…] [--only words] [--runs n] [--jobs n
 npm run natlab -- upgrade [--peers a-b,…] [--loss n] [--minutes n]
 npm run natlab -- report                        what docs/ has, with the simulator as it is now
 npm run natlab -- hard-nat [--only words] [--runs n]
+npm run natlab -- mapping [--only words] [--runs n]
 npm run natlab -- up place place … [--pcap]
 
 places: ${TYPE_NAMES.join(' ')}; easy is eim-apdf, hard is apdm-random
@@ -95,6 +98,7 @@ export async function main(args: readonly string[]): Promise<number> {
   if (command === 'up' && names.length > 0) return up(names.map(placeNamed), values.pcap)
   if (command === 'events') return events(values.only)
   if (command === 'hard-nat') return hardNat(values.only, Number(values.runs ?? 40))
+  if (command === 'mapping') return mapping(values.only, Number(values.runs ?? 10))
   if (command === 'recovery') {
     const peers = values.peers?.split(',').map(peersNamed) ?? PAIRINGS
     return recovery(peers, values.only, Number(values.runs ?? 50), Number(values.jobs ?? 4))
@@ -183,6 +187,18 @@ async function hardNat(words = '', runs: number): Promise<number> {
   }
   console.log([TABLE_HEAD, ...all.map(summary)].join('\n'))
   return all.every(isReached) ? 0 : 1
+}
+
+/** Those whose names have `words` in them, and the restarts of a router. */
+async function mapping(words = '', runs: number): Promise<number> {
+  const onrun = (text: string) => console.log(text)
+  const rows: Awaited<ReturnType<typeof measureMapping>>[] = []
+  for (const trial of MAPPING_TRIALS.filter(({ name }) => name.includes(words))) {
+    rows.push(await measureMapping(trial, runs, onrun))
+  }
+  const restarts = 'restart'.includes(words) ? await measureRestarts(runs, onrun) : undefined
+  console.log([MAPPING_HEAD, ...rows.map(({ row }) => row), '', restarts?.line ?? ''].join('\n'))
+  return [...rows, ...(restarts ? [restarts] : [])].every(({ isReached }) => isReached) ? 0 : 1
 }
 
 /** Every event with these peers, so many runs at once: they wait for each other before each event. */

@@ -1,70 +1,26 @@
-/** Ports mapped at home routers, by real miniupnpd. `npm run natlab -- matrix` has what happens without. */
+/** Ports mapped at home routers, by real miniupnpd. `npm run natlab -- mapping` counts and times them. */
 import { describe, expect, test } from 'vitest'
-import type { NatBehavior } from '../topology/behavior.ts'
-import { LINUX_MASQUERADE } from '../topology/nat-types.ts'
-import type { Placement } from '../topology/placement.ts'
 import { sideBySide } from './decisions.ts'
-import { meet } from './encounter.ts'
-import { Internet } from './internet.ts'
 import { whyNot } from './namespaces.ts'
-import { pause } from './time.ts'
+import { MAPPING_TRIALS, meetMapped, restartRouter } from './port-mapping.ts'
 
 const reason = whyNot()
 const leftOut = reason ? ` (left out: ${reason})` : ''
-
-/** Mapping and filtering by address and port, random ports: two of these never meet by themselves. */
-const HARD: NatBehavior = {
-  mapping: 'address-and-port-dependent',
-  filtering: 'address-and-port-dependent',
-  allocation: 'random',
-}
-const CELL = {
-  places: ['apdm-random', 'apdm-random'],
-  peers: ['node', 'node'],
-  relay: true,
-  portMapping: true,
-} as const
-const PATIENCE = { connect: 10_000, upgrade: 8_000 }
+const HELPFUL = MAPPING_TRIALS.filter(({ expected }) => expected === 'direct')
 
 describe.skipIf(reason)(`a port mapping${leftOut}`, () => {
-  test.each(['pcp', 'nat-pmp', 'upnp'] as const)('by %s alone: hard with hard is direct', async (protocol) => {
-    await expectDirect({ nat: HARD, mappingProtocols: [protocol] }, { nat: HARD })
-  })
-
-  test('at both ends', async () => {
-    const placement: Placement = { nat: HARD, mappingProtocols: ['pcp', 'nat-pmp', 'upnp'] }
-    await expectDirect(placement, placement)
-  })
-
-  test('at home, behind a carrier that does not hairpin: neighbours are direct', async () => {
-    const carrier = { name: 'carrier', nat: { ...HARD, filtering: 'endpoint-independent' } as const }
-    const placement: Placement = { nat: LINUX_MASQUERADE, carrier, mappingProtocols: ['pcp'] }
-    await expectDirect(placement, placement)
+  test.each(HELPFUL)('$name: hard with hard is direct', async (trial) => {
+    const { route, ends } = await meetMapped(trial)
+    const { decisions } = ends[0]
+    expect(route, sideBySide(decisions, ends[1].decisions)).toBe('direct')
+    expect(decisions.some(({ text }) => text.startsWith('mapped:'))).toBe(true)
   })
 })
 
-describe.skipIf(reason)(`a router that is restarted${leftOut}`, () => {
-  test('has its mapping back by its own announcement', async () => {
-    const a: Placement = { nat: HARD, mappingProtocols: ['pcp'] }
-    await using internet = await Internet.build({ hosts: { a: [a], b: [{ nat: HARD }] } })
-    const { route, ends } = await meet(internet, CELL, PATIENCE)
-    expect(route).toBe('direct')
-    const [router] = [...internet.mappingRouters.values()]
-    const [before] = await router!.mappings()
-    expect(before).toMatchObject({ forwards: true })
-    await pause(4_000) // A clock that has run for less is forgiven for standing at zero (RFC 6887 §8.5).
-    await router!.stop()
-    expect(await router!.mappings()).toEqual([])
-    await router!.start()
-    await expect.poll(() => router!.mappings(), { timeout: 8_000, interval: 50 }).toEqual([before])
-    expect(ends[0].pair).toMatch(/^srflx-/)
-  })
+test.skipIf(reason)(`a router that is restarted has its mapping back by its own announcement${leftOut}`, async () => {
+  const { meeting, before, backAfter } = await restartRouter()
+  expect(meeting.route).toBe('direct')
+  expect(before).toMatchObject([{ forwards: true }])
+  expect(backAfter).toBeDefined()
+  expect(meeting.ends[0].pair).toMatch(/^srflx-/)
 })
-
-async function expectDirect(a: Placement, b: Placement): Promise<void> {
-  await using internet = await Internet.build({ hosts: { a: [a], b: [b] } })
-  const outcome = await meet(internet, CELL, PATIENCE)
-  const { decisions } = outcome.ends[0]
-  expect(outcome.route, sideBySide(decisions, outcome.ends[1].decisions)).toBe('direct')
-  expect(decisions.some(({ text }) => text.startsWith('mapped:'))).toBe(true)
-}

@@ -22,7 +22,7 @@ import {
 } from './behavior.ts'
 import { NatError } from './error.ts'
 import type { Random } from './random.ts'
-import { type ProbeAnswer, type ProbeOptions, StunProbe } from './stun-probe.ts'
+import { mappedAddress, otherAddress, type ProbeAnswer, type ProbeOptions, StunProbes } from './stun-probe.ts'
 
 export interface BehaviorDiscoveryOptions {
   /**
@@ -68,7 +68,7 @@ export class BehaviorDiscovery implements Machine<BehaviorOutput> {
   readonly #options: BehaviorDiscoveryOptions
   readonly #servers: readonly Address[]
   readonly #outputs: BehaviorOutput[] = []
-  readonly #probes = new Set<StunProbe>()
+  readonly #probes: StunProbes
   readonly #observations: Observation[] = []
   readonly #answers: { readonly server: Address; readonly answer: ProbeAnswer }[] = []
   /** External address of each socket, as the server of the second step saw it. */
@@ -85,6 +85,7 @@ export class BehaviorDiscovery implements Machine<BehaviorOutput> {
       throw new NatError('ERR_NAT_ARGUMENT', 'behavior discovery needs a bound socket and a STUN server at least')
     }
     this.#options = { ...options, locals: locals.slice(0, MAX_LOCALS) }
+    this.#probes = new StunProbes(options.random, (packet) => this.#outputs.push({ type: 'packet', packet }))
     this.#servers = servers.slice(0, MAX_SERVERS)
     for (const [index, server] of this.#servers.entries()) this.#observe(now + index * TIMING.pace, server)
     this.handleTimeout(now)
@@ -96,36 +97,21 @@ export class BehaviorDiscovery implements Machine<BehaviorOutput> {
     const message = decode(new Uint8Array(bytes))
     if (message === undefined) return false
     if (message.class === 'request') return this.#handleHairpin(now, message, local, remote)
-    for (const probe of this.#probes) {
-      const answer = probe.match(now, message, local, remote)
-      if (answer === undefined) continue
-      this.#probes.delete(probe)
-      probe.options.then(now, answer)
-      this.#advance(now)
-      return true
-    }
-    return false
+    if (!this.#probes.handleMessage(now, message, local, remote)) return false
+    this.#advance(now)
+    return true
   }
 
   handleTimeout(now: number): void {
-    for (const probe of [...this.#probes]) {
-      const next = probe.next(now)
-      if (next === 'over') {
-        this.#probes.delete(probe)
-        probe.options.then(now, undefined)
-      } else if (next !== undefined) {
-        this.#send(probe.options.local, probe.options.to, next)
-      }
-    }
+    this.#probes.handleTimeout(now)
     if (this.#hairpin && now >= this.#hairpin.sendAt) this.#sendHairpin(now, this.#hairpin)
     this.#advance(now)
   }
 
   timeout(): number {
     if (this.#step === 'ended') return Number.POSITIVE_INFINITY
-    const deadlines = [...this.#probes].map(({ deadline }) => deadline)
-    if (this.#hairpin) deadlines.push(Math.min(this.#hairpin.sendAt, this.#hairpin.end))
-    return Math.min(...deadlines)
+    const { sendAt, end } = this.#hairpin ?? NEVER
+    return Math.min(this.#probes.timeout(), sendAt, end)
   }
 
   poll(): BehaviorOutput | undefined {
@@ -203,8 +189,7 @@ export class BehaviorDiscovery implements Machine<BehaviorOutput> {
 
   #probe(now: number, local: Address, to: Address, then: ProbeOptions['then'], more: Partial<ProbeOptions> = {}): void {
     const { rto, sends } = TIMING
-    const probe = new StunProbe(now, this.#options.random, { local, to, rto, sends, backoff: true, then, ...more })
-    this.#probes.add(probe)
+    this.#probes.add(now, { local, to, rto, sends, backoff: true, then, ...more })
   }
 
   /**
@@ -304,16 +289,7 @@ interface Hairpin {
   end: number
 }
 
-/** Servers of RFC 3489's time know the plain attribute only. */
-function mappedAddress(answer: ProbeAnswer | undefined): Address | undefined {
-  return answer?.message.attributes.xorMappedAddress ?? answer?.message.attributes.mappedAddress
-}
-
-/** A second address of the server that differs in both, as RFC 5780 §3 has it; others would tell nothing. */
-function otherAddress(server: Address, { message }: ProbeAnswer): Address | undefined {
-  const other = message.attributes.otherAddress
-  return other && other.ip !== server.ip && other.port !== server.port && other.port !== 0 ? other : undefined
-}
+const NEVER = { sendAt: Number.POSITIVE_INFINITY, end: Number.POSITIVE_INFINITY }
 
 /** `undefined`: no result. */
 function judgeFiltering(anyAddress: boolean | undefined, anyPort: boolean | undefined): FilteringBehavior {

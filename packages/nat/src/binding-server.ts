@@ -18,7 +18,7 @@ import { NatError } from './error.ts'
 export interface BindingServerOptions {
   /**
    * Bound UDP sockets. Four of one family, on two IP addresses and two ports, make it an RFC 5780 server there:
-   * OTHER-ADDRESS, RESPONSE-ORIGIN and CHANGE-REQUEST. Leave those out where a NAT stands in front of the server.
+   * OTHER-ADDRESS, RESPONSE-ORIGIN, CHANGE-REQUEST and RESPONSE-PORT. Leave those out where a NAT stands in front of the server.
    */
   readonly locals: readonly Address[]
   /** Answers to one IPv4 address or IPv6 /64 in a second, in the long run; ten times as many at once. Default: 20. */
@@ -41,9 +41,10 @@ export interface BindingServerStats {
 
 /**
  * Tells clients where their packets come from. One answer at most to each request, never to anything else; each leaves
- * for where its request came from. UDP sources can be forged, so this bounds what a victim could get: an answer has 92
- * bytes at most, its packet is little more than twice as long as the request's, and there are only so many in a second.
- * Whose port is 0, and who claims to be one of our own sockets, gets none.
+ * for the IP address that its request came from, to the same port or to the one that is asked for (RESPONSE-PORT). UDP
+ * sources can be forged, port and all, so this bounds what a victim could get: an answer has 92 bytes at most, its packet
+ * is little more than twice as long as the request's, and there are only so many in a second. Whose port is 0, and who
+ * claims to be one of our own sockets, gets none.
  */
 export class BindingServer implements Machine<BindingServerOutput> {
   readonly #locals: readonly Address[]
@@ -78,7 +79,7 @@ export class BindingServer implements Machine<BindingServerOutput> {
     if (protocol !== 'udp' || !isStun(bytes)) return false
     const request = decode(bytes)
     if (request?.method !== 'binding' || request.class !== 'request') return false
-    if (remote.port === 0 || this.#locals.some((own) => sameAddress(own, remote))) return true
+    if (!this.#isOther(remote)) return true
     if (!this.#allows(now, remote.ip)) {
       this.#limited++
       return true
@@ -105,12 +106,19 @@ export class BindingServer implements Machine<BindingServerOutput> {
       const errorCode = { code: 420, reason: 'Unknown Attribute' }
       return this.#send(request, local, remote, 'error', { errorCode, unknownAttributes: unknown })
     }
-    const { changeIp = false, changePort = false } = request.attributes.changeRequest ?? {}
+    const { changeRequest: { changeIp = false, changePort = false } = {}, responsePort } = request.attributes
     const origin = this.#changed(local, changeIp, changePort) ?? local
-    this.#send(request, origin, remote, 'success', {
+    const destination = responsePort === undefined ? remote : { ip: remote.ip, port: responsePort }
+    if (!this.#isOther(destination)) return
+    this.#send(request, origin, destination, 'success', {
       xorMappedAddress: { ip: withoutScope(remote.ip), port: remote.port },
       ...(other && { responseOrigin: origin, otherAddress: other }),
     })
+  }
+
+  /** Not one of our own sockets, with which we would talk for ever. */
+  #isOther(address: Address): boolean {
+    return address.port !== 0 && !this.#locals.some((own) => sameAddress(own, address))
   }
 
   #send(
@@ -179,16 +187,18 @@ const REFUSED = {
   useCandidate: 0x0025,
   /** RFC 5780 §7.6: would make an answer as long as the request; nobody here asks for it. */
   padding: 0x0026,
-  /** RFC 5780 §7.5: would let anybody make us send to a port that has asked for nothing. */
   responsePort: 0x0027,
 } as const
 
-/** RFC 8489 §6.3.1, and RFC 5780 §6.1: without a second address CHANGE-REQUEST is unknown. */
+/** RFC 8489 §6.3.1, and RFC 5780 §6.1: without a second address the tests of that RFC are unknown. */
 function unknownAttributes({ attributes, unknownRequired }: DecodedMessage, canChange: boolean): number[] {
   const refused = Object.entries(REFUSED).filter(([name]) => attributes[name as keyof typeof REFUSED] !== undefined)
-  const types = refused.map(([, type]) => type).filter((type) => !(canChange && type === REFUSED.changeRequest))
+  const types = refused.map(([, type]) => type).filter((type) => !(canChange && OF_TWO_ADDRESSES.has(type)))
   return [...types, ...unknownRequired].slice(0, MAX_UNKNOWN)
 }
+
+/** RFC 5780 §7.2, §7.5. */
+const OF_TWO_ADDRESSES: ReadonlySet<number> = new Set([REFUSED.changeRequest, REFUSED.responsePort])
 
 /** Keeps the answer short, however many attributes there are. */
 const MAX_UNKNOWN = 4

@@ -1,4 +1,12 @@
-import { type Address, type DecodedMessage, encode, type Message, newTransactionId, sameAddress } from '@floe/stun'
+import {
+  type Address,
+  type DecodedMessage,
+  encode,
+  type Message,
+  newTransactionId,
+  type Packet,
+  sameAddress,
+} from '@floe/stun'
 import type { Random } from './random.ts'
 
 export interface ProbeOptions {
@@ -26,7 +34,7 @@ export interface ProbeAnswer {
  * A Binding request that may be answered from another address than it was sent to, which is what CHANGE-REQUEST
  * (RFC 5780 §7.2) is about and what `Transaction` of @floe/stun rightly refuses.
  */
-export class StunProbe {
+class StunProbe {
   readonly id: string
   readonly options: ProbeOptions
   readonly #bytes: Uint8Array
@@ -68,4 +76,69 @@ export class StunProbe {
     if (!sameAddress(local, this.options.local) || !from.some((each) => sameAddress(each, remote))) return undefined
     return { message, remote, roundTripTime: now - this.#sentAt }
   }
+}
+
+/** All requests that are under way. Each ends by calling its `then`, which may add others. */
+export class StunProbes {
+  readonly #random: Random
+  readonly #emit: (packet: Packet) => void
+  readonly #probes = new Set<StunProbe>()
+
+  constructor(random: Random, emit: (packet: Packet) => void) {
+    this.#random = random
+    this.#emit = emit
+  }
+
+  get size(): number {
+    return this.#probes.size
+  }
+
+  /** Due at `now`: `handleTimeout` sends it. */
+  add(now: number, options: ProbeOptions): void {
+    this.#probes.add(new StunProbe(now, this.#random, options))
+  }
+
+  handleMessage(now: number, message: DecodedMessage, local: Address, remote: Address): boolean {
+    for (const probe of this.#probes) {
+      const answer = probe.match(now, message, local, remote)
+      if (answer === undefined) continue
+      this.#probes.delete(probe)
+      probe.options.then(now, answer)
+      return true
+    }
+    return false
+  }
+
+  handleTimeout(now: number): void {
+    for (const probe of [...this.#probes]) {
+      const bytes = probe.next(now)
+      if (bytes === undefined) continue
+      if (bytes !== 'over') {
+        const { local, to: remote } = probe.options
+        this.#emit({ protocol: 'udp', local, remote, bytes })
+        continue
+      }
+      this.#probes.delete(probe)
+      probe.options.then(now, undefined)
+    }
+  }
+
+  timeout(): number {
+    return Math.min(...[...this.#probes].map(({ deadline }) => deadline))
+  }
+
+  clear(): void {
+    this.#probes.clear()
+  }
+}
+
+/** Where the server saw the request come from. Servers of RFC 3489's time know the plain attribute only. */
+export function mappedAddress(answer: ProbeAnswer | undefined): Address | undefined {
+  return answer?.message.attributes.xorMappedAddress ?? answer?.message.attributes.mappedAddress
+}
+
+/** A second address of the server that differs in both, as RFC 5780 §3 has it; others would tell nothing. */
+export function otherAddress(server: Address, { message }: ProbeAnswer): Address | undefined {
+  const other = message.attributes.otherAddress
+  return other && other.ip !== server.ip && other.port !== server.port && other.port !== 0 ? other : undefined
 }

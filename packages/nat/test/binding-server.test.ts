@@ -60,6 +60,17 @@ describe('RFC 5780', () => {
     expect(decode(answer!.bytes)?.attributes).toMatchObject({ responseOrigin: from, otherAddress: GRID[3] })
   })
 
+  test('RESPONSE-PORT: the answer goes to another port of the asker, and to nobody else', () => {
+    const server = new BindingServer({ locals: GRID })
+    const attributes = { responsePort: 4_242, changeRequest: { changeIp: true, changePort: true } }
+    const [answer, ...more] = ask(server, attributes)
+    expect(answer).toMatchObject({ local: GRID[3], remote: { ip: CLIENT.ip, port: 4_242 } })
+    expect(decode(answer!.bytes)?.attributes.xorMappedAddress).toEqual(CLIENT)
+    expect(more).toEqual([])
+    expect(ask(server, { responsePort: 0 })).toEqual([])
+    expect(ask(server, { responsePort: GRID[1]!.port }, { ip: GRID[1]!.ip, port: 9 })).toEqual([])
+  })
+
   test('three sockets are not enough, nor are four of two families', () => {
     expect(new BindingServer({ locals: GRID.slice(0, 3) }).otherAddress(GRID[0]!)).toBeUndefined()
     const mixed = [...GRID.slice(0, 2), { ip: '::1', port: 3478 }, { ip: '::1', port: 3479 }]
@@ -95,13 +106,14 @@ describe('RFC 5780', () => {
 })
 
 describe('what it can be made to send', () => {
-  test('an answer’s packet is at most 2.1 times its request’s, and goes nowhere but to its source', () => {
+  test('an answer’s packet is at most 2.1 times its request’s, and goes nowhere but to its source’s IP address', () => {
     const other = GRID.map(({ ip, port }) => ({ ip: ip.replace('192.0.2.', '2001:db8::'), port }))
     const attributes = fc.constantFrom<Attributes>(
       {},
       { changeRequest: { changeIp: true, changePort: true } },
       { padding: new Uint8Array(8) },
       { priority: 1, useCandidate: true, responsePort: 53 },
+      { changeRequest: { changeIp: true, changePort: true }, responsePort: 53 },
     )
     fc.assert(
       fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), fc.nat(65_535), attributes, (ip, port, asked) => {
@@ -111,7 +123,8 @@ describe('what it can be made to send', () => {
         const answers = drain(new BindingServer({ locals: [...GRID, ...other] }), 0, packet)
         expect(answers.length).toBe(port === 0 ? 0 : 1)
         for (const answer of answers) {
-          expect(answer.remote).toEqual({ ip, port })
+          expect(answer.remote.ip).toBe(ip)
+          expect([port, 53]).toContain(answer.remote.port)
           expect(answer.bytes.length).toBeLessThanOrEqual(92)
           expect((answer.bytes.length + headers) / (bytes.length + headers)).toBeLessThan(2.1)
         }

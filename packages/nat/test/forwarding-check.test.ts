@@ -16,10 +16,10 @@ function check(
   const options = { local: LOCAL, external: EXTERNAL, servers: ONE, random: seeded(1), ...more }
   const wire = new Wire<ForwardingOutput>((now) => new ForwardingCheck(now, options), world)
   if (lose) wire.lose = lose
-  wire.run(6_000)
+  wire.run(10_000)
   expect(wire.types()).toEqual(['verdict'])
   expect(wire.machine.timeout()).toBe(Number.POSITIVE_INFINITY)
-  expect(wire.sent.length).toBeLessThanOrEqual(15)
+  expect(wire.sent.length).toBeLessThanOrEqual(18)
   return wire.events[0]!.verdict as ForwardingVerdict
 }
 
@@ -45,14 +45,33 @@ describe('a mapping', () => {
       expect(check(world({ rfc5780 })), rfc5780).toBe('unknown')
   })
 
-  test('nor where our own packets leave by another port than the mapped one', () => {
-    expect(check(world({ mapping: 'address-and-port-dependent', allocate: () => 7777 }))).toBe('unknown')
+  const HARD = {
+    mapping: 'address-and-port-dependent',
+    allocate: (_: unknown, count: number) => 40_000 + count,
+  } as const
+
+  test.each([true, false])('behind a NAT that gives our own packets other ports, forwarding: %s', (forwards) => {
+    const given = world({ ...HARD, ...(forwards && { forwarded: EXTERNAL }) })
+    expect(check(given)).toBe(forwards ? 'forwards' : 'dead')
+    // And again, since the first look must not be what the second one sees.
+    expect(check(given)).toBe(forwards ? 'forwards' : 'dead')
   })
 
-  test('a flow that is older than the mapping is told from newer ones', () => {
-    const ports = [7777, EXTERNAL.port]
-    const settings = { mapping: 'address-and-port-dependent', filtering: 'endpoint-independent' } as const
-    expect(check(world({ ...settings, allocate: () => ports.shift() ?? EXTERNAL.port }))).toBe('forwards')
+  test('nothing is learnt there from servers that do not know RESPONSE-PORT, nor where packets leave by another address', () => {
+    expect(check(world({ ...HARD, responsePort: false }))).toBe('unknown')
+    expect(check(world({ ...HARD, pool: () => '203.0.113.8' }))).toBe('unknown')
+  })
+
+  test('an address translated to another port than the mapped one is no obstacle', () => {
+    const elsewhere = { ip: NAT_IP, port: 61_000 }
+    expect(check(world({ forwarded: elsewhere }), { external: elsewhere })).toBe('forwards')
+    expect(check(world(), { external: elsewhere })).toBe('dead')
+  })
+
+  test('a server whose second address is dead is not the mapping’s fault', () => {
+    const broken = world()
+    broken.dead.add(SERVERS[1])
+    expect(check(broken)).toBe('unknown')
   })
 
   test('a server that dies meanwhile is not the mapping’s fault', () => {

@@ -19,6 +19,10 @@ export class StunWorld implements Router {
   pool: (internal: Address) => string = () => NAT_IP
   /** How servers treat CHANGE-REQUEST: as RFC 5780 says, not at all, or with error 420. */
   rfc5780: 'yes' | 'ignore' | 'refuse' | 'pretend' = 'yes'
+  /** Whether servers know RESPONSE-PORT; if not they refuse it. */
+  responsePort = true
+  /** Mapped at the router, and open to everybody. */
+  forwarded: Address | undefined
   /** Servers that do not answer. */
   readonly dead = new Set<string>()
   readonly #mappings: { key: string; internal: Address; external: Address; sentTo: Address[] }[] = []
@@ -34,7 +38,8 @@ export class StunWorld implements Router {
     const { transactionId, attributes } = decode(bytes)!
     const other = { ip: SERVERS.find((ip) => ip !== remote.ip)!, port: remote.port === 3478 ? 3479 : 3478 }
     const { changeIp = false, changePort = false } = attributes.changeRequest ?? {}
-    if (attributes.changeRequest && this.rfc5780 === 'refuse') {
+    const refuses = attributes.responsePort !== undefined && !this.responsePort
+    if (refuses || (attributes.changeRequest && this.rfc5780 === 'refuse')) {
       const errorCode = { code: 420, reason: '' }
       return [
         {
@@ -48,7 +53,9 @@ export class StunWorld implements Router {
     const announces = obeys || this.rfc5780 === 'refuse' || this.rfc5780 === 'pretend'
     const answer = { xorMappedAddress: external, ...(announces && { otherAddress: other }) }
     const sent = { bytes: encode({ method: 'binding', class: 'success', transactionId, attributes: answer }), from }
-    return this.transparent || this.#letsIn(external, from) ? [{ ...sent, to: local }] : []
+    if (this.dead.has(from.ip)) return []
+    const to = { ip: external.ip, port: attributes.responsePort ?? external.port }
+    return this.transparent || this.#letsIn(to, from) ? [{ ...sent, to: local }] : []
   }
 
   #hairpin({ local, remote, bytes }: Packet, external: Address): Answer[] {
@@ -74,6 +81,7 @@ export class StunWorld implements Router {
   }
 
   #letsIn(external: Address, from: Address): boolean {
+    if (this.forwarded && sameAddress(external, this.forwarded)) return true
     const sentTo = this.#mappings.find((mapping) => sameAddress(mapping.external, external))?.sentTo ?? []
     if (this.filtering === 'endpoint-independent') return sentTo.length > 0
     if (this.filtering === 'address-dependent') return sentTo.some(({ ip }) => ip === from.ip)

@@ -1,0 +1,130 @@
+/** What a port mapped at a home router does for peers that never meet without: many runs of each way to get one. */
+import type { NatBehavior } from '../topology/behavior.ts'
+import { LINUX_MASQUERADE } from '../topology/nat-types.ts'
+import type { Placement } from '../topology/placement.ts'
+import { sideBySide } from './decisions.ts'
+import { type Meeting, meet, type Route } from './encounter.ts'
+import { Internet } from './internet.ts'
+import type { MappingRouter } from './mapping-router.ts'
+import { now, pause } from './time.ts'
+
+/** Mapping and filtering by address and port, random ports: two of these never meet by themselves. */
+const HARD: NatBehavior = {
+  mapping: 'address-and-port-dependent',
+  filtering: 'address-and-port-dependent',
+  allocation: 'random',
+}
+const EVERY_PROTOCOL: Placement = { nat: HARD, mappingProtocols: ['pcp', 'nat-pmp', 'upnp'] }
+const NEIGHBOUR: Placement = {
+  nat: LINUX_MASQUERADE,
+  carrier: { name: 'carrier', nat: { ...HARD, filtering: 'endpoint-independent' } },
+  mappingProtocols: ['pcp'],
+}
+
+export interface MappingTrial {
+  readonly name: string
+  readonly a: Placement
+  readonly b: Placement
+  readonly expected: Route
+}
+
+export const MAPPING_TRIALS: readonly MappingTrial[] = [
+  { name: 'no router maps ports', a: { nat: HARD }, b: { nat: HARD }, expected: 'relay' },
+  ...(['pcp', 'nat-pmp', 'upnp'] as const).map((protocol): MappingTrial => {
+    const a: Placement = { nat: HARD, mappingProtocols: [protocol] }
+    return { name: `${protocol} alone, at one end`, a, b: { nat: HARD }, expected: 'direct' }
+  }),
+  { name: 'all protocols, at both ends', a: EVERY_PROTOCOL, b: EVERY_PROTOCOL, expected: 'direct' },
+  {
+    name: 'pcp at home, neighbours behind a carrier that does not hairpin',
+    a: NEIGHBOUR,
+    b: NEIGHBOUR,
+    expected: 'direct',
+  },
+]
+
+const CELL = {
+  places: ['apdm-random', 'apdm-random'],
+  peers: ['node', 'node'],
+  relay: true,
+  portMapping: true,
+} as const
+const PATIENCE = { connect: 10_000, upgrade: 8_000 }
+/** A clock that has run for less is forgiven for standing at zero (RFC 6887 §8.5), milliseconds. */
+const UPTIME = 4_000
+
+export async function meetMapped({ a, b }: MappingTrial): Promise<Meeting> {
+  await using internet = await Internet.build({ hosts: { a: [a], b: [b] } })
+  return await meet(internet, CELL, PATIENCE)
+}
+
+export interface Restart {
+  readonly meeting: Meeting
+  readonly before: Awaited<ReturnType<MappingRouter['mappings']>>
+  /** Milliseconds from the daemon's first packet until the router had them back as they were; `undefined`: it had not. */
+  readonly backAfter: number | undefined
+}
+
+/** The router of a mapped peer is restarted, with nothing left of what it knew, and announces itself. */
+export async function restartRouter(): Promise<Restart> {
+  const a: Placement = { nat: HARD, mappingProtocols: ['pcp'] }
+  await using internet = await Internet.build({ hosts: { a: [a], b: [{ nat: HARD }] } })
+  const meeting = await meet(internet, CELL, PATIENCE)
+  const [router] = [...internet.mappingRouters.values()]
+  const before = await router!.mappings()
+  await pause(UPTIME)
+  await router!.stop()
+  if ((await router!.mappings()).length > 0) throw new Error('the router has kept its mappings')
+  await router!.start()
+  const start = now()
+  while (now() < start + 8_000) {
+    if (JSON.stringify(await router!.mappings()) === JSON.stringify(before))
+      return { meeting, before, backAfter: Math.round(now() - start) }
+    await pause(20)
+  }
+  return { meeting, before, backAfter: undefined }
+}
+
+/** One row of the table. */
+export async function measureMapping(trial: MappingTrial, runs: number, onrun: (text: string) => void) {
+  const meetings: Meeting[] = []
+  for (let run = 0; run < runs; run++) {
+    const meeting = await meetMapped(trial)
+    meetings.push(meeting)
+    const { route, firstByte, direct, ends } = meeting
+    onrun(
+      `${trial.name}: ${route} ${ends[0].pair}, ${firstByte ?? '-'} ms to the first byte, ${direct ?? '-'} to direct`,
+    )
+    if (route !== trial.expected) onrun(sideBySide(ends[0].decisions, ends[1].decisions))
+  }
+  const asExpected = meetings.filter(({ route }) => route === trial.expected).length
+  const times = meetings.flatMap(({ direct }) => direct ?? [])
+  const pairs = [...new Set(meetings.map(({ ends }) => ends[0].pair))].join(', ')
+  const firstBytes = meetings.flatMap(({ firstByte }) => firstByte ?? [])
+  return {
+    isReached: asExpected === runs,
+    row: `| ${trial.name} | ${trial.expected} in ${asExpected} of ${runs} | ${pairs} | ${middle(firstBytes)} | ${middle(times)} | ${Math.max(...times)} |`.replace(
+      '-Infinity',
+      '-',
+    ),
+  }
+}
+
+export const MAPPING_HEAD = `| hard with hard, and … | path | pair of the first end | first byte, median ms | direct, median ms | last ms |
+|---|---|---|---|---|---|`
+
+/** The row of restarts. */
+export async function measureRestarts(runs: number, onrun: (text: string) => void) {
+  const times: number[] = []
+  for (let run = 0; run < runs; run++) {
+    const { backAfter } = await restartRouter()
+    onrun(`router restarted: mapping back after ${backAfter ?? 'more than 8,000'} ms`)
+    if (backAfter !== undefined) times.push(backAfter)
+  }
+  const line = `The router restarted: the mapping was back in ${times.length} of ${runs} runs, after ${middle(times)} ms in the median, ${Math.max(...times)} at most.`
+  return { isReached: times.length === runs, line }
+}
+
+function middle(values: readonly number[]): number | string {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? '-'
+}
