@@ -332,7 +332,7 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
 
   #reportCandidate(init: RTCIceCandidateInit | null): void {
     if (this.#isClosed) return
-    const candidate = init && new RTCIceCandidate(init, this.#werift.localCandidate(new RTCIceCandidate(init)))
+    const candidate = init && new RTCIceCandidate(init, (line) => this.#werift.localCandidate(line))
     this.dispatchEvent(new RTCPeerConnectionIceEvent('icecandidate', { candidate, url: candidate?.url ?? null }))
   }
 

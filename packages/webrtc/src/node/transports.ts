@@ -67,7 +67,7 @@ export class RTCIceTransport extends EventTarget {
     const { usernameFragment = null } = candidate
     return new RTCIceCandidate(
       { candidate: formatCandidate(candidate), usernameFragment, ...this.#section() },
-      candidate,
+      () => candidate,
     )
   }
 }
