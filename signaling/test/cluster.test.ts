@@ -6,8 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type JoinOptions, joinRoom, type Room } from '@floe/signaling'
 import { createSignalingServer, type SignalingServer } from '@floe/signaling/server'
+import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Redis } from '../src/server/redis-bus.ts'
 import { Cable } from './cable.ts'
 import { errorOf, firstPeer, gone, messages, reached } from './listen.ts'
 
@@ -119,6 +121,45 @@ describe('two servers on one Redis', () => {
     await expect.poll(() => one.ready() && two.ready()).toBe(true)
     expect(left).toEqual([])
     flooder.disconnect()
+  })
+
+  test('a stranger in their Redis ends neither, and adds no time series', async () => {
+    const [one, two] = [await serve(), await serve()]
+    const redis = await Redis.connect({ url, prefix: `test-${clusters}` })
+    const stranger = new Server({ adapter: redis.adapter })
+    const nonsense: unknown[][] = [
+      [],
+      [null],
+      ['x', null],
+      ['x', 7],
+      ['x', [null, 7, [], {}]],
+      [{}, [{ type: 'alive' }]],
+    ]
+    for (const type of [
+      'alive',
+      'want',
+      'all',
+      'join',
+      'leave',
+      'bye',
+      'signal',
+      'frame',
+      'answer',
+      'a"b\nc',
+      '__proto__',
+    ]) {
+      nonsense.push(['x', [{ type }]])
+    }
+    for (const words of nonsense)
+      (stranger as { serverSideEmit(...words: unknown[]): void }).serverSideEmit('floe', ...words)
+    await expect.poll(() => one.metrics()).toMatch(/cluster_messages_total\{received="answer"\} 1$/m)
+    await delay(100)
+    for (const server of [one, two]) expect(server.metrics()).not.toMatch(/received="(undefined|a"b|__proto__)/)
+    await enter(one.url)
+    await enter(two.url)
+    await expect.poll(() => [one.peersIn('blue'), two.peersIn('blue')]).toEqual([2, 2])
+    await stranger.of('/').adapter.close()
+    redis.close()
   })
 
   test('are one room: people meet, talk in both directions, and take their leave', async () => {

@@ -145,8 +145,9 @@ export class RedisBus implements Bus {
     this.#connected = redis.ready
     this.#log = log
     redis.watch(() => this.#look())
-    io.on('floe', (from: string, messages: ClusterMessage[]) => {
-      for (const message of messages) this.#receive(from, message)
+    io.on('floe', (from: unknown, messages: unknown) => {
+      if (typeof from !== 'string' || !Array.isArray(messages)) return
+      for (const message of messages) if (isOfOurs(message)) this.#receive(from, message)
     })
   }
 
@@ -212,6 +213,23 @@ export class RedisBus implements Bus {
     }
   }
 }
+
+/** What a kind of message is made of is for its receiver to find out, who survives it. */
+function isOfOurs(message: unknown): message is ClusterMessage {
+  return typeof message === 'object' && message !== null && TYPES.has((message as ClusterMessage).type)
+}
+
+const TYPES: ReadonlySet<unknown> = new Set<ClusterMessage['type']>([
+  'alive',
+  'want',
+  'all',
+  'join',
+  'leave',
+  'bye',
+  'signal',
+  'frame',
+  'answer',
+])
 
 /** The adapter does not look whether Redis takes what it publishes, and a rejected promise would end the process. */
 function publisher(client: RedisClientType, backlog: Backlog): RedisClientType['publish'] {
