@@ -3,7 +3,7 @@ import { assertConstructible, type Constructible } from './constructible.ts'
 import type { DataStream } from './data-stream.ts'
 import { defineEventHandlers, RTCErrorEvent } from './events.ts'
 import { RTCError } from './rtc-error.ts'
-import { wrapAround } from './webidl.ts'
+import { defineInterface, wrapAround } from './webidl.ts'
 
 /** Chromium's. What is queued beyond it is refused, bytes. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024
@@ -201,6 +201,8 @@ export class RTCDataChannel extends EventTarget {
     this.dispatchEvent(new Event('close'))
   }
 }
+
+defineInterface(RTCDataChannel)
 
 defineEventHandlers(RTCDataChannel.prototype, ['open', 'message', 'bufferedamountlow', 'error', 'closing', 'close'])
 

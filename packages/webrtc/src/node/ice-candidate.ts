@@ -1,5 +1,5 @@
 import { type Candidate, parseCandidate } from '@floe/ice'
-import { dictionary, wrapAround } from './webidl.ts'
+import { defineInterface, dictionary, wrapAround } from './webidl.ts'
 
 /** W3C RTCIceCandidate, webrtc-pc §4.8.1: a candidate line with its parts taken out. */
 export class RTCIceCandidate {
@@ -60,6 +60,8 @@ export class RTCIceCandidate {
     return { candidate, sdpMid, sdpMLineIndex, usernameFragment }
   }
 }
+
+defineInterface(RTCIceCandidate)
 
 function isNothing(value: unknown): value is null | undefined {
   return value === undefined || value === null

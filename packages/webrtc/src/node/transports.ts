@@ -3,6 +3,7 @@ import { assertConstructible, type Constructible, constructible } from './constr
 import { defineEventHandlers, RTCErrorEvent } from './events.ts'
 import { RTCIceCandidate } from './ice-candidate.ts'
 import type { SeamTransport } from './seam.ts'
+import { defineInterface } from './webidl.ts'
 import type { WeriftAssociation } from './werift-association.ts'
 
 const ORIGIN = 'RTCPeerConnection.sctp leads to the transports'
@@ -72,6 +73,8 @@ export class RTCIceTransport extends EventTarget {
   }
 }
 
+defineInterface(RTCIceTransport)
+
 const ICE_EVENTS = ['statechange', 'gatheringstatechange', 'selectedcandidatepairchange']
 defineEventHandlers(RTCIceTransport.prototype, ICE_EVENTS)
 
@@ -105,6 +108,8 @@ export class RTCDtlsTransport extends EventTarget {
     return certificate ? [new Uint8Array(certificate).buffer] : []
   }
 }
+
+defineInterface(RTCDtlsTransport)
 
 defineEventHandlers(RTCDtlsTransport.prototype, ['statechange', 'error'])
 
@@ -140,6 +145,8 @@ export class RTCSctpTransport extends EventTarget {
     return this.#association.maxChannels
   }
 }
+
+defineInterface(RTCSctpTransport)
 
 defineEventHandlers(RTCSctpTransport.prototype, ['statechange'])
 
