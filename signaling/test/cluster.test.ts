@@ -6,7 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type JoinOptions, joinRoom, type Room } from '@floe/signaling'
 import { createSignalingServer, type SignalingServer } from '@floe/signaling/server'
+import { Server } from 'socket.io'
+import { io } from 'socket.io-client'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { Redis } from '../src/server/redis-bus.ts'
 import { Cable } from './cable.ts'
 import { errorOf, firstPeer, gone, messages, reached } from './listen.ts'
 
@@ -84,6 +87,79 @@ describe('two servers on one Redis', () => {
     for (const relay of ends) for (const byte of [1, 2, 3]) relay.send(new Uint8Array(16_512).fill(byte))
     const all = [1, 2, 3].map((byte) => [16_512, byte])
     await expect.poll(() => heard).toEqual([all, all])
+  })
+
+  test('a Redis that hangs: no memory is filled, nobody is taken for gone, and what it did not take arrives afterwards', async () => {
+    const [one, two] = [await serve(), await serve()]
+    const receiver = await enter(two.url)
+    await expect.poll(() => one.peersIn('blue')).toBe(1)
+    const sender = await enter(one.url)
+    const flooder = io(one.url, {
+      transports: ['websocket'],
+      forceNew: true,
+      auth: { version: 1, room: 'blue', agent: 'node', resumeToken: 'f'.repeat(22) },
+    })
+    await new Promise((resolve) => flooder.once('welcome', resolve))
+    await expect.poll(() => two.peersIn('blue')).toBe(3)
+    const left: string[] = []
+    for (const peer of receiver.peers.values()) peer.onleave = (reason) => left.push(reason)
+    const arrived = messages(receiver.peers.get(sender.id)!, 1)
+    redis.kill('SIGSTOP')
+    try {
+      const description = { type: 'offer', sdp: 'x'.repeat(65_000) }
+      for (let number = 1; number <= 700; number++)
+        flooder.emit('signal', number, receiver.id, { description }, 0, () => {})
+      const lost = /^floe_signaling_cluster_errors_total [1-9]/m
+      await expect.poll(() => one.metrics(), { timeout: 10_000 }).toMatch(lost)
+      sender.peers.get(receiver.id)!.send({ bye: 'after all' })
+      await expect.poll(() => one.ready() || two.ready(), { timeout: 8_000 }).toBe(false)
+      await delay(2_000) // and then some: two beats, and more than the grace
+    } finally {
+      redis.kill('SIGCONT')
+    }
+    expect(await arrived).toEqual([{ bye: 'after all' }])
+    await expect.poll(() => one.ready() && two.ready()).toBe(true)
+    expect(left).toEqual([])
+    flooder.disconnect()
+  })
+
+  test('a stranger in their Redis ends neither, and adds no time series', async () => {
+    const [one, two] = [await serve(), await serve()]
+    const redis = await Redis.connect({ url, prefix: `test-${clusters}` })
+    const stranger = new Server({ adapter: redis.adapter })
+    const nonsense: unknown[][] = [
+      [],
+      [null],
+      ['x', null],
+      ['x', 7],
+      ['x', [null, 7, [], {}]],
+      [{}, [{ type: 'alive' }]],
+    ]
+    for (const type of [
+      'alive',
+      'want',
+      'all',
+      'join',
+      'leave',
+      'bye',
+      'signal',
+      'frame',
+      'answer',
+      'a"b\nc',
+      '__proto__',
+    ]) {
+      nonsense.push(['x', [{ type }]])
+    }
+    for (const words of nonsense)
+      (stranger as { serverSideEmit(...words: unknown[]): void }).serverSideEmit('floe', ...words)
+    await expect.poll(() => one.metrics()).toMatch(/cluster_messages_total\{received="answer"\} 1$/m)
+    await delay(100)
+    for (const server of [one, two]) expect(server.metrics()).not.toMatch(/received="(undefined|a"b|__proto__)/)
+    await enter(one.url)
+    await enter(two.url)
+    await expect.poll(() => [one.peersIn('blue'), two.peersIn('blue')]).toEqual([2, 2])
+    await stranger.of('/').adapter.close()
+    redis.close()
   })
 
   test('are one room: people meet, talk in both directions, and take their leave', async () => {

@@ -46,7 +46,7 @@ export interface Connection extends EventTarget, AsyncDisposable, AsyncIterable<
   readonly closed: Promise<string>
   /**
    * Sends one message and resolves when there is room for more, so `await` it in a loop. Rejects with ConnectError when
-   * closed, with TypeError when the message has more than 1 MiB.
+   * closed, with TypeError when the message is neither text nor a Uint8Array, or has more than 1 MiB.
    */
   send(data: ConnectionMessage): Promise<void>
   /** Lets what was sent arrive, says bye with the reason, and frees everything. */
@@ -202,6 +202,11 @@ export class SessionConnection extends EventTarget implements Connection {
 
   async #send(data: ConnectionMessage): Promise<void> {
     if (this.#closing || this.#state === 'closed') throw closedError()
+    if (typeof data !== 'string' && Object.prototype.toString.call(data) !== '[object Uint8Array]') {
+      throw new TypeError(
+        'A message is text or a Uint8Array: put it into one, an ArrayBuffer by new Uint8Array(buffer)',
+      )
+    }
     this.driver.send(data)
     if (this.driver.bufferedAmount <= HIGH_WATER_BYTES) return
     await new Promise<void>((resolve) => this.#senders.push(resolve))

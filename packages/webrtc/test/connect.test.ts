@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { IceTransport } from '@floe/ice/node'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Connection } from '../src/connection.ts'
@@ -90,6 +91,17 @@ test('send() holds its caller back while too much is waiting', async () => {
   await polite.closed
   expect(bytes).toBe(6_000_000)
 }, 20_000)
+
+test('a message is text or a Uint8Array, of whatever realm; anything else is a mistake that says so', async () => {
+  const { impolite, polite } = await connected()
+  for (const data of [new ArrayBuffer(3), new Float32Array(3), new DataView(new ArrayBuffer(3)), 7, null, {}]) {
+    await expect(impolite.send(data as never)).rejects.toThrow(/^A message is text or a Uint8Array/)
+  }
+  const next = received(polite)
+  await impolite.send(runInNewContext('new Uint8Array([1, 2, 3])'))
+  expect(await next).toEqual(new Uint8Array([1, 2, 3]))
+  await impolite.close()
+})
 
 test('send() that waits is told when the peer goes without a word', async () => {
   const { signaling, impolite, polite } = await connected()

@@ -18,6 +18,7 @@ const RELIABLE: ChannelParameters = {
 /** SCTP as data channels see it, with every step in the hands of the test. */
 class ScriptedAssociation implements Association {
   isConnected = false
+  maxChannels: number | null = null
   events: AssociationEvents | undefined
   readonly sent: { streamId: number; message: OutgoingMessage }[] = []
   readonly resets: number[] = []
@@ -101,6 +102,23 @@ test('an id that is taken is refused, and is free again after the channel', asyn
   await settle()
   association.connect()
   expect(streams.create(RELIABLE, 5).id).toBe(5)
+})
+
+test('ids end where the peer takes no more streams: those before are failures, those after are refused', () => {
+  const { streams, association, watch, log } = create()
+  const early = [1, 2, 3].map(() => watch(streams.create(RELIABLE)))
+  watch(streams.create(RELIABLE, 7))
+  streams.assignIds(true)
+  association.maxChannels = 4
+  association.connect()
+  expect(early.map(({ state }) => state)).toEqual(['open', 'open', 'closed'])
+  expect(log).toEqual(
+    expect.arrayContaining(['open 0', 'open 2', 'close 4 data-channel-failure', 'close 7 data-channel-failure']),
+  )
+  const refusal = expect.objectContaining({ name: 'OperationError' })
+  expect(() => streams.create(RELIABLE)).toThrow(refusal)
+  expect(() => streams.create(RELIABLE, 4)).toThrow(refusal)
+  expect(streams.create(RELIABLE, 3).id).toBe(3)
 })
 
 test('with the last id gone the next channel is refused', () => {

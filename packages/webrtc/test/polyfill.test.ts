@@ -20,7 +20,25 @@ test('every interface is a global, as Web IDL defines them', async () => {
   const peer = new RTCPeerConnection()
   const channel = peer.createDataChannel('x')
   expect([peer instanceof RTCPeerConnection, channel instanceof RTCDataChannel]).toEqual([true, true])
+  expect(await peer.getStats()).toBeInstanceOf(RTCStatsReport)
   peer.close()
+})
+
+test('class strings and members are those of Web IDL', async () => {
+  for (const [name, value] of Object.entries(webrtc)) {
+    if (!names.includes(name)) continue
+    const { prototype } = value as typeof webrtc.RTCDataChannel
+    expect(Object.prototype.toString.call(Object.create(prototype))).toBe(`[object ${name}]`)
+    for (const [member, { enumerable }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+      expect([member, enumerable]).toEqual([member, member !== 'constructor'])
+    }
+  }
+  const peer = new webrtc.RTCPeerConnection()
+  const members = []
+  for (const member in peer.createDataChannel('x')) members.push(member)
+  expect(members).toEqual(expect.arrayContaining(['label', 'send', 'onmessage', 'addEventListener']))
+  expect(String(peer)).toBe('[object RTCPeerConnection]')
+  await peer.close()
 })
 
 test('a WebRTC that is there already stays as it is, without parts of ours', async () => {

@@ -58,7 +58,7 @@ export interface Bus {
   readonly connected: boolean
   /** How many other servers there are; `undefined` when that cannot be told. */
   others(): Promise<number | undefined>
-  /** Dropped while not connected; frames also while too much waits for the connection. */
+  /** Dropped while not connected; frames and signals also while too much waits for the connection. */
   post(message: ClusterMessage): void
   onmessage: (from: string, message: ClusterMessage) => void
   /** After a connection was lost: messages may have been. */

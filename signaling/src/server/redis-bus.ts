@@ -27,8 +27,14 @@ const BLOCK_TIME = 5_000
 /** Commands that a Redis which hangs may owe us an answer to: what goes beyond is lost, not kept. */
 const UNANSWERED = 10_000
 
-/** Bytes that Redis may not have taken yet before relayed frames, which may be lost, are: it hangs, or is too slow. */
-const FRAME_BACKLOG = 8_388_608
+/**
+ * Bytes that Redis may not have taken yet before relayed frames are lost, which they may be, and signals, which are sent again:
+ * it hangs, or is too slow. Who comes and goes is small, and always told.
+ */
+const BACKLOG: Partial<Record<ClusterMessage['type'], number>> = { frame: 8_388_608, signal: 33_554_432 }
+
+/** Redis has answered nothing of what it was told for so long, in ms: it hangs. Less than servers take to think each other dead. */
+const HANGS_AFTER = 3_000
 
 /** Messages between servers that leave together. */
 const BATCH = 256
@@ -36,13 +42,22 @@ const BATCH = 256
 /** Of the messages between servers: servers of different kinds do not listen to each other. */
 const CLUSTER_VERSION = 1
 
+/** What Redis has not taken yet. */
+interface Backlog {
+  /** Bytes. */
+  size: number
+  /** When it last took something, or had nothing to take. */
+  progress: number
+  onprogress: () => void
+}
+
 /** A connection to Redis and the adapter over it. */
 export class Redis {
   readonly adapter: Parameters<Server['adapter']>[0]
   /** The others are heard from then on. */
   readonly subscribed: Promise<void>
   readonly #clients: RedisClientType[]
-  readonly #backlog: { readonly size: number }
+  readonly #backlog: Backlog
 
   /** @throws {SignalingError} `ERR_SIGNALING_UNREACHABLE`, or `ERR_SIGNALING_ARGUMENT` without its packages */
   static async connect({ url, prefix = 'floe' }: RedisOptions): Promise<Redis> {
@@ -57,7 +72,7 @@ export class Redis {
     }) as RedisClientType
     await firstConnection(client, url)
     const clients = [client]
-    const backlog = { size: 0 }
+    const backlog: Backlog = { size: 0, progress: 0, onprogress: () => {} }
     let onsubscribed = () => {}
     const subscribed = new Promise<void>((resolve) => {
       onsubscribed = resolve
@@ -80,7 +95,7 @@ export class Redis {
     adapter: Parameters<Server['adapter']>[0],
     clients: RedisClientType[],
     subscribed: Promise<void>,
-    backlog: { readonly size: number },
+    backlog: Backlog,
   ) {
     this.adapter = adapter
     this.subscribed = subscribed
@@ -88,8 +103,11 @@ export class Redis {
     this.#backlog = backlog
   }
 
+  /** Whether it answers, as far as can be told. */
   get ready(): boolean {
-    return this.#clients.every((client) => client.isReady)
+    const { size, progress } = this.#backlog
+    const hangs = size > 0 && performance.now() - progress > HANGS_AFTER
+    return !hangs && this.#clients.every((client) => client.isReady)
   }
 
   /** What Redis has not taken yet, in bytes. */
@@ -97,7 +115,9 @@ export class Redis {
     return this.#backlog.size
   }
 
+  /** That it hangs is seen by who asks: it makes no event. */
   watch(onchange: () => void): void {
+    this.#backlog.onprogress = onchange
     for (const client of this.#clients) client.on('ready', onchange).on('error', onchange).on('end', onchange)
   }
 
@@ -113,6 +133,7 @@ export class RedisBus implements Bus {
   readonly #io: Server
   readonly #redis: Redis
   readonly #metrics: Metrics
+  readonly #log: Log
   #queue: ClusterMessage[] = []
   #scheduled = false
   #connected: boolean
@@ -122,14 +143,11 @@ export class RedisBus implements Bus {
     this.#redis = redis
     this.#metrics = metrics
     this.#connected = redis.ready
-    redis.watch(() => {
-      if (this.#connected === redis.ready) return
-      this.#connected = redis.ready
-      if (this.#connected) this.onreconnected()
-      else log({ level: 'error', event: 'cluster', state: 'disconnected' })
-    })
-    io.on('floe', (from: string, messages: ClusterMessage[]) => {
-      for (const message of messages) this.#receive(from, message, log)
+    this.#log = log
+    redis.watch(() => this.#look())
+    io.on('floe', (from: unknown, messages: unknown) => {
+      if (typeof from !== 'string' || !Array.isArray(messages)) return
+      for (const message of messages) if (isOfOurs(message)) this.#receive(from, message)
     })
   }
 
@@ -147,11 +165,11 @@ export class RedisBus implements Bus {
   }
 
   post(message: ClusterMessage): void {
-    if (!this.#connected) {
+    this.#look()
+    if (!this.#connected || this.#redis.backlog > (BACKLOG[message.type] ?? Number.POSITIVE_INFINITY)) {
       this.#metrics.count('floe_signaling_cluster_errors_total')
       return
     }
-    if (message.type === 'frame' && this.#redis.backlog > FRAME_BACKLOG) return
     this.#queue.push(message)
     if (this.#queue.length >= BATCH) this.#flush()
     else if (!this.#scheduled) {
@@ -170,6 +188,13 @@ export class RedisBus implements Bus {
     this.#redis.close()
   }
 
+  #look(): void {
+    if (this.#connected === this.#redis.ready) return
+    this.#connected = !this.#connected
+    if (this.#connected) this.onreconnected()
+    else this.#log({ level: 'error', event: 'cluster', state: 'disconnected' })
+  }
+
   #flush(): void {
     if (this.#queue.length === 0) return
     const messages = this.#queue
@@ -178,27 +203,47 @@ export class RedisBus implements Bus {
     this.#io.serverSideEmit('floe', this.id, messages)
   }
 
-  #receive(from: string, message: ClusterMessage, log: Log): void {
+  #receive(from: string, message: ClusterMessage): void {
     this.#metrics.count('floe_signaling_cluster_messages_total', { received: message.type })
     try {
       this.onmessage(from, message)
     } catch (error) {
       // A server of another make, or a stranger in our Redis: no reason to die.
-      log({ level: 'error', event: 'cluster', state: 'bad-message', server: from, message: String(error) })
+      this.#log({ level: 'error', event: 'cluster', state: 'bad-message', server: from, message: String(error) })
     }
   }
 }
 
+/** What a kind of message is made of is for its receiver to find out, who survives it. */
+function isOfOurs(message: unknown): message is ClusterMessage {
+  return typeof message === 'object' && message !== null && TYPES.has((message as ClusterMessage).type)
+}
+
+const TYPES: ReadonlySet<unknown> = new Set<ClusterMessage['type']>([
+  'alive',
+  'want',
+  'all',
+  'join',
+  'leave',
+  'bye',
+  'signal',
+  'frame',
+  'answer',
+])
+
 /** The adapter does not look whether Redis takes what it publishes, and a rejected promise would end the process. */
-function publisher(client: RedisClientType, backlog: { size: number }): RedisClientType['publish'] {
+function publisher(client: RedisClientType, backlog: Backlog): RedisClientType['publish'] {
   return (...args) => {
     const { length } = args[1]
+    if (backlog.size === 0) backlog.progress = performance.now()
     backlog.size += length
     return client
       .publish(...args)
       .catch(() => 0)
       .finally(() => {
         backlog.size -= length
+        backlog.progress = performance.now()
+        backlog.onprogress()
       })
   }
 }

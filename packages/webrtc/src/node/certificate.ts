@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { PemConverter, X509CertificateGenerator } from '@peculiar/x509'
 import { HashAlgorithm, SignatureAlgorithm, RTCCertificate as WeriftCertificate } from 'werift'
 import { webcrypto } from './webcrypto.ts'
-import { enforceRange } from './webidl.ts'
+import { defineInterface, enforceRange } from './webidl.ts'
 
 /** As long as browsers give theirs. */
 const LIFETIME_MS = 30 * 24 * 60 * 60 * 1000
@@ -65,6 +65,8 @@ export class RTCCertificate {
     return certificate.#werift
   }
 }
+
+defineInterface(RTCCertificate)
 
 function lifetime(algorithm: AlgorithmIdentifier & { expires?: number }): number {
   const { expires } = algorithm

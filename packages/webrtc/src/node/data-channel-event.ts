@@ -1,4 +1,5 @@
 import { RTCDataChannel } from './data-channel.ts'
+import { defineInterface } from './webidl.ts'
 
 /** W3C RTCDataChannelEvent, webrtc-pc §6.3. */
 export class RTCDataChannelEvent extends Event {
@@ -10,3 +11,5 @@ export class RTCDataChannelEvent extends Event {
     this.channel = init.channel
   }
 }
+
+defineInterface(RTCDataChannelEvent)

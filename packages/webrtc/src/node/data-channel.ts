@@ -1,8 +1,9 @@
+import { isArrayBuffer } from 'node:util/types'
 import { assertConstructible, type Constructible } from './constructible.ts'
 import type { DataStream } from './data-stream.ts'
 import { defineEventHandlers, RTCErrorEvent } from './events.ts'
-import type { RTCError } from './rtc-error.ts'
-import { wrapAround } from './webidl.ts'
+import { RTCError } from './rtc-error.ts'
+import { defineInterface, wrapAround } from './webidl.ts'
 
 /** Chromium's. What is queued beyond it is refused, bytes. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024
@@ -131,11 +132,24 @@ export class RTCDataChannel extends EventTarget {
 
   #sendInOrder(message: string | Buffer | Blob): void {
     const turn = (this.#reading ?? Promise.resolve()).then(async () => {
-      const bytes = message instanceof Blob ? Buffer.from(await message.arrayBuffer()) : message
-      if (this.#stream.state === 'open') this.#stream.send(bytes)
+      try {
+        const bytes = message instanceof Blob ? Buffer.from(await message.arrayBuffer()) : message
+        if (this.#stream.state === 'open') this.#stream.send(bytes)
+      } catch (cause) {
+        this.#giveUp(cause)
+      }
       if (this.#reading === turn) this.#reading = undefined
     })
     this.#reading = turn
+  }
+
+  /** A Blob is gone, of a file that has changed, say: what follows it must not pass for the whole. */
+  #giveUp(cause: unknown): void {
+    if (this.#stream.state !== 'open') return
+    this.#closing = true
+    this.#stream.close()
+    const error = new RTCError({ errorDetail: 'data-channel-failure', cause }, 'A Blob could not be read to be sent')
+    this.dispatchEvent(new RTCErrorEvent('error', { error }))
   }
 
   #opened(): void {
@@ -188,11 +202,14 @@ export class RTCDataChannel extends EventTarget {
   }
 }
 
+defineInterface(RTCDataChannel)
+
 defineEventHandlers(RTCDataChannel.prototype, ['open', 'message', 'bufferedamountlow', 'error', 'closing', 'close'])
 
 function copyOf(data: unknown): string | Buffer {
   if (ArrayBuffer.isView(data)) {
     return Buffer.copyBytesFrom(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   }
-  return data instanceof ArrayBuffer ? Buffer.copyBytesFrom(new Uint8Array(data)) : String(data)
+  // Of whatever realm: test runners and sandboxes have classes of their own.
+  return isArrayBuffer(data) ? Buffer.copyBytesFrom(new Uint8Array(data)) : String(data)
 }

@@ -9,6 +9,8 @@ const MAX_STREAM_ID = 65_534
 export interface Association {
   /** Data can be sent. */
   readonly isConnected: boolean
+  /** As many as the peer takes, in either direction; null until connected. */
+  readonly maxChannels: number | null
   events: AssociationEvents | undefined
   /** Resolves when all of it has been handed to the network once. */
   send(streamId: number, message: OutgoingMessage): Promise<void>
@@ -56,11 +58,13 @@ export class DataStreams implements StreamOwner, AssociationEvents {
     return this.#byId.values()
   }
 
-  /** Throws OperationError when the id is taken, or none is left. Without an id the channel is opened in its stream. */
+  /** Throws OperationError when the id is taken or more than the peer takes, or none is left. Without an id the channel is opened in its stream. */
   create(parameters: ChannelParameters, id?: number): DataStream {
     const stream = new DataStream(this, parameters, { negotiated: id !== undefined, announced: false })
     if (id !== undefined) {
       if (this.#byId.has(id)) throw new DOMException(`Data channel ${id} exists already`, 'OperationError')
+      if (id > this.#maxId)
+        throw new DOMException(`The peer takes ids up to ${this.#maxId}, not ${id}`, 'OperationError')
       this.#assign(stream, id)
     } else if (this.#parity === undefined) {
       this.#unassigned.add(stream)
@@ -81,7 +85,7 @@ export class DataStreams implements StreamOwner, AssociationEvents {
       const free = this.#freeId(this.#parity)
       this.#unassigned.delete(stream)
       if (free !== undefined) this.#assign(stream, free)
-      else stream.end(new RTCError({ errorDetail: 'data-channel-failure' }, 'No data channel id is left'))
+      else stream.end(noIdLeft())
     }
   }
 
@@ -116,7 +120,11 @@ export class DataStreams implements StreamOwner, AssociationEvents {
   }
 
   onconnect(): void {
-    for (const stream of [...this.#byId.values()]) this.#open(stream)
+    for (const stream of [...this.#byId.values()]) {
+      // webrtc-pc §6.1.1.3: what the peer would drop without a word.
+      if (stream.id! > this.#maxId) stream.end(noIdLeft())
+      else this.#open(stream)
+    }
     void this.#send()
   }
 
@@ -191,8 +199,17 @@ export class DataStreams implements StreamOwner, AssociationEvents {
     this.#byId.set(id, stream)
   }
 
+  get #maxId(): number {
+    return Math.min(MAX_STREAM_ID, (this.#association.maxChannels ?? Number.POSITIVE_INFINITY) - 1)
+  }
+
   #freeId(parity: 0 | 1): number | undefined {
-    for (let id: number = parity; id <= MAX_STREAM_ID; id += 2) if (!this.#byId.has(id)) return id
+    const last = this.#maxId
+    for (let id: number = parity; id <= last; id += 2) if (!this.#byId.has(id)) return id
     return undefined
   }
+}
+
+function noIdLeft(): RTCError {
+  return new RTCError({ errorDetail: 'data-channel-failure' }, 'No data channel id is left that the peer takes')
 }

@@ -1,6 +1,6 @@
 import { RTCIceCandidate } from './ice-candidate.ts'
 import { RTCError } from './rtc-error.ts'
-import { dictionary } from './webidl.ts'
+import { defineInterface, dictionary } from './webidl.ts'
 
 /** W3C RTCPeerConnectionIceEvent. `candidate` is null when gathering is complete. */
 export class RTCPeerConnectionIceEvent extends Event {
@@ -18,6 +18,8 @@ export class RTCPeerConnectionIceEvent extends Event {
     this.url = url
   }
 }
+
+defineInterface(RTCPeerConnectionIceEvent)
 
 /** What an RTCPeerConnectionIceErrorEvent is made of. */
 export interface IceErrorInit {
@@ -48,6 +50,8 @@ export class RTCPeerConnectionIceErrorEvent extends Event {
   }
 }
 
+defineInterface(RTCPeerConnectionIceErrorEvent)
+
 /** W3C RTCErrorEvent, webrtc-pc §11.3. On a peer connection: why it failed, before `connectionState` says so. */
 export class RTCErrorEvent extends Event {
   readonly error: RTCError
@@ -58,6 +62,8 @@ export class RTCErrorEvent extends Event {
     this.error = init.error
   }
 }
+
+defineInterface(RTCErrorEvent)
 
 /**
  * Event handler attributes of HTML §8.1.8.1: `target.onopen = f` listens at the place where it was first set, and

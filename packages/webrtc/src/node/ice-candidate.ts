@@ -1,5 +1,5 @@
 import { type Candidate, parseCandidate } from '@floe/ice'
-import { dictionary, wrapAround } from './webidl.ts'
+import { defineInterface, dictionary, wrapAround } from './webidl.ts'
 
 /** W3C RTCIceCandidate, webrtc-pc §4.8.1: a candidate line with its parts taken out. */
 export class RTCIceCandidate {
@@ -23,10 +23,13 @@ export class RTCIceCandidate {
   readonly url: string | null
 
   /**
-   * Throws `TypeError` when neither `sdpMid` nor `sdpMLineIndex` is given, as W3C has it. `origin` is ours alone: what is known
-   * of a local candidate and not in its line.
+   * Throws `TypeError` when neither `sdpMid` nor `sdpMLineIndex` is given, as W3C has it. `originOf` is ours alone: what is
+   * known of a local candidate and not in its line.
    */
-  constructor(init: RTCIceCandidateInit = {}, origin?: Pick<Candidate, 'url' | 'relayProtocol'>) {
+  constructor(
+    init: RTCIceCandidateInit = {},
+    originOf?: (line: Candidate) => Pick<Candidate, 'url' | 'relayProtocol'> | undefined,
+  ) {
     const { candidate = '', sdpMid, sdpMLineIndex, usernameFragment } = dictionary(init, 'RTCIceCandidateInit')
     this.sdpMid = isNothing(sdpMid) ? null : String(sdpMid)
     this.sdpMLineIndex = isNothing(sdpMLineIndex) ? null : wrapAround(sdpMLineIndex, 16)
@@ -34,9 +37,10 @@ export class RTCIceCandidate {
       throw new TypeError('An RTCIceCandidate needs an sdpMid or an sdpMLineIndex')
     }
     this.candidate = String(candidate)
+    const parsed = parseCandidate(this.candidate)
+    const origin = parsed && originOf?.(parsed)
     this.url = origin?.url ?? null
     this.relayProtocol = origin?.relayProtocol ?? null
-    const parsed = parseCandidate(this.candidate)
     this.usernameFragment = isNothing(usernameFragment) ? (parsed?.usernameFragment ?? null) : String(usernameFragment)
     this.foundation = parsed?.foundation ?? null
     this.component = parsed ? (parsed.component === 2 ? 'rtcp' : 'rtp') : null
@@ -56,6 +60,8 @@ export class RTCIceCandidate {
     return { candidate, sdpMid, sdpMLineIndex, usernameFragment }
   }
 }
+
+defineInterface(RTCIceCandidate)
 
 function isNothing(value: unknown): value is null | undefined {
   return value === undefined || value === null

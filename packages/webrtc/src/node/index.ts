@@ -14,6 +14,7 @@ export { RTCIceCandidate } from './ice-candidate.ts'
 export { RTCPeerConnection } from './peer-connection.ts'
 export { RTCError } from './rtc-error.ts'
 export { RTCSessionDescription } from './session-description.ts'
+export { RTCStatsReport } from './stats.ts'
 export { RTCDtlsTransport, RTCIceTransport, RTCSctpTransport } from './transports.ts'
 export { webcrypto }
 

@@ -28,9 +28,9 @@ import type { RTCError } from './rtc-error.ts'
 import { SeamPeerConnection, type SeamTransport } from './seam.ts'
 import { type RTCSessionDescription, SDP_TYPES } from './session-description.ts'
 import { connectionState, iceConnectionState, iceGatheringState } from './states.ts'
-import { type Stats, statsReport } from './stats.ts'
+import { type RTCStatsReport, statsReport } from './stats.ts'
 import { RTCDtlsTransport, RTCSctpTransport } from './transports.ts'
-import { dictionary, oneOf, usvString, wrapAround } from './webidl.ts'
+import { defineInterface, dictionary, oneOf, usvString, wrapAround } from './webidl.ts'
 import type { WeriftAssociation } from './werift-association.ts'
 
 type Handler<E extends Event> = ((this: RTCPeerConnection, event: E) => unknown) | null
@@ -232,7 +232,7 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
   }
 
   /** Candidates and their pairs, transport, certificates and data channels, as W3C's webrtc-stats names them. */
-  async getStats(selector: MediaStreamTrack | null = null): Promise<Map<string, Stats>> {
+  async getStats(selector: MediaStreamTrack | null = null): Promise<RTCStatsReport> {
     if (selector !== null) throw new DOMException('There are no tracks to select', 'InvalidAccessError')
     return statsReport({
       transports: this.#werift.transports,
@@ -332,7 +332,7 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
 
   #reportCandidate(init: RTCIceCandidateInit | null): void {
     if (this.#isClosed) return
-    const candidate = init && new RTCIceCandidate(init, this.#werift.localCandidate(new RTCIceCandidate(init)))
+    const candidate = init && new RTCIceCandidate(init, (line) => this.#werift.localCandidate(line))
     this.dispatchEvent(new RTCPeerConnectionIceEvent('icecandidate', { candidate, url: candidate?.url ?? null }))
   }
 
@@ -352,6 +352,8 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
     if (this.#connectionState !== before[2]) this.dispatchEvent(new Event('connectionstatechange'))
   }
 }
+
+defineInterface(RTCPeerConnection)
 
 defineEventHandlers(RTCPeerConnection.prototype, [
   'negotiationneeded',

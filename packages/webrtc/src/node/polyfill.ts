@@ -12,6 +12,7 @@ import { RTCIceCandidate } from './ice-candidate.ts'
 import { RTCPeerConnection } from './peer-connection.ts'
 import { RTCError } from './rtc-error.ts'
 import { RTCSessionDescription } from './session-description.ts'
+import { RTCStatsReport } from './stats.ts'
 import { RTCDtlsTransport, RTCIceTransport, RTCSctpTransport } from './transports.ts'
 
 const INTERFACES = {
@@ -28,6 +29,7 @@ const INTERFACES = {
   RTCPeerConnectionIceEvent,
   RTCSctpTransport,
   RTCSessionDescription,
+  RTCStatsReport,
 }
 
 if (!('RTCPeerConnection' in globalThis)) {

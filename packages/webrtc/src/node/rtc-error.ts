@@ -1,3 +1,5 @@
+import { defineInterface } from './webidl.ts'
+
 /** W3C RTCErrorDetailType, as far as data channels go. */
 export type RTCErrorDetail =
   | 'data-channel-failure'
@@ -40,6 +42,8 @@ export class RTCError extends DOMException {
     if (init.cause !== undefined) Object.defineProperty(this, 'cause', { value: init.cause, configurable: true })
   }
 }
+
+defineInterface(RTCError)
 
 const DETAILS = new Set<unknown>([
   'data-channel-failure',

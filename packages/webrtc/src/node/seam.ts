@@ -1,3 +1,4 @@
+import type { Candidate } from '@floe/ice'
 import type { IceTransportOptions } from '@floe/ice/node'
 import {
   type SessionDescription,
@@ -89,10 +90,10 @@ export class SeamPeerConnection extends WeriftPeerConnection {
   }
 
   /** The local candidate that a line is about, with what the line does not say: the server that it was learnt from. */
-  localCandidate(candidate: { address: string | null; port: number | null; protocol: string | null }) {
+  localCandidate(line: Candidate): Candidate | undefined {
     const local = this.transports.flatMap(({ connection }) => connection.transport.getLocalCandidates())
     return local.find(({ hostname, protocol, address: { ip, port } }) => {
-      return (hostname ?? ip) === candidate.address && port === candidate.port && protocol === candidate.protocol
+      return (hostname ?? ip) === line.address.ip && port === line.address.port && protocol === line.protocol
     })
   }
 

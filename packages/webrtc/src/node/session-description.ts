@@ -1,4 +1,4 @@
-import { dictionary, oneOf, usvString } from './webidl.ts'
+import { defineInterface, dictionary, oneOf, usvString } from './webidl.ts'
 
 export const SDP_TYPES = ['offer', 'pranswer', 'answer', 'rollback'] as const
 
@@ -18,3 +18,5 @@ export class RTCSessionDescription {
     return { type: this.type, sdp: this.sdp }
   }
 }
+
+defineInterface(RTCSessionDescription)

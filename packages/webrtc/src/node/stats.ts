@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto'
 import { type Candidate, type CandidatePair, pairReport } from '@floe/ice'
 import type { IceTransportStats } from '@floe/ice/node'
 import { CipherSuite } from 'werift'
+import { assertConstructible, type Constructible, constructible } from './constructible.ts'
 import type { DataStream } from './data-stream.ts'
 import type { SeamTransport } from './seam.ts'
+import { defineInterface } from './webidl.ts'
 
 /** One object of a report. Its fields are those of W3C's webrtc-stats for its `type`; times are in seconds there. */
 export interface Stats {
@@ -21,9 +23,20 @@ export interface StatsSource {
   readonly dataChannelsClosed: number
 }
 
-/** RTCStatsReport, webrtc-pc §8: by id, the same thing under the same id in every report of a connection. */
-export function statsReport(source: StatsSource): Map<string, Stats> {
-  const report = new Map<string, Stats>()
+/** W3C RTCStatsReport, webrtc-pc §8.4: by id. It is a Map, and the caller's own. */
+export class RTCStatsReport extends Map<string, Stats> {
+  /** @internal */
+  constructor(key: Constructible) {
+    assertConstructible(key, 'getStats() makes reports')
+    super()
+  }
+}
+
+defineInterface(RTCStatsReport)
+
+/** The same thing has the same id in every report of a connection. */
+export function statsReport(source: StatsSource): RTCStatsReport {
+  const report = new RTCStatsReport(constructible)
   const timestamp = performance.timeOrigin + performance.now()
   const add = (id: string, type: string, fields: Record<string, unknown>): string => {
     const present = Object.entries(fields).filter(([, value]) => value !== undefined)

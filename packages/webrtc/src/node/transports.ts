@@ -3,6 +3,7 @@ import { assertConstructible, type Constructible, constructible } from './constr
 import { defineEventHandlers, RTCErrorEvent } from './events.ts'
 import { RTCIceCandidate } from './ice-candidate.ts'
 import type { SeamTransport } from './seam.ts'
+import { defineInterface } from './webidl.ts'
 import type { WeriftAssociation } from './werift-association.ts'
 
 const ORIGIN = 'RTCPeerConnection.sctp leads to the transports'
@@ -67,10 +68,12 @@ export class RTCIceTransport extends EventTarget {
     const { usernameFragment = null } = candidate
     return new RTCIceCandidate(
       { candidate: formatCandidate(candidate), usernameFragment, ...this.#section() },
-      candidate,
+      () => candidate,
     )
   }
 }
+
+defineInterface(RTCIceTransport)
 
 const ICE_EVENTS = ['statechange', 'gatheringstatechange', 'selectedcandidatepairchange']
 defineEventHandlers(RTCIceTransport.prototype, ICE_EVENTS)
@@ -106,6 +109,8 @@ export class RTCDtlsTransport extends EventTarget {
   }
 }
 
+defineInterface(RTCDtlsTransport)
+
 defineEventHandlers(RTCDtlsTransport.prototype, ['statechange', 'error'])
 
 /** W3C RTCSctpTransport, webrtc-pc §6.1. */
@@ -140,6 +145,8 @@ export class RTCSctpTransport extends EventTarget {
     return this.#association.maxChannels
   }
 }
+
+defineInterface(RTCSctpTransport)
 
 defineEventHandlers(RTCSctpTransport.prototype, ['statechange'])
 

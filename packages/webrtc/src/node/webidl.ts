@@ -30,3 +30,11 @@ export function dictionary<Type extends object>(value: Type | null | undefined, 
   if (typeof value === 'object' || typeof value === 'function') return value
   throw new TypeError(`${what} has to be an object, not ${String(value)}`)
 }
+
+/** An interface object (Web IDL §3.7): its name is the class string of its objects, and its members are enumerable. */
+export function defineInterface({ name, prototype }: { readonly name: string; readonly prototype: object }): void {
+  for (const [member, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    if (member !== 'constructor') Object.defineProperty(prototype, member, { ...descriptor, enumerable: true })
+  }
+  Object.defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true })
+}

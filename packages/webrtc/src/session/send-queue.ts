@@ -14,7 +14,7 @@ interface Segment {
 export class SendQueue {
   /** From the peer: how many bytes may be sent in all. */
   limit: number = RECEIVE_WINDOW
-  #segments: Segment[] = []
+  #segments: (Segment | undefined)[] = []
   /** Index in `#segments` of the first that is not acknowledged. */
   #head = 0
   /** Number of the next segment to be made. */
@@ -85,6 +85,8 @@ export class SendQueue {
     if (next <= this.#base || next > this.#made) return false
     const last = this.#at(next - 1)!
     this.#acknowledgedEnd = last.end
+    // The places are given back many at a time, what is in them at once.
+    this.#segments.fill(undefined, this.#head, this.#head + next - this.#base)
     this.#head += next - this.#base
     this.#base = next
     this.#next = Math.max(this.#next, next)

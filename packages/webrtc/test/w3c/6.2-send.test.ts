@@ -1,3 +1,8 @@
+import { openAsBlob } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import type { RTCDataChannel } from '../../src/node/data-channel.ts'
 import { createPair, eventOf, nextMessage, openChannel, record } from '../pair.ts'
@@ -86,6 +91,38 @@ test('blobs keep their place among other messages, and are waited for by close()
     100_000,
     'last',
   ])
+})
+
+test('a Blob that cannot be read any more: an RTCError, and nothing that follows it is sent', async () => {
+  await using pair = createPair()
+  const [ours, theirs] = await openChannel(pair)
+  const folder = await mkdtemp(join(tmpdir(), 'floe-blob-'))
+  const file = join(folder, 'file')
+  await writeFile(file, 'as it was')
+  const blob = await openAsBlob(file)
+  await writeFile(file, 'something else by now')
+  const received: unknown[] = []
+  theirs.onmessage = ({ data }) => received.push(data)
+  const [failure, end] = [eventOf(ours, 'error'), eventOf(theirs, 'close')]
+  ours.send('before')
+  ours.send(blob)
+  ours.send('behind')
+  const { error } = (await failure) as RTCErrorEvent
+  expect(error).toMatchObject({ errorDetail: 'data-channel-failure', cause: { name: 'NotReadableError' } })
+  expect(ours.readyState).toBe('closing')
+  await end
+  expect(received).toEqual(['before'])
+  await rm(folder, { recursive: true })
+})
+
+test('an ArrayBuffer of another realm, as test runners have, is one', async () => {
+  await using pair = createPair()
+  const [ours, theirs] = await openChannel(pair)
+  for (const code of ['new Uint8Array([1, 2, 3]).buffer', 'new Uint8Array([1, 2, 3])']) {
+    const next = nextMessage(theirs)
+    ours.send(runInNewContext(code))
+    expect(new Uint8Array((await next) as ArrayBuffer)).toEqual(bytes(1, 2, 3))
+  }
 })
 
 test('binaryType: arraybuffer or blob, and anything else changes nothing', async () => {

@@ -143,5 +143,7 @@ test('an ICE restart loses neither the pair in use nor what has been counted', a
   await pair.b.setRemoteDescription(pair.a.localDescription!)
   await pair.b.setLocalDescription()
   await pair.a.setRemoteDescription(pair.b.localDescription!)
-  await expect.poll(async () => (await after()).selectedCandidatePairId).not.toBe(before.selectedCandidatePairId)
+  await expect
+    .poll(async () => (await after()).selectedCandidatePairId, { timeout: 10_000 })
+    .not.toBe(before.selectedCandidatePairId)
 })
