@@ -26,7 +26,7 @@ const CELL = {
 } as const
 const PATIENCE = { connect: 10_000, upgrade: 8_000 }
 
-describe.skipIf(reason)(`a port mapping${leftOut}`, () => {
+describe.skipIf(reason).concurrent(`a port mapping${leftOut}`, () => {
   test.each(['pcp', 'nat-pmp', 'upnp'] as const)('by %s alone: hard with hard is direct', async (protocol) => {
     await expectDirect({ nat: HARD, mappingProtocols: [protocol] }, { nat: HARD })
   })
@@ -43,8 +43,8 @@ describe.skipIf(reason)(`a port mapping${leftOut}`, () => {
   })
 })
 
-describe.skipIf(reason)(`a router that is restarted${leftOut}`, () => {
-  test('has its mapping back by its own announcement', async () => {
+describe.skipIf(reason).concurrent(`a router that is restarted${leftOut}`, () => {
+  test('has its mapping back by its own announcement', async ({ expect }) => {
     const a: Placement = { nat: HARD, mappingProtocols: ['pcp'] }
     await using internet = await Internet.build({ hosts: { a: [a], b: [{ nat: HARD }] } })
     const { route, ends } = await meet(internet, CELL, PATIENCE)
@@ -64,7 +64,8 @@ describe.skipIf(reason)(`a router that is restarted${leftOut}`, () => {
 async function expectDirect(a: Placement, b: Placement): Promise<void> {
   await using internet = await Internet.build({ hosts: { a: [a], b: [b] } })
   const outcome = await meet(internet, CELL, PATIENCE)
-  const { decisions } = outcome.ends[0]
-  expect(outcome.route, sideBySide(decisions, outcome.ends[1].decisions)).toBe('direct')
-  expect(decisions.some(({ text }) => text.startsWith('mapped:'))).toBe(true)
+  const [one, other] = outcome.ends.map(({ decisions }) => decisions)
+  expect(outcome.route, sideBySide(one!, other!)).toBe('direct')
+  // Where both have routers that map ports, the faster one is enough.
+  expect([...one!, ...other!].some(({ text }) => text.startsWith('mapped:'))).toBe(true)
 }

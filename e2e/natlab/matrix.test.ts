@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import type { NatTypeName } from '../topology/nat-types.ts'
 import type { Cell } from './cell.ts'
 import { sideBySide } from './decisions.ts'
+import { lanes } from './lanes.ts'
 import { judgeCell, type Peers, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
 
@@ -69,8 +70,11 @@ describe.skipIf(reason).concurrent(`two Node peers${leftOut}`, () => {
   })
 })
 
-describe.skipIf(reason).each(WITH_BROWSERS)(`$peers${leftOut}`, ({ peers, cells }) => {
-  test.each(cells)('%s with %s', (...places) => holds({ places, peers, relay: true }))
+/** A browser takes a core to itself while it starts. */
+const withBrowsers = lanes(2)
+
+describe.skipIf(reason).concurrent.each(WITH_BROWSERS)(`$peers${leftOut}`, ({ peers, cells }) => {
+  test.each(cells)('%s with %s', (...places) => withBrowsers(() => holds({ places, peers, relay: true })))
 })
 
 async function holds(cell: Cell, captures?: string): Promise<void> {
