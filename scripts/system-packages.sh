@@ -10,8 +10,8 @@ packages=(
   nftables    # NATs and firewalls between namespaces
   conntrack   # to look at a kernel NAT's table, and to empty it
   python3     # the delay line of e2e/natlab: Node itself opens no TUN device
-  tayga       # NAT64 in e2e/natlab
-  unbound     # DNS64 beside it
+  tayga       # NAT64, in e2e/natlab and for packages/nat
+  unbound     # the DNS64 beside it
   tcpdump     # npm run natlab -- … --pcap
   coturn      # a STUN and TURN server that somebody else wrote
   openssl     # certificates for the tests of TLS
@@ -22,8 +22,6 @@ packages=(
   miniupnpd-nftables # a router's PCP, NAT-PMP and UPnP, which packages/nat asks for mappings
   miniupnpc   # upnpc, which lists them
   natpmpc     # the same by NAT-PMP
-  tayga       # NAT64
-  unbound     # the DNS64 beside it
 )
 
 missing=()

@@ -12,8 +12,9 @@ export async function capture(internet: Internet, folder: string): Promise<void>
   await Promise.all(names.map((name) => captureAt(internet, name, join(folder, `${name}.pcap`))))
 }
 
+/** Packet by packet: what waits for a buffer to fill, or a second to pass, is lost when a short run ends. */
 async function captureAt(internet: Internet, name: string, file: string): Promise<void> {
-  const tcpdump = ['tcpdump', '-i', 'any', '-n', '-U', '-w', file, '--relinquish-privileges=root']
+  const tcpdump = ['tcpdump', '-i', 'any', '-n', '-U', '--immediate-mode', '-w', file, '--relinquish-privileges=root']
   const [command, ...args] = inNamespace(internet.namespace(name), tcpdump)
   const child = spawn(command!, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   internet.adopt(child)

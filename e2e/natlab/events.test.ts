@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { sideBySide } from './decisions.ts'
 import { EVENTS } from './events.ts'
 import { describeSurvival, isAsExpected } from './events-report.ts'
+import { lanes } from './lanes.ts'
 import { whyNot } from './namespaces.ts'
 import { survive } from './survival.ts'
 
@@ -15,9 +16,12 @@ const QUICK = EVENTS.filter(({ faults, idle = 0, transfer, relay = false, expect
   return idle === 0 && lasting <= 5_000 && (expected.moved ?? 0) <= 20_000
 })
 
-describe.skipIf(reason)(`a connection survives${reason ? ` (left out: ${reason})` : ''}`, () => {
+/** Each waits for most of its time, and the time that it waits for data counts: not all at once. */
+const inTurn = lanes(3)
+
+describe.skipIf(reason).concurrent(`a connection survives${reason ? ` (left out: ${reason})` : ''}`, () => {
   test.each(QUICK)('$name', async (event) => {
-    const survival = await survive(event)
+    const survival = await inTurn(() => survive(event))
     expect(isAsExpected(survival), `${describeSurvival(survival)}\n${sideBySide(...survival.decisions)}`).toBe(true)
   })
 })

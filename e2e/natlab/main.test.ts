@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '..', '..')
 const CAPTURES = join(ROOT, 'test-results', 'natlab-pcap')
 
 describe.skipIf(whyNot())('npm run natlab', () => {
-  test.each([
+  test.concurrent.each([
     { name: 'no command', args: [], complaint: 'npm run natlab -- matrix' },
     { name: 'a place that does not exist', args: ['up', 'cone'], complaint: 'there is no place cone' },
     { name: 'peers that do not exist', args: ['matrix', '--peers', 'node-opera'], complaint: 'are no two peers' },

@@ -8,19 +8,20 @@ const reason = whyNot()
 const leftOut = reason ? ` (left out: ${reason})` : ''
 const HELPFUL = MAPPING_TRIALS.filter(({ expected }) => expected === 'direct')
 
-describe.skipIf(reason)(`a port mapping${leftOut}`, () => {
+describe.skipIf(reason).concurrent(`port mappings${leftOut}`, () => {
   test.each(HELPFUL)('$name: hard with hard is direct', async (trial) => {
     const { route, ends } = await meetMapped(trial)
-    const { decisions } = ends[0]
-    expect(route, sideBySide(decisions, ends[1].decisions)).toBe('direct')
-    expect(decisions.some(({ text }) => text.startsWith('mapped:'))).toBe(true)
+    const [one, other] = ends.map(({ decisions }) => decisions)
+    expect(route, sideBySide(one!, other!)).toBe('direct')
+    // Where both have routers that map ports, the faster one is enough.
+    expect([...one!, ...other!].some(({ text }) => text.startsWith('mapped:'))).toBe(true)
   })
-})
 
-test.skipIf(reason)(`a router that is restarted has its mapping back by its own announcement${leftOut}`, async () => {
-  const { meeting, before, backAfter } = await restartRouter()
-  expect(meeting.route).toBe('direct')
-  expect(before).toMatchObject([{ forwards: true }])
-  expect(backAfter).toBeDefined()
-  expect(meeting.ends[0].pair).toMatch(/^srflx-/)
+  test('a router that is restarted has its mapping back by its own announcement', async ({ expect }) => {
+    const { meeting, before, backAfter } = await restartRouter()
+    expect(meeting.route).toBe('direct')
+    expect(before).toMatchObject([{ forwards: true }])
+    expect(backAfter).toBeDefined()
+    expect(meeting.ends[0].pair).toMatch(/^srflx-/)
+  })
 })

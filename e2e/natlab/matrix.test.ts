@@ -1,8 +1,13 @@
 /** A spread of the matrix. `npm run natlab -- matrix` runs all of it. */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { NatTypeName } from '../topology/nat-types.ts'
 import type { Cell } from './cell.ts'
 import { sideBySide } from './decisions.ts'
+import { lanes } from './lanes.ts'
 import { judgeCell, type Peers, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
 
@@ -51,15 +56,36 @@ const WITH_BROWSERS: readonly { readonly peers: Peers; readonly cells: readonly 
 
 describe.skipIf(reason).concurrent(`two Node peers${leftOut}`, () => {
   test.each(BETWEEN_NODES)('%s with %s', (...places) => holds({ places, peers: ['node', 'node'], relay: true }))
+
+  test('a cell with captures: what every host, router and the servers saw', async () => {
+    const captures = mkdtempSync(join(tmpdir(), 'floe-captures-'))
+    try {
+      await holds({ places: ['eim-adf', 'apdm-block'], peers: ['node', 'node'], relay: true }, captures)
+      const names = ['a-eth0-router', 'a', 'b-eth0-router', 'b', 'servers']
+      expect(readdirSync(captures).sort()).toEqual(names.map((name) => `${name}.pcap`))
+      for (const name of names) expect(datagramsIn(join(captures, `${name}.pcap`)), name).toBeGreaterThan(10)
+    } finally {
+      rmSync(captures, { recursive: true })
+    }
+  })
 })
 
-describe.skipIf(reason).each(WITH_BROWSERS)(`$peers${leftOut}`, ({ peers, cells }) => {
-  test.each(cells)('%s with %s', (...places) => holds({ places, peers, relay: true }))
+/** A browser takes a core to itself while it starts. */
+const withBrowsers = lanes(2)
+
+describe.skipIf(reason).concurrent.each(WITH_BROWSERS)(`$peers${leftOut}`, ({ peers, cells }) => {
+  test.each(cells)('%s with %s', (...places) => withBrowsers(() => holds({ places, peers, relay: true })))
 })
 
-async function holds(cell: Cell): Promise<void> {
-  const { outcome, failure } = await judgeCell(cell)
+async function holds(cell: Cell, captures?: string): Promise<void> {
+  const { outcome, failure } = await judgeCell(cell, { ...(captures !== undefined && { captures }) })
   if (!failure) return
   const [a, b] = outcome.ends
   expect.unreachable(`${failure}\n${titleOf(cell)}\n${sideBySide(a.decisions, b.decisions)}`)
+}
+
+/** As tcpdump reads them. */
+function datagramsIn(capture: string): number {
+  const { stdout } = spawnSync('tcpdump', ['-r', capture, '-n', 'udp'], { encoding: 'utf8' })
+  return stdout.split('\n').filter((line) => line.includes('UDP')).length
 }

@@ -5,7 +5,7 @@ import { whyNot } from './namespaces.ts'
 
 const reason = whyNot()
 
-test.skipIf(reason).each(['firefox', 'chromium'] as const)(
+test.skipIf(reason).concurrent.each(['firefox', 'chromium'] as const)(
   `J83 %s with active TCP candidates, Node with passive ones${reason ? ` (left out: ${reason})` : ''}`,
   async (browser) => {
     const cell = { places: ['no-udp', 'public'], peers: [browser, 'node'], relay: false } as const
