@@ -43,7 +43,8 @@ export function checkRemote(sdp: string): void {
 
 /** RFC 8841 §5 and §6, and a name for the answer to refer to (RFC 5888): werift would take it, and fail later. */
 function checkData(section: Section): void {
-  if (values(section, 'mid').length === 0) refuseContent('has no mid for its data channels')
+  const mids = section.attributes.filter((line) => /^a=mid(:|$)/.test(line))
+  if (mids.length !== 1 || !values(section, 'mid')[0]) refuseContent('names its data channels by no mid, or by several')
   for (const port of values(section, 'sctp-port')) {
     if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) refuseContent(`has an sctp-port ${port}`)
   }
