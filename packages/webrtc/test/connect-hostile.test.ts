@@ -103,6 +103,35 @@ test('aborted by the one who looks at the peer connection', async () => {
   expect(made?.connectionState).toBe('closed')
 })
 
+test('aborted at any moment: it rejects or has resolved, the peer is told, and nothing stays', async () => {
+  for (let steps = 0; steps < 60; steps += 3) {
+    const [impolite, polite] = relayedPair()
+    const controller = new AbortController()
+    const made: RTCPeerConnection[] = []
+    const onpeerconnection = (peerConnection: RTCPeerConnection) => void made.push(peerConnection)
+    const end = steps % 2 === 0 ? impolite : polite
+    const attempt = connect(end, { ...OPTIONS, onpeerconnection, signal: controller.signal })
+    const other = connect(end === impolite ? polite : impolite, { ...OPTIONS, onpeerconnection })
+    for (let step = 0; step < steps; step++) await new Promise((resolve) => setImmediate(resolve))
+    controller.abort()
+    const [mine, theirs] = await Promise.allSettled([attempt, other])
+    if (mine.status === 'rejected') {
+      expect(mine.reason).toMatchObject({ code: 'ERR_CONNECT_ABORTED' })
+      if (theirs.status === 'fulfilled') expect(await theirs.value.closed).toMatch(/aborted/)
+      else expect(theirs.reason).toMatchObject({ code: 'ERR_CONNECT_PEER_LEFT' })
+    } else {
+      await mine.value.close('enough')
+      if (theirs.status === 'fulfilled') expect(await theirs.value.closed).toBe('enough')
+    }
+    await vi.waitFor(() => {
+      expect(made.map(({ connectionState }) => connectionState)).toEqual(['closed', 'closed'])
+      for (const { onmessage, relay } of [impolite, polite]) {
+        expect([onmessage, relay.onframe, relay.onstatechange], `${steps} steps`).toEqual([null, null, null])
+      }
+    })
+  }
+}, 60_000)
+
 describe('a relay carrier', () => {
   const { subtle } = globalThis.crypto
   const settle = () => new Promise((resolve) => setImmediate(resolve))

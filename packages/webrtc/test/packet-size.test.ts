@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { RTCDataChannel } from '../src/node/data-channel.ts'
+import { LARGE_PAYLOAD_BYTES } from '../src/node/packet-size.ts'
 import { offerLargePackets, takesLargePackets } from '../src/node/sdp.ts'
+import { SENT_FRAME_SIZE } from '../src/session/defaults.ts'
 import { createPair, negotiate, trickle } from './pair.ts'
 import { chunkTypes, sctpPair } from './sctp-pair.ts'
 
@@ -45,6 +47,10 @@ async function channel(options: Options = {}) {
   await settle()
   return { a, b, send, sent, received }
 }
+
+test('a frame of connect() is one packet where packets are large', () => {
+  expect(SENT_FRAME_SIZE).toBeLessThanOrEqual(LARGE_PAYLOAD_BYTES)
+})
 
 test('on a path within the machine, to a peer that takes them, packets get large once one has come back', async () => {
   const { send, sent, received } = await channel()

@@ -76,7 +76,7 @@ export class Descriptions {
   async createOffer(iceRestart: boolean): Promise<RTCSessionDescriptionInit> {
     if (iceRestart) this.wantRestart()
     await this.#installCertificate()
-    const offer = describeOwn(await this.#werift.createOffer())!.toJSON()
+    const offer = describeOwn(await orOperationError(this.#werift.createOffer()))!.toJSON()
     this.#lastOffer = offer.sdp
     return offer
   }
@@ -84,7 +84,7 @@ export class Descriptions {
   async createAnswer(): Promise<RTCSessionDescriptionInit> {
     expectState('local', 'answer', this.#werift.signalingState)
     await this.#installCertificate()
-    const answer = describeOwn(await this.#werift.createAnswer())!.toJSON()
+    const answer = describeOwn(await orOperationError(this.#werift.createAnswer()))!.toJSON()
     this.#lastAnswer = answer.sdp
     return answer
   }
@@ -192,7 +192,7 @@ async function orOperationError<Result>(work: Promise<Result>): Promise<Result> 
   } catch (error) {
     if (error instanceof DOMException) throw error
     throw new DOMException(
-      `The description or candidate could not be applied: ${(error as Error).message}`,
+      `The description or candidate could not be made or applied: ${(error as Error).message}`,
       'OperationError',
     )
   }

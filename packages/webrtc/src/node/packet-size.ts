@@ -3,7 +3,7 @@ import { ChunkType } from './sctp-packet.ts'
 import type { SctpInternals } from './werift-internals.ts'
 
 /** Of data in one packet. With the headers of SCTP it fits the 16384 bytes that a DTLS record takes, RFC 6347 §4.1. */
-const LARGE_PAYLOAD_BYTES = 16_000
+export const LARGE_PAYLOAD_BYTES = 16_000
 const CHUNK_HEADER_BYTES = 4
 const PARAMETER_HEADER_BYTES = 4
 /** RFC 9260 §3.3.5. */

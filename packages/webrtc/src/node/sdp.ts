@@ -37,6 +37,19 @@ export function checkRemote(sdp: string): void {
       const names = fingerprints.map(({ algorithm }) => algorithm).join(', ')
       refuseContent(`has fingerprints of ${names} only, where sha-256, sha-384 or sha-512 is needed`)
     }
+    if (section.mediaLine.startsWith('m=application ')) checkData(section)
+  }
+}
+
+/** RFC 8841 §5 and §6, and a name for the answer to refer to (RFC 5888): werift would take it, and fail later. */
+function checkData(section: Section): void {
+  const mids = section.attributes.filter((line) => /^a=mid(:|$)/.test(line))
+  if (mids.length !== 1 || !values(section, 'mid')[0]) refuseContent('names its data channels by no mid, or by several')
+  for (const port of values(section, 'sctp-port')) {
+    if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) refuseContent(`has an sctp-port ${port}`)
+  }
+  for (const size of values(section, 'max-message-size')) {
+    if (!/^\d+$/.test(size)) refuseContent(`has a max-message-size ${size}`)
   }
 }
 

@@ -3,6 +3,9 @@
 /** Of one frame, header included: the size of message that every implementation of data channels carries (RFC 8831 §6.6). */
 export const FRAME_SIZE = 16_384
 
+/** Of the frames that we make: one SCTP packet where packets may be large (node/packet-size.ts), which 16,384 bytes would not be. */
+export const SENT_FRAME_SIZE = 16_000
+
 /** Of one message of the application. Well below the window, since a message counts as read when all of it is there. */
 export const MAX_MESSAGE_SIZE = 1_048_576
 

@@ -1,4 +1,4 @@
-import { FRAME_SIZE, MAX_REASON_SIZE } from './defaults.ts'
+import { FRAME_SIZE, MAX_REASON_SIZE, SENT_FRAME_SIZE } from './defaults.ts'
 
 /**
  * What two sessions send each other, on every carrier alike. Numbers are big-endian, 48 bits.
@@ -29,8 +29,8 @@ const LAST = 2
 const GAP = 1
 
 export const HEADER_SIZE = 8
-/** Payload of one data frame. */
-export const MAX_PAYLOAD = FRAME_SIZE - HEADER_SIZE
+/** Payload of one data frame of ours. */
+export const MAX_PAYLOAD = SENT_FRAME_SIZE - HEADER_SIZE
 
 export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
   switch (frame.type) {

@@ -133,6 +133,13 @@ test.each([
   ['no ICE user name', /a=ice-ufrag:.*\r\n/, ''],
   ['an ICE password that is too short', /a=ice-pwd:.*/, 'a=ice-pwd:short'],
   ['an ICE password that is too long', /a=ice-pwd:.*/, `a=ice-pwd:${'x'.repeat(257)}`],
+  ['data channels without a mid', /a=mid:.*\r\n/, ''],
+  ['a mid and none', /a=mid:.*\r\n/, '$&a=mid\r\n'],
+  ['an SCTP port of 0', /a=sctp-port:.*/, 'a=sctp-port:0'],
+  ['an SCTP port that is too high', /a=sctp-port:.*/, 'a=sctp-port:65536'],
+  ['an SCTP port that is none', /a=sctp-port:.*/, 'a=sctp-port:x'],
+  ['a negative message size', /a=max-message-size:.*/, 'a=max-message-size:-1'],
+  ['a message size that is none', /a=max-message-size:.*/, 'a=max-message-size:x'],
 ])('%s is an InvalidAccessError, and changes nothing', async (_, line, replacement) => {
   const [peer, other] = [create(), create()]
   const { sdp } = await other.createOffer()
