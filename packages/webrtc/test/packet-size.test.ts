@@ -90,22 +90,32 @@ test('without an answer, or with another than the right one, packets stay small'
   }
 })
 
-test('RFC 8899 §4.3: large packets that get lost arrive by and by, and are not tried again', async () => {
-  const { a, send, received } = await channel()
-  await send(40_000)
-  expect(await send(40_000)).toBe(LARGE)
-  const { wire } = a
-  let lost = 0
-  a.wire = (packet) => wire(packet) && (packet.length <= SMALL || lost++ > 3)
-  await send(100_000)
-  for (let passed = 0; passed < 10_000; passed += 100) {
-    vi.advanceTimersByTime(100)
-    await settle()
-  }
-  expect(lost).toBeGreaterThan(3)
-  expect(received).toEqual([40_000, 40_000, 100_000])
-  expect(await send(40_000)).toBe(SMALL)
-})
+test.each([
+  ['another that does not come back: they are small from then on', false, SMALL],
+  ['another that comes back: they are large again', true, LARGE],
+] as const)(
+  'RFC 8899 §4.3: large packets that get lost arrive by and by, and are probed for by %s',
+  async (_, returns, size) => {
+    const { a, send, sent, received } = await channel()
+    await send(40_000)
+    expect(await send(40_000)).toBe(LARGE)
+    const { wire } = a
+    let lost = 0
+    a.wire = (packet) => {
+      if (!wire(packet)) return false
+      return chunkTypes(packet).includes(HEARTBEAT) ? returns : packet.length <= SMALL || lost++ > 3
+    }
+    await send(100_000)
+    for (let passed = 0; passed < 10_000; passed += 100) {
+      vi.advanceTimersByTime(100)
+      await settle()
+    }
+    expect(lost).toBeGreaterThan(3)
+    expect(received).toEqual([40_000, 40_000, 100_000])
+    expect(await send(40_000)).toBe(size)
+    expect(sent.heartbeats).toHaveLength(2)
+  },
+)
 
 test('two peers on loopback: two megabytes take a few hundred packets', async () => {
   vi.useRealTimers()

@@ -13,7 +13,7 @@ const COMMON_HEADER_BYTES = 12
 /**
  * Large packets on a path that does not leave this machine, where the MTU is 64 KiB and the cost of a packet is everything
  * there is. The peer has to have said that it takes them, since libwebrtc ends a connection in which a packet is larger than
- * 2 KiB; then the path is asked once, by a HEARTBEAT of that size, which comes back whole (RFC 8899 §6.2, RFC 9260 §8.3).
+ * 2 KiB; then the path is asked, by a HEARTBEAT of that size, which comes back whole (RFC 8899 §6.2, RFC 9260 §8.3).
  *
  * On all other paths packets stay as small as they are: the system would cut larger ones into fragments without telling
  * us, so that no probing could find out what the path takes.
@@ -23,7 +23,7 @@ export class PacketSize {
   readonly #mayBeLarge: () => boolean
   readonly #small: number
   #probe: Buffer | undefined
-  #state: 'unknown' | 'asked' | 'confirmed' | 'refused' = 'unknown'
+  #state: 'unknown' | 'asked' | 'confirmed' = 'unknown'
 
   constructor(sctp: SctpInternals, mayBeLarge: () => boolean) {
     this.#sctp = sctp
@@ -31,8 +31,8 @@ export class PacketSize {
     this.#small = sctp.maxPayloadSize
     const { timer3Expired } = sctp
     sctp.timer3Expired = () => {
-      // RFC 8899 §4.3: whatever it was that got lost, large packets are not tried again.
-      if (sctp.maxPayloadSize > this.#small) this.#state = 'refused'
+      // RFC 8899 §4.3: whatever got lost, or came late on a machine that is busy, packets are small until another probe is back.
+      if (this.#state === 'confirmed') this.#state = 'unknown'
       this.update()
       timer3Expired.call(sctp)
     }
@@ -40,7 +40,7 @@ export class PacketSize {
 
   /** Before each message: the path may be another one by now. */
   update(): void {
-    const mayBeLarge = this.#state !== 'refused' && this.#mayBeLarge()
+    const mayBeLarge = this.#mayBeLarge()
     if (mayBeLarge && this.#state === 'unknown') this.#ask()
     this.#sctp.maxPayloadSize = mayBeLarge && this.#state === 'confirmed' ? LARGE_PAYLOAD_BYTES : this.#small
   }
