@@ -28,6 +28,11 @@ export class Nomination {
     return pairs.toSorted((a, b) => Number(this.isUnderWay(b)) - Number(this.isUnderWay(a)))
   }
 
+  /** The peer has been told to use it, or tells us to. */
+  isTold(pair: Pair): boolean {
+    return pair === this.nominee || this.isUnderWay(pair)
+  }
+
   /** Controlling: it has been nominated last, and the peer has not answered yet. */
   isUnderWay(pair: Pair): boolean {
     return this.#sent > 0 && pair.nomination === this.#sent && pair !== this.nominee
