@@ -133,7 +133,7 @@ export const EVENTS: readonly LabEvent[] = [
     a: TWO_HOMES,
     b: OPEN,
     faults: [{ kind: 'link', at: 0, of: 'a', interface: 0, quality: { drops: 'data' } }],
-    expected: { within: 6_000, restart: false, reason: 'SCTP has no answer, and data arrives over the backup alone' },
+    expected: { within: 3_000, restart: false, reason: 'SCTP has no answer, and data arrives over the backup alone' },
   },
   {
     name: 'one of two interfaces is switched off',

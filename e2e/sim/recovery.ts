@@ -23,6 +23,8 @@ const BOUNDS: Readonly<Record<Exclude<Fault['kind'], 'link'>, number>> = {
   restart: 500,
 }
 const SILENT_DEATH = 1_700
+/** Away from what is broken, perhaps twice, and every five seconds at most to what is faster. */
+const MOVES = 5
 /** Nobody but the layer above can notice: after 1.2 s it does. */
 const DATA_HOLE = 5_000
 
@@ -45,8 +47,12 @@ export function outlive(world: World, { faults = [], traffic, limit }: Scenario,
     const [gap, bound] = [talk.longestGap(now), boundOf(fault)]
     if (gap > bound)
       throw new Violation('recovery', `no data for ${Math.round(gap)} ms after ${fault.kind}: ${bound} ms at most`)
-    for (const { name, agent } of [a, b])
+    for (const { name, agent } of [a, b]) {
       if (agent.generation > 0) throw new Violation('recovery', `${name} has restarted ICE`)
+      const moves = agent.switches.filter(({ at }) => at >= now).length
+      if (moves > MOVES)
+        throw new Violation('flapping', `${name} moves ${moves} times after ${fault.kind}: ${MOVES} at most`)
+    }
   }
   talk.stop()
   return connectedAfter

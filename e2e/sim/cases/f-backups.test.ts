@@ -84,6 +84,20 @@ test('F57 a direct path that was dead for minutes, while data took a relay, is f
     }
   }))
 
+test('F57 a direct path that failed at first is tried once a minute while data goes another direct way', () =>
+  simulate(6, (world) => {
+    const [a, b] = [world.peer('a', [{ link: { latency: 5 } }, { link: { latency: 40 } }]), world.peer('b', {})]
+    const { up, down } = a.host.attachments[0]!
+    for (const link of [up, down]) link.quality = { latency: 5, drops: 'all' }
+    world.connect(a, b)
+    world.run(120_000)
+    expect([networkInUse(a), a.agent.checklist.some(({ state }) => state === 'failed')]).toEqual([1, true])
+    for (const link of [up, down]) link.quality = { latency: 5 }
+    world.run(70_000)
+    expect(networkInUse(a)).toBe(0)
+    expect(a.agent.switches).toHaveLength(1)
+  }))
+
 test('of five networks four die at once, backups and all: the fifth is asked as well, and takes over', () =>
   simulate(3, (world) => {
     const [a, , traffic] = talking(world, 5, 1)

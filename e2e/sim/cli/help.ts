@@ -22,6 +22,7 @@ so that it runs the same each time, here and elsewhere. What must hold in it (e2
   agreement                  both ends use the same path: shown by data
   direct, best pair          no relay where there is a direct path, nothing worse where something better works
   recovery                   with --faults: silent death, data holes, interfaces, NATs and relays (e2e/sim/recovery.ts)
+  flapping                   with --faults: nor does data move time and again
   interrupted                data does not stop for what touches no path
   priorities, states, roles  RFC 8445's formula; W3C's order of states; two controlling ends do not stay so
   unverified                 who has never answered is not flooded

@@ -169,6 +169,17 @@ export class Pair implements CandidatePair {
     return !this.dead && !this.carriage?.isBarred(now)
   }
 
+  /** Backups are asked less often than the pair in use: what owes no answer, or but for a moment, is as good as heard. */
+  speaks(now: number, { disconnectedTimeout, owedFor }: Timing): boolean {
+    const owesNone = now < (this.askedAt ?? now) + owedFor
+    return now < this.stats.lastPacketReceived + (owesNone ? 2 : 1) * disconnectedTimeout
+  }
+
+  /** 2: alive; 1: it answers, and lets no data through as far as anybody knows; 0: it says nothing. */
+  worth(now: number, timing: Timing): number {
+    return this.dead || !this.speaks(now, timing) ? 0 : 1 + Number(this.isFit(now))
+  }
+
   /** Of a check of ours that has not been waited for in vain because of an outage. */
   concluded(isLost: boolean): void {
     this.loss += (Number(isLost) - this.loss) / 16

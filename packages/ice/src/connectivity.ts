@@ -209,7 +209,7 @@ export class Connectivity {
     for (const pair of this.#openers.takeDue(now)) this.#check(now, pair, 'check')
     const lost = this.path.takeExpired(now)
     if (lost) {
-      this.#options.sources().relays.verify(now, lost.base)
+      this.#options.sources().relays.verify(now)
       lost.revoked = true
       this.#fail(now, lost, 'consent expired')
     }
@@ -219,7 +219,7 @@ export class Connectivity {
     const wasDead = used?.dead
     for (const pair of this.path.takeProbes(now, this.#generation.checklist)) this.#check(now, pair, 'probe')
     const isBuried = used?.dead && !wasDead
-    if (isBuried) this.#options.sources().relays.verify(now, used.base)
+    if (isBuried) this.#options.sources().relays.verify(now)
     if (used && (isBuried || isSilent)) this.#reconnect(now, used, isSilent)
     if (isSilent) this.#select(now)
     const urgent = this.path.consent.takeUrgent(now)
@@ -317,8 +317,8 @@ export class Connectivity {
       return
     }
     if (this.path.nominatedByPeer(now, pair, value)) this.#select(now)
-    // It has been found dead, or a hole for data: it is followed there as soon as it answers.
-    if (this.path.nomination.nominee === pair && this.path.selected !== pair) this.#check(now, pair, 'probe')
+    // It has been found dead, a hole for data, or in doubt: it is followed there as soon as it answers.
+    if (this.path.selected !== pair && this.path.nomination.awaits(pair)) this.#check(now, pair, 'probe')
   }
 
   #conclude(now: number, outcome: CheckOutcome): void {

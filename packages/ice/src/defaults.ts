@@ -50,6 +50,8 @@ export const TIMING = {
   consentUrgency: 1_000,
   /** Silence of the selected pair, in both answers and data, that is reported as `disconnected`: two lost consent checks. */
   disconnectedTimeout: 10_000,
+  /** A backup that owes an answer for no longer than this may have been silent twice as long: it is asked every 15 s. */
+  owedFor: 1_000,
   /** A pair has traffic until so long after its last data packet. Only then is its silence worth a question. */
   activeFor: 10_000,
   /** Silence before a pair with traffic is asked: eight of its usual gaps, three round trips, not less than this … */

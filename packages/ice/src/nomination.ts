@@ -28,6 +28,11 @@ export class Nomination {
     return pairs.toSorted((a, b) => Number(this.isUnderWay(b)) - Number(this.isUnderWay(a)))
   }
 
+  /** The peer has been told to use it, or tells us to. */
+  isTold(pair: Pair): boolean {
+    return pair === this.nominee || this.isUnderWay(pair)
+  }
+
   /** Controlling: it has been nominated last, and the peer has not answered yet. */
   isUnderWay(pair: Pair): boolean {
     return this.#sent > 0 && pair.nomination === this.#sent && pair !== this.nominee
@@ -58,6 +63,11 @@ export class Nomination {
     this.#appoint(pair)
   }
 
+  /** Controlled: an answer on this pair would make us follow there. */
+  awaits(pair: Pair): boolean {
+    return pair === this.nominee || pair.doubtedAt !== undefined
+  }
+
   /** The pair is gone or failed. */
   withdraw(pair: Pair): void {
     pair.nominated = false
@@ -67,8 +77,10 @@ export class Nomination {
   #reasonToFollow(pair: Pair, value: number | undefined, nomineeIsSilent: boolean): string | undefined {
     if (value !== undefined) {
       if (value < this.#received) return undefined
+      // It was left since our questions have no answer there: the same word once more, unheard as it is, changes nothing.
+      const isLeft = value === this.#received && pair.doubtedAt !== undefined
       this.#received = value
-      return pair === this.nominee ? undefined : 'renominated by the peer'
+      return pair === this.nominee || isLeft ? undefined : 'renominated by the peer'
     }
     const { nominee } = this
     if (pair === nominee) return undefined

@@ -70,11 +70,11 @@ export class Path {
 
   /** The best pair of the checklist to send on. The one in use stays unless another is better by more than chance. */
   best(now: number, checklist: Checklist): Pair | undefined {
-    const { verdicts } = this.#context
+    const { timing, verdicts } = this.#context
     const isUsable = (pair: Pair) => pair.state === 'succeeded' && this.consent.isFresh(pair, now)
     const usable = checklist.pairs.filter((pair) => isUsable(pair) && verdicts?.of(pair) !== 'exclude')
     const alive = usable.filter((pair) => pair.isFit(now))
-    const responsive = alive.filter((pair) => !this.isSilent(pair, now))
+    const responsive = alive.filter((pair) => pair.speaks(now, timing))
     const heard = this.#aging?.lasting(now, responsive) ?? responsive
     // What the two sides have agreed on stays, and without an agreement that lives what is in use: what data has moved to
     // a moment ago owes an answer, and the other backups would get their turns one after the other.
@@ -85,13 +85,15 @@ export class Path {
     // In its place comes what has answered the last question: at the death of a path all backups are asked.
     const answered = best ? heard : heard.filter(({ askedAt }) => askedAt === undefined)
     // A hole for data, or what has been taken for one, is better than what says nothing at all.
-    const answering = usable.filter((pair) => this.#worth(pair, now) > 0)
+    const answering = usable.filter((pair) => pair.worth(now, timing) > 0)
     const [pool = []] = [answered, heard, answering, alive, usable].filter(({ length }) => length > 0)
-    const since = best ? this.#movedAt : now
+    const hasIncumbent = best !== undefined
     // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
     best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
     // What the peer has been told already comes first: another that is no better would make it move twice.
     for (const pair of this.nomination.toldFirst(pool)) {
+      const isTold = best !== undefined && best !== this.#selected && this.nomination.isTold(best)
+      const since = hasIncumbent && !isTold ? this.#movedAt : now
       if (!best || (isBetter(now, pair, best, this.#context, since) && !pair.isOnProbation(now))) best = pair
     }
     return best
@@ -100,9 +102,10 @@ export class Path {
   /** Follows the nomination; until there is one, `best` of a new session, or the old pair of a restarted one. */
   select(now: number, best: Pair | undefined, isControlled: boolean): void {
     const { nominee } = this.nomination
+    const { timing } = this.#context
     const isOld = nominee && best && this.#aging?.isOld(now, nominee) && !this.#aging.isOld(now, best)
     if (isOld && isControlled && best !== nominee) return this.#leaveOld(now, best)
-    if (nominee && (!best || this.#worth(nominee, now) >= this.#worth(best, now)))
+    if (nominee && (!best || nominee.worth(now, timing) >= best.worth(now, timing)))
       this.#set(now, nominee, this.#why || 'nominated')
     else if (best && !this.#outlived && !this.#lite) this.#set(now, best, this.#whyMove(now))
   }
@@ -200,12 +203,7 @@ export class Path {
 
   /** It has been found neither dead nor a hole for data, and something has come over it within `disconnectedTimeout`. */
   isAlive(pair: Pair, now: number): boolean {
-    return pair.isFit(now) && !this.isSilent(pair, now)
-  }
-
-  /** 2: alive; 1: it answers, and lets no data through as far as anybody knows; 0: it says nothing. */
-  #worth(pair: Pair, now: number): number {
-    return pair.dead || this.isSilent(pair, now) ? 0 : 1 + Number(pair.isFit(now))
+    return pair.worth(now, this.#context.timing) === 2
   }
 
   isSilent(pair: Pair, now: number): boolean {

@@ -31,7 +31,7 @@ export function isBetter(now: number, a: Pair, b: Pair, { timing, verdicts }: Co
   if (isFaster(a, b, timing)) return isDue
   // Where a way opens, one over a relay is often valid a moment before the direct one: data would move twice.
   const isLate = tierOf(a) < DIRECT && a.validAt >= movedAt + timing.relaySettle
-  return a.priority > b.priority && a.validAt >= movedAt && !isLate && !isFaster(b, a, timing)
+  return a.priority > b.priority && a.validAt >= movedAt && !isLate && !isSlower(a, b, timing)
 }
 
 /**
@@ -47,8 +47,17 @@ function isSameWay(a: Pair, b: Pair): boolean {
 }
 
 /** By at least 10 ms and 15 %, over averages of at least three samples each. */
-export function isFaster(a: Pair, b: Pair, { gainMs, gainRatio, gainSamples }: Timing): boolean {
-  if (a.roundTrips < gainSamples || b.roundTrips < gainSamples) return false
+export function isFaster(a: Pair, b: Pair, timing: Timing): boolean {
+  const isMeasured = ({ roundTrips }: Pair) => roundTrips >= timing.gainSamples
+  return isMeasured(a) && isMeasured(b) && gains(a, b, timing)
+}
+
+/** By as much, as far as the first sample of `a` tells: data would leave it again after the third. */
+function isSlower(a: Pair, b: Pair, timing: Timing): boolean {
+  return a.roundTrips > 0 && b.roundTrips >= timing.gainSamples && gains(b, a, timing)
+}
+
+function gains(a: Pair, b: Pair, { gainMs, gainRatio }: Timing): boolean {
   const [mine = 0, other = 0] = [a.smoothedRoundTripTime, b.smoothedRoundTripTime]
   return other - mine >= Math.max(gainMs, gainRatio * other)
 }

@@ -111,8 +111,10 @@ export class Relays {
     for (const relay of this.#relays) relay.forbid((ip) => !isNeeded(relay.relayed, ip))
   }
 
-  verify(now: number, relayed: Address): void {
-    this.#byRelayed?.get(relayed)?.verify(now)
+  /** A path has died: perhaps that to the servers as well, which have given up what they held for us. */
+  verify(now: number): void {
+    for (const relay of this.#relays) relay.verify(now)
+    for (const relay of this.#retired) relay.verify(now)
   }
 
   bindChannel(now: number, relayed: Address, peer: Address): void {
