@@ -87,6 +87,7 @@ test.each([
   ['open', { nat: { ipv4: { ...NAT, filtering: 'endpoint-independent' } } }],
   ['open', { nat: { ipv4: HARD }, portMapping: MAPPED }],
   ['stuck', { nat: { ipv4: { ...HARD, layers: 2 } }, portMapping: MAPPED }],
+  ['stuck', { nat: { ipv4: HARD }, portMapping: { mapping: { ...MAPPED.mapping, forwards: false } } }],
   ['hard', { nat: { ipv4: HARD }, servers: RELAY }],
   ['direct', { nat: { ipv4: HARD, ipv6: { ...NAT, translated: false } } }],
   ['stuck', { nat: { ipv4: HARD } }],
@@ -97,4 +98,13 @@ test.each([
   const given = { ...NOTHING, ...findings } as Findings
   expect(judge(given)).toBe(verdict)
   expect(inWords(given, verdict)).toMatch(/^[A-Z]\w+: /m)
+})
+
+test.each([
+  [undefined, /pcp maps 203\.0\.113\.1:5 to us, 120 minutes at a time$/m],
+  [true, /at a time, and lets packets in$/m],
+  [false, /at a time, and lets nothing in all the same$/m],
+])('whether the mapping forwards: %s', (forwards, words) => {
+  const mapping = { ...MAPPED.mapping, ...(forwards !== undefined && { forwards }) }
+  expect(inWords({ ...NOTHING, portMapping: { mapping } }, 'open')).toMatch(words)
 })

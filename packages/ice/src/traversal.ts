@@ -1,5 +1,6 @@
 import type { Address, Attributes, DecodedMessage, Packet, PortReport } from '@floe/stun'
 import { decode, formatAddress, isStun, verifyIntegrity } from '@floe/stun'
+import { isReachable } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Checklist } from './checklist.ts'
 import { FRESH_SOCKETS, LIFETIME, SEARCH, UNPRIVILEGED_PORTS } from './defaults.ts'
@@ -205,7 +206,8 @@ export class Traversal {
     const isAllowed = this.#options.hardNat === 'auto' && this.#peer?.willing !== false
     if (!isAllowed || !this.#owner.connectivity.path.selected || !isPeersOwn(generation, ip)) return undefined
     if (own.mapping === 'endpoint-dependent') {
-      if (theirs.mapping !== 'endpoint-independent') return undefined
+      // The port is the peer's word, and no socket sends to 0.
+      if (theirs.mapping !== 'endpoint-independent' || !isReachable(theirs.address)) return undefined
       return { side: 'sockets', target: theirs.address, offers: !this.#peer }
     }
     if (own.mapping !== 'endpoint-independent' || theirs.mapping !== 'endpoint-dependent') return undefined

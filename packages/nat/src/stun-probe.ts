@@ -132,9 +132,13 @@ export class StunProbes {
   }
 }
 
-/** Where the server saw the request come from. Servers of RFC 3489's time know the plain attribute only. */
+/**
+ * Where the server saw the request come from. Servers of RFC 3489's time know the plain attribute only. Port 0 is a lie, and
+ * no socket sends there.
+ */
 export function mappedAddress(answer: ProbeAnswer | undefined): Address | undefined {
-  return answer?.message.attributes.xorMappedAddress ?? answer?.message.attributes.mappedAddress
+  const mapped = answer?.message.attributes.xorMappedAddress ?? answer?.message.attributes.mappedAddress
+  return mapped?.port === 0 ? undefined : mapped
 }
 
 /** A second address of the server that differs in both, as RFC 5780 §3 has it; others would tell nothing. */

@@ -146,6 +146,13 @@ describe('hairpinning', () => {
     expect(wire.sent.some(({ packet }) => packet.remote.ip === NAT_IP)).toBe(false)
   })
 
+  test('servers that name port 0 have nothing sent there, which no socket does', () => {
+    const wire = discover(world({ rfc5780: 'ignore', allocate: () => 0 }))
+    wire.run(5_000)
+    expect(wire.sent.map(({ packet }) => packet.remote.port)).not.toContain(0)
+    expect(wire.events).toMatchObject([{ behavior: { reachable: false, hairpinning: 'unknown' } }])
+  })
+
   test('a request with another transaction id is nobody’s', () => {
     const wire = discover(world({ hairpinning: 'none', rfc5780: 'ignore' }))
     wire.run(200)

@@ -1,9 +1,11 @@
 /** Asks everybody who knows something about this network: servers, the router, DNS, and this machine itself. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { addressScope, type Candidate } from '@floe/ice'
 import { type IceServer, IceTransport, type IceTransportOptions } from '@floe/ice/node'
 import {
+  checkForwarding,
   countLayers,
   type DiscoveredBehavior,
   discoverBehavior,
@@ -24,11 +26,12 @@ export interface ExamineOptions {
 export async function examine({ iceServers, portMapping, signal }: ExamineOptions): Promise<Findings> {
   const servers = iceServers as readonly IceServer[]
   const urls = servers.flatMap((server) => server.urls)
+  const behavior = discoverBehavior({ servers: urls.flatMap(asStun), signal })
   const [gathered, nat, nat64, mapping, relays] = await Promise.all([
     gather(servers, signal),
-    discoverBehavior({ servers: urls.flatMap(asStun), signal }),
+    behavior,
     discoverNat64({ signal }),
-    portMapping ? mapOnce(signal) : undefined,
+    portMapping ? mapOnce(behavior, signal) : undefined,
     Promise.all(servers.flatMap(oneByOne).map((server) => throughRelay(server, signal))),
   ])
   const external = mapping?.mapping && hostOf(mapping.mapping.external)
@@ -43,6 +46,8 @@ export async function examine({ iceServers, portMapping, signal }: ExamineOption
 
 /** Longest time that a relay, or gathering, is waited for, milliseconds. */
 const PATIENCE = 8_000
+/** Longest time for a look through a port mapping, after the servers are known. */
+const LOOK_PATIENCE = 4_000
 
 interface Gathered {
   readonly candidates: readonly Candidate[]
@@ -94,8 +99,8 @@ async function throughRelay(server: IceServer, signal: AbortSignal): Promise<Ser
   return { url, works: true, ...(roundTripTime !== undefined && { roundTripTime: Math.round(roundTripTime) }) }
 }
 
-/** Maps a port of the address that leads out, and gives it back. */
-async function mapOnce(signal: AbortSignal): Promise<MappingFinding> {
+/** Maps a port of the address that leads out, looks whether somebody gets in, and gives it back. */
+async function mapOnce(behavior: Promise<DiscoveredBehavior>, signal: AbortSignal): Promise<MappingFinding> {
   await using mapper = new PortMapper({ signal })
   const ip = await addressLeadingOut()
   if (ip === undefined) return { reason: 'this machine has no way out over IPv4' }
@@ -108,7 +113,17 @@ async function mapOnce(signal: AbortSignal): Promise<MappingFinding> {
     const mapping = await mapper.map({ ip, port }, { onchange: (_, why) => void (reason = why) })
     if (!mapping) return { reason }
     const { protocol, external, lifetime } = mapping
-    return { mapping: { protocol, external: formatAddress(external), lifetime } }
+    const answering = (await behavior).ipv4?.servers.filter(({ roundTripTime }) => roundTripTime !== undefined) ?? []
+    const verdict = await Promise.race([
+      checkForwarding(
+        socket,
+        external,
+        answering.map(({ address }) => address),
+      ),
+      sleep(LOOK_PATIENCE, 'unknown' as const, { ref: false }),
+    ])
+    const forwards = verdict === 'unknown' ? {} : { forwards: verdict === 'forwards' }
+    return { mapping: { protocol, external: formatAddress(external), lifetime, ...forwards } }
   } finally {
     socket.close()
   }

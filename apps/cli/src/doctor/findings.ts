@@ -33,7 +33,13 @@ export interface ServerFinding {
 
 export interface MappingFinding {
   /** `undefined`: the router maps nothing. */
-  readonly mapping?: { readonly protocol: string; readonly external: string; readonly lifetime: number }
+  readonly mapping?: {
+    readonly protocol: string
+    readonly external: string
+    readonly lifetime: number
+    /** A packet from outside came in, or did not; left out where no server of RFC 5780 could tell. */
+    readonly forwards?: boolean
+  }
   /** Why not. */
   readonly reason?: string
 }
@@ -50,7 +56,8 @@ export function judge({ nat, portMapping, servers, candidates }: Findings): Verd
   const relayed = servers.some(({ url, works }) => works && url.startsWith('turn'))
   const families = [nat.ipv4, nat.ipv6].filter((family) => family !== undefined)
   if (candidates.length === 0) return 'stuck'
-  if (portMapping?.mapping && families.every(({ carrierGrade, layers }) => !carrierGrade && layers !== 2)) return 'open'
+  const isMapped = portMapping?.mapping !== undefined && portMapping.mapping.forwards !== false
+  if (isMapped && families.every(({ carrierGrade, layers }) => !carrierGrade && layers !== 2)) return 'open'
   if (servers.length === 0) return 'unknown'
   const reachable = families.filter(({ reachable }) => reachable)
   if (reachable.some(letsIn)) return 'open'

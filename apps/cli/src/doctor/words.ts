@@ -53,7 +53,9 @@ function serverLine({ url, works, roundTripTime, error }: Findings['servers'][nu
 
 function mappingLine({ mapping, reason }: NonNullable<Findings['portMapping']>): string {
   if (!mapping) return `none: ${reason}`
-  return `${mapping.protocol} maps ${mapping.external} to us, ${Math.round(mapping.lifetime / 60_000)} minutes at a time`
+  const { protocol, external, lifetime, forwards } = mapping
+  const result = forwards === undefined ? '' : forwards ? ', and lets packets in' : ', and lets nothing in all the same'
+  return `${protocol} maps ${external} to us, ${Math.round(lifetime / 60_000)} minutes at a time${result}`
 }
 
 function natLines(nat: NatBehavior): string[] {

@@ -3,6 +3,7 @@
  * @module
  */
 export * from '../index.ts'
+export { checkForwarding } from './check-forwarding.ts'
 export { type DiscoverBehaviorOptions, type DiscoveredBehavior, discoverBehavior } from './discover-behavior.ts'
 export { type DiscoveredNat64, type DiscoverNat64Options, discoverNat64 } from './discover-nat64.ts'
 export { findTranslator, type Nat64Translator } from './find-translator.ts'

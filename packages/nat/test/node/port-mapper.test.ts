@@ -3,7 +3,14 @@ import type { Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { defaultGateway, type Mapping, type MappingProbe, NatError, PortMapper } from '../../src/node/index.ts'
+import {
+  checkForwarding,
+  defaultGateway,
+  type Mapping,
+  type MappingProbe,
+  NatError,
+  PortMapper,
+} from '../../src/node/index.ts'
 import {
   at,
   HOST,
@@ -169,6 +176,7 @@ describe.runIf(homeName)('behind a real router', { timeout: 30_000 }, () => {
     const mapping = await mapper.map(LOCAL, { probe, onchange: (_, reason) => events.push(reason) })
     await sleep(2_500)
     expect(events, 'it forwards, and is left alone').toEqual([])
+    expect(await checkForwarding(door, mapping!.external, probe.servers())).toBe('forwards')
     router.breakForwarding()
     await vi.waitFor(() => expect(events).toHaveLength(2), { timeout: 10_000, interval: 50 })
     expect(events[0]).toBe('the router does not forward it')
