@@ -300,7 +300,10 @@ export class Peer {
     this.received.push({ time: this.now, text: DECODER.decode(bytes), local, remote })
   }
 
-  /** `handleTimeout` must be harmless when early: nothing comes out, nothing gets more urgent. */
+  /**
+   * `handleTimeout` must be harmless when early: nothing comes out, nothing gets more urgent. The agent looks through all
+   * its parts then, so that one which has something to do and has not said so by its `timeout()` is found out.
+   */
   #callEarly() {
     const before = this.agent.timeout()
     if (before <= this.now) return
