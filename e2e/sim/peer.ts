@@ -209,9 +209,9 @@ export class Peer {
 
   /** As the driver does: behind NAT64 the agent knows IPv4 addresses, and the wire those that stand for them. */
   #receive(arrived: Packet) {
-    const { protocol, local, bytes } = arrived
-    const packet = { protocol, local, remote: inward(arrived.remote), bytes }
-    this.#heardFrom.add(textOf(packet.remote))
+    const remote = inward(arrived.remote)
+    const packet = remote === arrived.remote ? arrived : { ...arrived, remote }
+    this.#heardFrom.add(textOf(remote))
     this.#handling = packet
     this.call((agent) => agent.handlePacket(this.now, packet))
     this.#handling = undefined

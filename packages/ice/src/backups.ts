@@ -14,14 +14,17 @@ export class Backups {
    */
   of(checklist: Checklist, selected: Pair | undefined): Pair[] {
     const valid = checklist.pairs.filter((pair) => pair !== selected && pair.state === 'succeeded' && !pair.revoked)
+    if (valid.length < 2) return valid
     const answering = valid.filter((pair) => !isMute(pair))
     const seen = new Set(selected ? waysOf(selected) : [])
     const backups: Pair[] = []
     for (const fresh of [2, 1, 0]) {
       for (const pair of answering) {
-        const ways = waysOf(pair)
-        if (backups.includes(pair) || ways.filter((way) => !seen.has(way)).length < fresh) continue
-        for (const way of ways) seen.add(way)
+        if (backups.length === LIMITS.backups) return backups
+        if (backups.includes(pair)) continue
+        const [out, into] = waysOf(pair)
+        if (Number(!seen.has(out)) + Number(!seen.has(into)) < fresh) continue
+        seen.add(out).add(into)
         backups.push(pair)
       }
     }
@@ -67,6 +70,6 @@ function isMute({ askedAt, stats }: Pair): boolean {
 /** Milliseconds between the first and the last of them. A suspicion asks several within less. */
 const MUTE_AFTER = 4_000
 
-function waysOf({ base, local, destination }: Pair): string[] {
+function waysOf({ base, local, destination }: Pair): readonly [out: string, into: string] {
   return [`out ${local.relayProtocol ?? ''} ${base.ip}`, `in ${destination.ip}`]
 }
