@@ -42,7 +42,7 @@ export class Network {
   }
 
   link(name: string, quality: LinkQuality): Link {
-    return new Link(this.clock, this.random.fork(name), quality)
+    return new Link(this.clock, () => this.random.fork(name), quality)
   }
 
   datagram(source: Address, destination: Address, bytes: Uint8Array, tcp = false, ttl?: number): Datagram {
