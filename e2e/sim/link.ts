@@ -17,15 +17,17 @@ const IP_HEADER = { 4: 20, 6: 40 }
 export class Link {
   quality: LinkQuality
   readonly #clock: Clock
-  readonly #random: Random
+  readonly #makeRandom: () => Random
+  /** Made when something is left to chance: most wires are perfect. */
+  #itsRandom: Random | undefined
   #lastArrival = 0
   /** A change is due at once: whoever looks first ends an imagined burst of before. */
   #inBurst = true
   #nextChange = 0
 
-  constructor(clock: Clock, random: Random, quality: LinkQuality) {
+  constructor(clock: Clock, makeRandom: () => Random, quality: LinkQuality) {
     this.#clock = clock
-    this.#random = random
+    this.#makeRandom = makeRandom
     this.quality = quality
   }
 
@@ -36,19 +38,26 @@ export class Link {
     const time = this.#arrival(datagram.tcp)
     // Always as an event of its own, also without latency: a socket never calls its owner from within send().
     this.#clock.at(time, arrive)
-    if (!datagram.tcp && this.#random.chance(this.quality.duplicate ?? 0))
-      this.#clock.at(time + DUPLICATE_DELAY, arrive)
+    if (!datagram.tcp && this.#chance(this.quality.duplicate)) this.#clock.at(time + DUPLICATE_DELAY, arrive)
     return undefined
   }
 
   #loses(datagram: Datagram): string | undefined {
-    const { loss = 0, bursts, drops, mtu } = this.quality
+    const { loss, bursts, drops, mtu } = this.quality
     if (drops === 'all') return 'link down'
     if (datagram.tcp) return undefined
     if (drops === 'data' && !isStun(datagram.bytes)) return 'data black hole'
     if (mtu !== undefined && sizeOf(datagram) > mtu) return `larger than ${mtu}`
-    if (this.#random.chance(loss)) return 'random loss'
-    return bursts && this.#isBurst(bursts) && this.#random.chance(bursts.loss) ? 'burst loss' : undefined
+    if (this.#chance(loss)) return 'random loss'
+    return bursts && this.#isBurst(bursts) && this.#chance(bursts.loss) ? 'burst loss' : undefined
+  }
+
+  get #random(): Random {
+    return (this.#itsRandom ??= this.#makeRandom())
+  }
+
+  #chance(probability = 0): boolean {
+    return probability > 0 && this.#random.chance(probability)
   }
 
   #isBurst({ every, lasting }: LossBursts): boolean {
@@ -60,9 +69,9 @@ export class Link {
   }
 
   #arrival(inOrder: boolean): number {
-    const { latency = 0, jitter = 0, reorder = 0 } = this.quality
+    const { latency = 0, jitter = 0, reorder } = this.quality
     const soonest = this.#clock.now + latency + (jitter > 0 ? jitter * this.#random.fraction() : 0)
-    if (!inOrder && this.#random.chance(reorder)) return soonest + REORDER_DELAY
+    if (!inOrder && this.#chance(reorder)) return soonest + REORDER_DELAY
     this.#lastArrival = Math.max(this.#lastArrival, soonest)
     return this.#lastArrival
   }

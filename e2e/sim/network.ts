@@ -42,7 +42,7 @@ export class Network {
   }
 
   link(name: string, quality: LinkQuality): Link {
-    return new Link(this.clock, this.random.fork(name), quality)
+    return new Link(this.clock, () => this.random.fork(name), quality)
   }
 
   datagram(source: Address, destination: Address, bytes: Uint8Array, tcp = false, ttl?: number): Datagram {
@@ -124,7 +124,7 @@ export class Host {
   readonly #sockets = { udp: new Map<string, Socket>(), tcp: new Map<string, Socket>() }
   readonly #random: Random
   /** What waits while the process stands still. */
-  #suspended: { readonly timers: (() => void)[]; readonly packets: Datagram[] } | undefined
+  #suspended: { readonly timers: Errand[]; readonly packets: Datagram[] } | undefined
 
   constructor(network: Network, name: string) {
     this.network = network
@@ -149,19 +149,10 @@ export class Host {
 
   /** An appointment of the process on this host: while that stands still, it waits. */
   at(time: number, action: () => void): Appointment {
-    let cancelled = false
-    const run = () => {
-      if (!cancelled) action()
-    }
-    const appointment = this.network.clock.at(time, () => {
-      if (this.#suspended) this.#suspended.timers.push(run)
-      else run()
+    return new Errand(this.network.clock, time, action, (errand) => {
+      if (this.#suspended) this.#suspended.timers.push(errand)
+      else errand.run()
     })
-    const cancel = () => {
-      cancelled = true
-      appointment.cancel()
-    }
-    return { time: appointment.time, cancel }
   }
 
   get suspended(): boolean {
@@ -178,7 +169,7 @@ export class Host {
     const { timers = [], packets = [] } = this.#suspended ?? {}
     this.#suspended = undefined
     const { clock } = this.network
-    for (const timer of timers) clock.after(0, timer)
+    for (const timer of timers) clock.after(0, () => timer.run())
     for (const datagram of packets) clock.after(0, () => this.#receive(datagram))
   }
 
@@ -208,6 +199,28 @@ export class Host {
     const socket = (tcp ? this.#sockets.tcp : this.#sockets.udp).get(textOf(destination))
     if (socket) socket.receive(datagram)
     else this.network.drop(this.name, datagram, 'no socket')
+  }
+}
+
+/** An appointment of a process, which may be forgotten also while it waits for the process to go on. */
+class Errand implements Appointment {
+  readonly time: number
+  readonly #event: Appointment
+  #action: (() => void) | undefined
+
+  constructor(clock: Clock, time: number, action: () => void, ondue: (errand: Errand) => void) {
+    this.#action = action
+    this.#event = clock.at(time, () => ondue(this))
+    this.time = this.#event.time
+  }
+
+  run() {
+    this.#action?.()
+  }
+
+  cancel() {
+    this.#action = undefined
+    this.#event.cancel()
   }
 }
 

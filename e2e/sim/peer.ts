@@ -209,9 +209,9 @@ export class Peer {
 
   /** As the driver does: behind NAT64 the agent knows IPv4 addresses, and the wire those that stand for them. */
   #receive(arrived: Packet) {
-    const { protocol, local, bytes } = arrived
-    const packet = { protocol, local, remote: inward(arrived.remote), bytes }
-    this.#heardFrom.add(textOf(packet.remote))
+    const remote = inward(arrived.remote)
+    const packet = remote === arrived.remote ? arrived : { ...arrived, remote }
+    this.#heardFrom.add(textOf(remote))
     this.#handling = packet
     this.call((agent) => agent.handlePacket(this.now, packet))
     this.#handling = undefined
@@ -300,7 +300,10 @@ export class Peer {
     this.received.push({ time: this.now, text: DECODER.decode(bytes), local, remote })
   }
 
-  /** `handleTimeout` must be harmless when early: nothing comes out, nothing gets more urgent. */
+  /**
+   * `handleTimeout` must be harmless when early: nothing comes out, nothing gets more urgent. The agent looks through all
+   * its parts then, so that one which has something to do and has not said so by its `timeout()` is found out.
+   */
   #callEarly() {
     const before = this.agent.timeout()
     if (before <= this.now) return

@@ -20,6 +20,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   { name: '487 is ignored', plant: plantDeafness },
   { name: 'requests are never repeated', prepare: forbidRepetition },
+  { name: 'deadlines are told a second too late', plant: plantLateness },
 ]
 
 /** Pairs are no export of the package, but every agent holds some. */
@@ -50,6 +51,17 @@ function plantDeafness(): () => void {
   }
   return () => {
     IceAgent.prototype.handlePacket = handlePacket
+  }
+}
+
+/** Who is called too late connects all the same: only an early call shows that there was something to do. */
+function plantLateness(): () => void {
+  const { timeout } = IceAgent.prototype
+  IceAgent.prototype.timeout = function () {
+    return timeout.call(this) + 1_000
+  }
+  return () => {
+    IceAgent.prototype.timeout = timeout
   }
 }
 

@@ -12,6 +12,11 @@ import { World } from './world.ts'
 /** Milliseconds between two rounds of probes, and how many rounds there are. */
 const ROUND = 200
 const ROUNDS = 25
+/**
+ * Rounds without news after which all further ones would go the same way: no wire is left to chance, and no mapping ends
+ * so soon. What news leads to shows within a round, a round trip, and a signaling message.
+ */
+const QUIET_ROUNDS = 3
 /** Milliseconds by which one side begins earlier. */
 const HEAD_STARTS = [0, 400, -400]
 
@@ -57,7 +62,22 @@ function meet(scenario: Scenario, faults: readonly Fault[], headStart: number): 
   }
   world.network.clock.at(Math.max(0, -headStart), () => a.begin())
   world.network.clock.at(Math.max(0, headStart), () => b.begin())
-  return world.runUntil(() => a.met && b.met, ROUND * ROUNDS)
+  const quiet = QUIET_ROUNDS * ROUND + longestRoundTrip(scenario, faults)
+  const isOver = () => (a.met && b.met) || world.now > Math.max(a.lastNews, b.lastNews) + quiet
+  world.runUntil(isOver, ROUND * ROUNDS)
+  return a.met && b.met
+}
+
+/** With the signaling message that may come between. Two wires each way, as long as the longest, and those of the servers. */
+function longestRoundTrip({ link, signaling, servers = [], relays = [] }: Scenario, faults: readonly Fault[]): number {
+  const { latency: told = 20 } = signaling ?? {}
+  const damage = faults.filter(lasts).flatMap((fault) => (fault.kind === 'link' ? [fault.quality] : []))
+  // The next round may bring what this one has lost.
+  if (damage.some(({ loss, jitter, reorder, bursts }) => loss || jitter || reorder || bursts)) return Infinity
+  const wires = damage.map(({ latency = 0 }) => latency)
+  const outer = [...servers, ...relays].map((server) => server.link?.latency ?? 0)
+  const wire = Math.max(link?.latency ?? 0, ...wires, ...outer)
+  return 4 * wire + Math.max(...[told].flat())
 }
 
 /** Changes the network for good, and is not about a moment in the past. */
@@ -74,6 +94,8 @@ class Prober {
   readonly host: Host
   onaddress: (address: Address) => void = () => {}
   met = false
+  /** When it last began, learnt where to send, or was heard for the first time. */
+  lastNews = Number.POSITIVE_INFINITY
   readonly #world: World
   /** In the order in which they were learnt: a probe names its target by number. */
   readonly #targets = new Map<Socket, Address[]>()
@@ -97,6 +119,7 @@ class Prober {
 
   begin() {
     this.#begun = true
+    this.lastNews = this.#world.now
     for (const socket of this.#targets.keys()) {
       this.onaddress(socket.address)
       const mapped = this.#world.mapped(socket.address)
@@ -123,6 +146,11 @@ class Prober {
     )
       return
     targets.push(address)
+    this.#hear()
+  }
+
+  #hear() {
+    if (this.#begun) this.lastNews = this.#world.now
   }
 
   #ask(socket: Socket, server: Address) {
@@ -155,10 +183,15 @@ class Prober {
     } else if (kind === PONG) {
       // As in RFC 8445 §7.2.5.2.1: an answer from elsewhere shows no path.
       const target = this.#targets.get(socket)?.[index!]
-      if (target && sameAddress(target, remote)) this.met = true
+      if (target && sameAddress(target, remote) && !this.met) {
+        this.met = true
+        this.#hear()
+      }
     } else {
       const mapped = decode(bytes)?.attributes.xorMappedAddress
-      if (mapped) this.onaddress(mapped)
+      if (!mapped) return
+      this.#hear()
+      this.onaddress(mapped)
     }
   }
 }

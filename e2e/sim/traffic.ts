@@ -49,7 +49,8 @@ export class Traffic {
 
   /** As SCTP would, whose every word is acknowledged: both ways have to work. */
   #complain(peer: Peer) {
-    const heard = Math.min(...this.#peers.map(({ received }) => received.at(-1)?.time ?? 0))
+    const [a, b] = this.#peers
+    const heard = Math.min(a.received.at(-1)?.time ?? 0, b.received.at(-1)?.time ?? 0)
     const since = Math.max(heard, this.#content.get(peer) ?? peer.now)
     if (peer.now < since + UNANSWERED) return void this.#content.set(peer, since)
     this.#content.set(peer, peer.now)

@@ -277,7 +277,6 @@ export class IceAgent implements Machine<AgentOutput> {
   }
 
   handleTimeout(now: number): void {
-    if (now < this.timeout()) return
     this.#now = now
     this.#sources.relays.handleTimeout(now)
     this.#deadline = undefined

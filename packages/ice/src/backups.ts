@@ -25,6 +25,7 @@ export class Backups {
    */
   of(now: number, { pairs }: Checklist, selected: Pair, count: number = LIMITS.backups): Pair[] {
     const valid = pairs.filter((pair) => pair !== selected && pair.state === 'succeeded' && !pair.revoked)
+    if (valid.length < 2) return valid
     const usable = valid.filter((pair) => pair.isFit(now) && !isMute(pair))
     const used = waysOf(selected, this.#wayOut)
     const choices = usable.map((pair): Choice => ({ pair, ways: waysOf(pair, this.#wayOut) }))

@@ -103,15 +103,14 @@ export class Checklist {
   /** RFC 8445 §6.1.4.2: the triggered queue; the best waiting pair; the best frozen one none of whose foundation is on its way. */
   nextOrdinary(): Pair | undefined {
     if (this.#triggered.length > 0) return this.#triggered[0]
-    const next = this.#first('waiting')
     // Asked after every packet: as a rule nothing waits and nothing is frozen, and that must cost next to nothing.
-    if (next || !this.#first('frozen')) return next
+    let isAnyFrozen = false
+    for (const pair of this.pairs) {
+      if (pair.state === 'waiting' && !this.#rests(pair)) return pair
+      isAnyFrozen ||= pair.state === 'frozen'
+    }
+    if (!isAnyFrozen) return undefined
     return this.pairs.find((pair) => pair.state === 'frozen' && !this.#isBusy(pair) && !this.#rests(pair))
-  }
-
-  #first(state: Pair['state']): Pair | undefined {
-    for (const pair of this.pairs) if (pair.state === state && !this.#rests(pair)) return pair
-    return undefined
   }
 
   #isBusy(frozen: Pair): boolean {
