@@ -1,22 +1,21 @@
-import type { Address } from '@floe/stun'
 import type { Pair } from './candidate-pair.ts'
 import type { Checklist } from './checklist.ts'
+import type { ConnectivityOptions } from './connectivity-options.ts'
 import { DIRECT_UPGRADE, LIMITS, UPGRADE_SCHEDULE } from './defaults.ts'
 import { DIRECT, tierOf } from './preference.ts'
-import type { WayOut } from './sources.ts'
 import { sharedWays, type Ways, waysOf } from './ways.ts'
 
 /** What is asked beside the pair in use: pairs to fall back to, and better ones that did not work before. */
 export class Backups {
-  readonly #wayOut: (base: Address) => WayOut
+  readonly #sources: ConnectivityOptions['sources']
   #attempts = 0
   #attemptAt = Number.NEGATIVE_INFINITY
   /** As of the last time. */
   #wasDirect = false
   #pairCount = 0
 
-  constructor(wayOut: (base: Address) => WayOut) {
-    this.#wayOut = wayOut
+  constructor(sources: ConnectivityOptions['sources']) {
+    this.#sources = sources
   }
 
   /**
@@ -27,8 +26,9 @@ export class Backups {
     const valid = pairs.filter((pair) => pair !== selected && pair.state === 'succeeded' && !pair.revoked)
     if (valid.length < 2) return valid
     const usable = valid.filter((pair) => pair.isFit(now) && !isMute(pair))
-    const used = waysOf(selected, this.#wayOut)
-    const choices = usable.map((pair): Choice => ({ pair, ways: waysOf(pair, this.#wayOut) }))
+    const sources = this.#sources()
+    const used = waysOf(selected, sources)
+    const choices = usable.map((pair): Choice => ({ pair, ways: waysOf(pair, sources) }))
     const ranked = rank(choices, used).map(({ pair }) => pair)
     return [...ranked, ...valid.filter((pair) => !ranked.includes(pair))].slice(0, count)
   }

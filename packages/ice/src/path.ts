@@ -42,7 +42,7 @@ export class Path {
 
   constructor(context: Context, { lite, sources }: Pick<ConnectivityOptions, 'lite' | 'sources'>) {
     this.#context = context
-    this.backups = new Backups((base) => sources().wayOut(base))
+    this.backups = new Backups(sources)
     this.#lite = lite
     this.consent = new Consent(context.timing, context.random, !lite)
     this.#liveness = new Liveness(context.timing)

@@ -1,6 +1,6 @@
 import type { Pair } from './candidate-pair.ts'
 import { networkInfoOf } from './network-cost.ts'
-import type { WayOut } from './sources.ts'
+import type { Sources } from './sources.ts'
 
 /** What a path leads through: each of it may die, and the path with it. */
 export interface Ways {
@@ -12,9 +12,8 @@ export interface Ways {
   readonly relays: readonly string[]
 }
 
-/** `wayOut`: of a base of ours. */
-export function waysOf(pair: Pair, wayOut: (base: Pair['base']) => WayOut): Ways {
-  const { via, relay } = wayOut(pair.base)
+export function waysOf(pair: Pair, sources: Pick<Sources, 'wayOut'>): Ways {
+  const { via, relay } = sources.wayOut(pair.base)
   const { remote, destination, peersNetwork = networkInfoOf(remote) } = pair
   const isRelayed = remote.type === 'relay'
   const known = peersNetwork && peersNetwork.id > 0 ? `network ${peersNetwork.id}` : undefined

@@ -20,10 +20,11 @@ const RELAY = candidate('relay', '192.0.2.1')
 const ways = (local: Candidate, remote: Candidate, told?: number) => {
   const pair = new Pair('1', local, remote, 'controlling')
   if (told !== undefined) pair.peersNetwork = { id: told, cost: 0 }
-  return waysOf(pair, ({ ip }) => ({
+  const wayOut = ({ ip }: Candidate['address']) => ({
     via: ip === '10.0.1.1' ? 'eth0' : 'wlan0',
     relay: ip === RELAY.address.ip ? '192.0.2.9' : undefined,
-  }))
+  })
+  return waysOf(pair, { wayOut })
 }
 
 describe('what a path leads through', () => {
