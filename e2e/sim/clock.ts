@@ -23,10 +23,12 @@ export class Clock {
   }
 
   at(time: number, action: () => void): Appointment {
-    const event = new Event(Math.max(time, this.#now), this.#sequence++, action)
-    if (event.time === this.#now) this.#due.push(event)
-    else siftUp(this.#heap, event)
-    return event
+    return this.#add(new Event(Math.max(time, this.#now), this.#sequence++, action, undefined))
+  }
+
+  /** The same for what has one argument: who makes thousands of appointments needs no closure for each. */
+  hand<T>(time: number, action: (argument: T) => void, argument: T): Appointment {
+    return this.#add(new Event(Math.max(time, this.#now), this.#sequence++, action, argument))
   }
 
   after(delay: number, action: () => void): Appointment {
@@ -39,11 +41,17 @@ export class Clock {
     for (let next = this.#takeUntil(time); next !== undefined; next = this.#takeUntil(time)) {
       if (next.action === undefined) continue
       this.#advance(next.time)
-      next.action()
+      next.action(next.argument)
       if (done?.()) return true
     }
     this.#advance(Math.max(time, this.#now))
     return false
+  }
+
+  #add(event: Event): Event {
+    if (event.time === this.#now) this.#due.push(event)
+    else siftUp(this.#heap, event)
+    return event
   }
 
   /** The next event, unless it is later. What has waited in the heap for an instant is older than what was asked for in it. */
@@ -75,12 +83,14 @@ export class Clock {
 class Event implements Appointment {
   readonly time: number
   readonly sequence: number
-  action: (() => void) | undefined
+  action: ((argument: never) => void) | undefined
+  readonly argument: never
 
-  constructor(time: number, sequence: number, action: () => void) {
+  constructor(time: number, sequence: number, action: (argument: never) => void, argument: unknown) {
     this.time = time
     this.sequence = sequence
     this.action = action
+    this.argument = argument as never
   }
 
   cancel() {

@@ -32,13 +32,14 @@ export class Link {
   }
 
   /** Carries one packet: calls `arrive` never, once or twice. Returns why it was lost. */
-  carry(datagram: Datagram, arrive: () => void): string | undefined {
+  carry(datagram: Datagram, arrive: (datagram: Datagram) => void): string | undefined {
     const lost = this.#loses(datagram)
     if (lost !== undefined) return lost
     const time = this.#arrival(datagram.tcp)
     // Always as an event of its own, also without latency: a socket never calls its owner from within send().
-    this.#clock.at(time, arrive)
-    if (!datagram.tcp && this.#chance(this.quality.duplicate)) this.#clock.at(time + DUPLICATE_DELAY, arrive)
+    this.#clock.hand(time, arrive, datagram)
+    if (!datagram.tcp && this.#chance(this.quality.duplicate))
+      this.#clock.hand(time + DUPLICATE_DELAY, arrive, datagram)
     return undefined
   }
 

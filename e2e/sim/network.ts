@@ -91,11 +91,14 @@ export class Realm {
     this.gateway?.withdraw(ip)
   }
 
+  /** `route`, to be handed on. */
+  readonly arrive = (datagram: Datagram) => this.route(datagram)
+
   /** A datagram is here and wants to its destination. */
   route(datagram: Datagram) {
     const member = this.#members.get(datagram.destination.ip)
     if (member) {
-      const lost = member.down.carry(datagram, () => member.receive(datagram))
+      const lost = member.down.carry(datagram, member.receive)
       if (lost) this.network.drop(member.name, datagram, lost)
     } else if (this.gateway) this.gateway.outbound(datagram)
     else this.network.drop(this.name, datagram, `no route to ${datagram.destination.ip}`)
@@ -109,7 +112,7 @@ export interface Attachment {
   readonly realm: Realm
   readonly up: Link
   readonly down: Link
-  receive(datagram: Datagram): void
+  readonly receive: (datagram: Datagram) => void
 }
 
 /** Small packets that a socket's buffer holds by default on Linux (rmem_default of 212,992 bytes with their overhead). */
@@ -251,7 +254,7 @@ export class Socket {
       if (reason !== undefined) return network.drop(name, datagram, reason)
     }
     const { up, realm } = this.#attachment
-    const lost = up.carry(datagram, () => realm.route(datagram))
+    const lost = up.carry(datagram, realm.arrive)
     if (lost) network.drop(name, datagram, lost)
   }
 

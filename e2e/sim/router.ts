@@ -130,7 +130,7 @@ export class Router implements Gateway {
 
   #toOutside(datagram: Datagram) {
     if ((datagram.ttl ?? DISTANCE) < DISTANCE) return this.#drop(datagram, 'TTL exceeded on the way')
-    const lost = this.#wan.up.carry(datagram, () => this.outside.route(datagram))
+    const lost = this.#wan.up.carry(datagram, this.outside.arrive)
     if (lost) this.#drop(datagram, lost)
   }
 
