@@ -1,4 +1,4 @@
-import { type CandidatePair, FRESH_SOCKETS, LIMITS, SEARCH } from '@floe/ice'
+import { type CandidatePair, FRESH_SOCKETS, LIMITS, SEARCH, TIMING } from '@floe/ice'
 import { type Address, formatAddress, sameAddress } from '@floe/stun'
 import { describePair, type Peer } from './peer.ts'
 
@@ -158,8 +158,14 @@ export function betterPair(peer: Peer, equalRoundTrips: boolean): CandidatePair 
   return peer.agent.checklist.find((pair) => {
     if (pair.state !== 'succeeded') return false
     if (isRelayed(pair) !== isRelayed(selected)) return isRelayed(selected)
-    return equalRoundTrips && rank(peer, pair) > rank(peer, selected)
+    return equalRoundTrips && !isLonger(pair, selected) && rank(peer, pair) > rank(peer, selected)
   })
+}
+
+/** Relays are here and there: over two of them it may be longer than over one, which is a reason to stay. */
+function isLonger(pair: CandidatePair, selected: CandidatePair): boolean {
+  const [other = 0, used = other] = [pair.smoothedRoundTripTime, selected.smoothedRoundTripTime]
+  return isRelayed(pair) && other - used >= Math.max(TIMING.gainMs, TIMING.gainRatio * other)
 }
 
 export function isRelayed({ local, remote }: CandidatePair): boolean {

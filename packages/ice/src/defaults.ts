@@ -84,7 +84,7 @@ export const TIMING = {
   gainSamples: 3,
   /** … and not sooner than this after the last move. Death and better tiers do not wait. */
   holdAfterMove: 5_000,
-  /** A relayed path that turns valid so long after the last move, and has nothing but a higher priority, is no reason. */
+  /** A relayed path that turns valid so long after the last move, and has nothing but a higher priority, waits as long. */
   relaySettle: 2_000,
   /** A pair that died is not moved back to for so long; twice as long for each time it died, up to `maxProbation`. */
   probation: 5_000,

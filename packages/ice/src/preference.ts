@@ -30,8 +30,9 @@ export function isBetter(now: number, a: Pair, b: Pair, { timing, verdicts }: Co
   if (costs !== 0) return costs > 0 && (isDue || a.validAt >= movedAt)
   if (isFaster(a, b, timing)) return isDue
   // Where a way opens, one over a relay is often valid a moment before the direct one: data would move twice.
-  const isLate = tierOf(a) < DIRECT && a.validAt >= movedAt + timing.relaySettle
-  return a.priority > b.priority && a.validAt >= movedAt && !isLate && !isSlower(a, b, timing)
+  const isOpening = a.validAt >= movedAt + timing.relaySettle && now < a.validAt + timing.relaySettle
+  const mayWait = isOpening && tierOf(a) < DIRECT
+  return a.priority > b.priority && a.validAt >= movedAt && !mayWait && !isSlower(a, b, timing)
 }
 
 /**
