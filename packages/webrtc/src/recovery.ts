@@ -19,6 +19,7 @@ export class Recovery {
   readonly #onstate: (state: 'open' | 'interrupted') => void
   readonly #random: () => number
   #backoff = 0
+  #wasConnected = false
   #restartTimer: ReturnType<typeof setTimeout> | undefined
 
   constructor(
@@ -41,6 +42,8 @@ export class Recovery {
 
   readonly #onStateChange = (): void => {
     const state = this.#peerConnection.connectionState
+    const wasConnected = this.#wasConnected
+    this.#wasConnected = state === 'connected'
     if (state === 'connected') {
       clearTimeout(this.#restartTimer)
       this.#backoff = 0
@@ -48,6 +51,9 @@ export class Recovery {
     } else if (state === 'disconnected' || state === 'failed') {
       this.#restartAfter(state === 'failed' ? this.#backoff : DISCONNECTED_GRACE_MS)
       this.#onstate('interrupted')
+    } else if (state === 'connecting' && wasConnected) {
+      // Every path has gone at once, and 'failed' waits for others (RFC 8863); or the peer restarts, which takes less.
+      this.#restartAfter(RESTART_BACKOFF_MS.longest)
     } else clearTimeout(this.#restartTimer) // an attempt is under way, and ends in one of those
   }
 

@@ -75,6 +75,16 @@ test('disconnected is given four seconds, and a path that is back ends it', () =
   expect(restarts()).toEqual([27_900])
 })
 
+test('paths that go all at once are not waited for as long as RFC 8863 has new ones waited for', () => {
+  const { connection, restarts } = watch()
+  connection.become('connected')
+  connection.become('connecting')
+  vi.advanceTimersByTime(9_900)
+  expect(restarts()).toEqual([])
+  vi.advanceTimersByTime(100)
+  expect(restarts()).toEqual([10_000])
+})
+
 test('the polite side leaves it to the other for two seconds', () => {
   const { connection, restarts } = watch({ polite: true })
   connection.become('failed')
