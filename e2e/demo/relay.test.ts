@@ -28,10 +28,7 @@ afterAll(async () => {
 
 test('relay only: the path leads through it, no other address is given away, and plain words say so', async () => {
   const page = await open()
-  await page.getByText('A room of your own').click()
-  await page.getByLabel('Through a relay only').check()
-  await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
-  await connected(page)
+  await connectOverRelay(page)
   await page.getByRole('textbox', { name: 'Message' }).fill('hello')
   await page.keyboard.press('Enter')
   await page.locator('#chat-log .theirs', { hasText: /^the Node peer: hello$/ }).waitFor()
@@ -53,10 +50,7 @@ test('any path: the direct one is taken, and plain words say so', async () => {
 
 test('the drawn path changes with the path, and the changes are listed', async () => {
   const page = await open('', exposePeerConnection)
-  await page.getByText('A room of your own').click()
-  await page.getByLabel('Through a relay only').check()
-  await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
-  await connected(page)
+  await connectOverRelay(page)
   await page.getByText(/^Relayed: this browser reaches a relay server/).waitFor()
   const drawn = () => page.getAttribute('#path-drawing', 'aria-label')
   expect(await drawn()).toMatch(/^This browser, Your relay \(relay /)
@@ -75,10 +69,7 @@ test('the drawn path changes with the path, and the changes are listed', async (
 
 test('an open connection takes the credentials that come later: an ICE restart finds a relay when the first have expired', async () => {
   const page = await open('', exposePeerConnection)
-  await page.getByText('A room of your own').click()
-  await page.getByLabel('Through a relay only').check()
-  await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
-  await connected(page)
+  await connectOverRelay(page)
   const username = () => onPeerConnection(page, (pc) => pc.getConfiguration().iceServers![0]!.username!)
   /** The ICE generation for which a relay has been found. */
   const relayed = async () => {
@@ -148,6 +139,13 @@ function exposePeerConnection(): void {
 /** After `exposePeerConnection`. */
 function onPeerConnection<Result>(page: Page, look: (pc: RTCPeerConnection) => Result): Promise<Result> {
   return page.evaluate(`(${look})(globalThis.pc)`) as Promise<Result>
+}
+
+async function connectOverRelay(page: Page): Promise<void> {
+  await page.getByText('A room of your own').click()
+  await page.getByLabel('Through a relay only').check()
+  await page.getByRole('button', { name: 'Connect to the Node peer' }).click()
+  await connected(page)
 }
 
 async function connected(page: Page): Promise<void> {
