@@ -56,11 +56,11 @@ const RULES: readonly Rule[] = [
     routes: ['relay'],
     reason:
       'UDP is blocked on one side; the other one decides, and ranks a relay over UDP above TCP without a relay (direct ' +
-      'UDP, TURN over UDP, TCP, TURN over TCP or TLS: over TCP a lost packet holds back all that follow it). It cannot ' +
-      'know that the blocked side reaches the relay over TCP as well',
+      'UDP, TURN over UDP, TCP, TURN over TCP or TLS: over TCP a lost packet holds back all that follow it). A browser ' +
+      'does not say that it reaches the relay over TCP as well',
     isChoice: true,
     ordered: true,
-    holds: (a, b, { peers }) => a.v4 === 'open' && peers[0] === 'node' && !b.udp && b.tcp,
+    holds: (a, b, { peers }) => a.v4 === 'open' && peers[0] === 'node' && peers[1] !== 'node' && !b.udp && b.tcp,
   },
   {
     routes: ['direct'],

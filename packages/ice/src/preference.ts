@@ -1,3 +1,4 @@
+import { isStream } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
 import { costOf } from './network-cost.ts'
@@ -5,7 +6,7 @@ import type { Context } from './outputs.ts'
 
 /** Direct UDP, TURN over UDP, direct TCP, TURN over TCP or TLS: what a path is made of counts before its round trip. */
 export function tierOf({ local, remote }: Pair): number {
-  if (local.relayProtocol === 'tcp' || local.relayProtocol === 'tls') return 0
+  if (isStream(local.relayProtocol) || isStream(remote.relayProtocol)) return 0
   if (local.protocol === 'tcp') return 1
   return local.type === 'relay' || remote.type === 'relay' ? 2 : 3
 }

@@ -9,6 +9,8 @@ describe('candidate lines, RFC 8839 §5.1', () => {
     'candidate:3 1 udp 2122262783 2001:db8::1 50001 typ host network-id 2',
     'candidate:0 1 udp 2122252543 0b1f4c2e-2c2b-4e9e-8a55-3e1d3cbd9b5f.local 57013 typ host',
     'candidate:4 2 udp 41885439 198.51.100.9 3478 typ relay raddr 0.0.0.0 rport 9',
+    'candidate:5 1 udp 12582143 198.51.100.9 3479 typ relay raddr 0.0.0.0 rport 9 relay-protocol tls network-id 1',
+    'candidate:6 1 udp 12582143 198.51.100.9 3480 typ relay raddr 0.0.0.0 rport 9 relay-protocol pigeon',
   ]
   test.each(lines)('B16 round trip: %s', (line) => {
     const candidate = parseCandidate(line)
