@@ -15,6 +15,7 @@ describe.skipIf(whyNot())('npm run natlab', () => {
     { name: 'a place that does not exist', args: ['up', 'cone'], complaint: 'there is no place cone' },
     { name: 'peers that do not exist', args: ['matrix', '--peers', 'node-opera'], complaint: 'are no two peers' },
     { name: 'an option that does not exist', args: ['matrix', '--fast'], complaint: '--fast' },
+    { name: 'an option where none is known', args: ['--fast'], complaint: 'npm run natlab -- matrix' },
   ])('$name: exit code 2, and what to do', async ({ args, complaint }) => {
     const { ended, text } = run(args)
     expect(await ended).toBe(2)

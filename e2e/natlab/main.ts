@@ -72,21 +72,12 @@ const CAPTURES = join(import.meta.dirname, '..', '..', 'test-results', 'natlab-p
 
 /** Resolves with the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      peers: { type: 'string' },
-      only: { type: 'string' },
-      with: { type: 'string' },
-      runs: { type: 'string' },
-      jobs: { type: 'string' },
-      loss: { type: 'string' },
-      minutes: { type: 'string' },
-      pcap: { type: 'boolean', default: false },
-    },
-  })
+  const { values, positionals } = parse(args)
   const [command, ...names] = positionals
+  if (values.help) {
+    console.log(USAGE)
+    return 0
+  }
   if (command === 'report') {
     rewrite()
     rewriteEvents()
@@ -115,6 +106,29 @@ export async function main(args: readonly string[]): Promise<number> {
     jobs: Number(values.jobs ?? 2),
     pcap: values.pcap,
   })
+}
+
+/** Throws RangeError with what can be typed. */
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        peers: { type: 'string' },
+        only: { type: 'string' },
+        with: { type: 'string' },
+        runs: { type: 'string' },
+        jobs: { type: 'string' },
+        loss: { type: 'string' },
+        minutes: { type: 'string' },
+        pcap: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+  } catch (error) {
+    throw new RangeError(`${(error as Error).message}\n\n${USAGE}`)
+  }
 }
 
 const RECORD_EVERY = 20
