@@ -107,6 +107,7 @@ export class Descriptions {
     if (type === 'rollback') return this.#rollBack()
     checkSyntax(sdp)
     checkRemote(sdp)
+    this.#werift.remoteLines.remember(sdp)
     await orOperationError(this.#werift.setRemoteDescription({ type, sdp }))
     this.#werift.peerTakesLargePackets = takesLargePackets(sdp)
     if (type === 'offer') this.#takeOfferedRole()
@@ -121,6 +122,7 @@ export class Descriptions {
       if (CANDIDATE_LINE.test(given.candidate)) return
       throw new DOMException(`"${given.candidate}" is no candidate`, 'OperationError')
     }
+    this.#werift.remoteLines.remember(given.candidate)
     await orOperationError(this.#werift.addIceCandidate(withoutNulls(given)))
   }
 

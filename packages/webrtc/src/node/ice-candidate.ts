@@ -1,4 +1,4 @@
-import { type Candidate, parseCandidate } from '@floe/ice'
+import { type Candidate, formatCandidate, parseCandidate } from '@floe/ice'
 import { defineInterface, dictionary, wrapAround } from './webidl.ts'
 
 /** W3C RTCIceCandidate, webrtc-pc §4.8.1: a candidate line with its parts taken out. */
@@ -26,19 +26,18 @@ export class RTCIceCandidate {
    * Throws `TypeError` when neither `sdpMid` nor `sdpMLineIndex` is given, as W3C has it. `originOf` is ours alone: what is
    * known of a local candidate and not in its line.
    */
-  constructor(
-    init: RTCIceCandidateInit = {},
-    originOf?: (line: Candidate) => Pick<Candidate, 'url' | 'relayProtocol'> | undefined,
-  ) {
+  constructor(init: RTCIceCandidateInit = {}, originOf?: (line: Candidate) => Candidate | undefined) {
     const { candidate = '', sdpMid, sdpMLineIndex, usernameFragment } = dictionary(init, 'RTCIceCandidateInit')
     this.sdpMid = isNothing(sdpMid) ? null : String(sdpMid)
     this.sdpMLineIndex = isNothing(sdpMLineIndex) ? null : wrapAround(sdpMLineIndex, 16)
     if (this.sdpMid === null && this.sdpMLineIndex === null) {
       throw new TypeError('An RTCIceCandidate needs an sdpMid or an sdpMLineIndex')
     }
-    this.candidate = String(candidate)
-    const parsed = parseCandidate(this.candidate)
+    const parsed = parseCandidate(String(candidate))
     const origin = parsed && originOf?.(parsed)
+    const isSame = origin !== undefined && origin.usernameFragment === parsed?.usernameFragment
+    // werift leaves out what it does not know.
+    this.candidate = isSame ? formatCandidate(origin) : String(candidate)
     this.url = origin?.url ?? null
     this.relayProtocol = origin?.relayProtocol ?? null
     this.usernameFragment = isNothing(usernameFragment) ? (parsed?.usernameFragment ?? null) : String(usernameFragment)

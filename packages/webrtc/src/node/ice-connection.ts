@@ -16,6 +16,7 @@ import {
 import { isDtls } from './dtls-record.ts'
 import { type ApplicationRecords, DtlsShim } from './dtls-shim.ts'
 import { viewCandidate, viewPair } from './ice-views.ts'
+import { RemoteLines } from './remote-lines.ts'
 
 /** What the peer's DTLS sends before ours listens: a ClientHello, a few times over. */
 const MAX_EARLY_BYTES = 32_768
@@ -46,6 +47,7 @@ export class IceConnection implements Contract {
   /** As it is told: the transport may be through with gathering before it has told that it began. */
   gatheringState: RTCIceGatheringState = 'new'
 
+  readonly #remoteLines: RemoteLines
   #transport: IceTransport
   readonly #shim: DtlsShim
   #early: Buffer[] | undefined = []
@@ -59,7 +61,8 @@ export class IceConnection implements Contract {
   #remoteBeforeRestart: IceParameters | undefined
   #started: IceParameters | undefined
 
-  constructor(options: IceTransportOptions) {
+  constructor(options: IceTransportOptions, remoteLines: RemoteLines = new RemoteLines()) {
+    this.#remoteLines = remoteLines
     this.iceLite = options.lite ?? false
     this.#transport = this.#createTransport(options)
     this.#shim = new DtlsShim({
@@ -162,7 +165,7 @@ export class IceConnection implements Contract {
   async addRemoteCandidate(candidate: WeriftCandidate | undefined): Promise<void> {
     if (!candidate) this.remoteCandidatesEnd = true
     const usernameFragment = candidate?.ufrag ?? null
-    const init = candidate ? { candidate: `candidate:${candidate.toSdp()}`, usernameFragment } : null
+    const init = candidate ? { candidate: this.#remoteLines.take(candidate.toSdp()), usernameFragment } : null
     if (!this.#gathering) this.#remoteCandidates.push(init)
     this.transport.addRemoteCandidate(init)
   }

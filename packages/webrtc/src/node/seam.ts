@@ -8,6 +8,7 @@ import {
 import { GuardedDtlsTransport } from './dtls-transport.ts'
 import { IceGatherer, IceTransportAdapter } from './gatherer.ts'
 import { IceConnection } from './ice-connection.ts'
+import { RemoteLines } from './remote-lines.ts'
 import { WeriftAssociation } from './werift-association.ts'
 import { peerConnectionInternals } from './werift-internals.ts'
 
@@ -33,6 +34,7 @@ export interface SeamTransport {
  */
 export class SeamPeerConnection extends WeriftPeerConnection {
   readonly transports: SeamTransport[] = []
+  readonly remoteLines = new RemoteLines()
   /** Its description says so. */
   peerTakesLargePackets = false
   readonly #options: SeamOptions
@@ -103,7 +105,7 @@ export class SeamPeerConnection extends WeriftPeerConnection {
     const sibling =
       inheritCredentials && this.transports.find(({ connection }) => connection.transport.state !== 'closed')
     const parameters = sibling ? { parameters: sibling.connection.transport.getLocalParameters() } : {}
-    const connection = new IceConnection({ ...this.#ice, ...parameters })
+    const connection = new IceConnection({ ...this.#ice, ...parameters }, this.remoteLines)
     const gatherer = new IceGatherer(connection)
     gatherer.onGatheringStateChange.subscribe(() => secureManager.updateIceGatheringState())
     const iceTransport = new IceTransportAdapter(gatherer)
