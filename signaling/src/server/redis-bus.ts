@@ -28,10 +28,20 @@ const BLOCK_TIME = 5_000
 const UNANSWERED = 10_000
 
 /**
- * Bytes that Redis may not have taken yet before relayed frames are lost, which they may be, and signals, which are sent again:
- * it hangs, or is too slow. Who comes and goes is small, and always told.
+ * What servers say to each other, and bytes that Redis may not have taken yet before it is lost: it hangs, or is too slow.
+ * Relayed frames may be lost, and signals are sent again. Who comes and goes is small, and always told.
  */
-const BACKLOG: Partial<Record<ClusterMessage['type'], number>> = { frame: 8_388_608, signal: 33_554_432 }
+const BACKLOG: Readonly<Record<ClusterMessage['type'], number>> = {
+  alive: Number.POSITIVE_INFINITY,
+  want: Number.POSITIVE_INFINITY,
+  all: Number.POSITIVE_INFINITY,
+  join: Number.POSITIVE_INFINITY,
+  leave: Number.POSITIVE_INFINITY,
+  bye: Number.POSITIVE_INFINITY,
+  signal: 33_554_432,
+  frame: 8_388_608,
+  answer: Number.POSITIVE_INFINITY,
+}
 
 /** Redis has answered nothing of what it was told for so long, in ms: it hangs. Less than servers take to think each other dead. */
 const HANGS_AFTER = 3_000
@@ -166,7 +176,7 @@ export class RedisBus implements Bus {
 
   post(message: ClusterMessage): void {
     this.#look()
-    if (!this.#connected || this.#redis.backlog > (BACKLOG[message.type] ?? Number.POSITIVE_INFINITY)) {
+    if (!this.#connected || this.#redis.backlog > BACKLOG[message.type]) {
       this.#metrics.count('floe_signaling_cluster_errors_total')
       return
     }
@@ -216,20 +226,10 @@ export class RedisBus implements Bus {
 
 /** What a kind of message is made of is for its receiver to find out, who survives it. */
 function isOfOurs(message: unknown): message is ClusterMessage {
-  return typeof message === 'object' && message !== null && TYPES.has((message as ClusterMessage).type)
+  if (typeof message !== 'object' || message === null) return false
+  const { type } = message as { readonly type?: unknown }
+  return typeof type === 'string' && Object.hasOwn(BACKLOG, type)
 }
-
-const TYPES: ReadonlySet<unknown> = new Set<ClusterMessage['type']>([
-  'alive',
-  'want',
-  'all',
-  'join',
-  'leave',
-  'bye',
-  'signal',
-  'frame',
-  'answer',
-])
 
 /** The adapter does not look whether Redis takes what it publishes, and a rejected promise would end the process. */
 function publisher(client: RedisClientType, backlog: Backlog): RedisClientType['publish'] {
