@@ -22,11 +22,14 @@ export interface Candidate {
   readonly usernameFragment?: string
   /** The mDNS name that is signalled in place of `address.ip`. */
   readonly hostname?: string
-  /** For a relayed candidate: how its owner talks to the TURN server. W3C. Of the peer’s: over TCP or TLS, and if it says so. */
+  /** For a relayed candidate of ours: how we talk to the TURN server. W3C. */
   readonly relayProtocol?: RelayProtocol
   /** The server that it was learnt from. */
   readonly url?: string
-  /** What else the candidate line says, in order: of this, the agent looks at `network-id` and `network-cost` alone. */
+  /**
+   * What else the candidate line says, in order: of this, the agent looks at `network-id`, `network-cost` and
+   * `relay-protocol` alone.
+   */
   readonly extensions?: readonly (readonly [name: string, value: string])[]
 }
 
@@ -79,8 +82,6 @@ export function formatCandidate(candidate: Candidate): string {
   let line = `candidate:${foundation} ${component} ${protocol} ${priority} ${ip} ${address.port} typ ${type}`
   if (relatedAddress) line += ` raddr ${withoutScope(relatedAddress.ip)} rport ${relatedAddress.port}`
   if (candidate.tcpType) line += ` tcptype ${candidate.tcpType}`
-  // Ours alone: the peer ranks paths by what they are made of as well, and cannot see it.
-  if (isStream(candidate.relayProtocol)) line += ` ${RELAY_PROTOCOL} ${candidate.relayProtocol}`
   for (const [name, value] of candidate.extensions ?? []) line += ` ${name} ${value}`
   if (candidate.usernameFragment) line += ` ufrag ${candidate.usernameFragment}`
   return line
@@ -144,15 +145,7 @@ function parseHostPort(host: string | undefined, port: string | undefined): Addr
   return ip === undefined ? undefined : { ip, port: portNumber }
 }
 
-/** Name in the candidate line, after W3C's statistics. Left out for UDP. */
-const RELAY_PROTOCOL = 'relay-protocol'
-
-/** Whether packets wait for lost ones on the way to the relay. */
-export function isStream(protocol: string | undefined): protocol is 'tcp' | 'tls' {
-  return protocol === 'tcp' || protocol === 'tls'
-}
-
-type Rest = Pick<Candidate, 'relatedAddress' | 'tcpType' | 'relayProtocol' | 'usernameFragment' | 'extensions'>
+type Rest = Pick<Candidate, 'relatedAddress' | 'tcpType' | 'usernameFragment' | 'extensions'>
 
 function parseExtensions(words: string[]): Rest | undefined {
   if (words.length % 2) return undefined
@@ -170,7 +163,6 @@ function parseExtensions(words: string[]): Rest | undefined {
       if (value !== 'active' && value !== 'passive' && value !== 'so') return undefined
       rest.tcpType = value
     } else if (name === 'ufrag') rest.usernameFragment = value
-    else if (name === RELAY_PROTOCOL && isStream(value)) rest.relayProtocol = value
     else extensions.push([name, value])
   }
   if (extensions.length) rest.extensions = extensions

@@ -18,6 +18,7 @@ import { relayPreference, tcpPreference, uniquePriority } from './local-preferen
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import { networkExtensions } from './network-cost.ts'
 import type { Context } from './outputs.ts'
+import { relayExtensions } from './relay-protocol.ts'
 import { reportFailure } from './server-failure.ts'
 import type { StunServer } from './servers.ts'
 import type { View } from './view.ts'
@@ -96,6 +97,7 @@ export class Gatherer {
     if (isFull(this.#candidates)) return
     this.#reopen()
     const family = addressFamily(address.ip)
+    const ofNetwork = network && networkExtensions(network).extensions
     const candidate: Candidate = {
       type: 'relay',
       protocol: 'udp',
@@ -107,7 +109,7 @@ export class Gatherer {
       component: 1,
       priority: candidatePriority('relay', relayPreference(protocol, family, this.#relayCount++)),
       usernameFragment: this.#usernameFragment,
-      ...(network && networkExtensions(network)),
+      extensions: [...relayExtensions(protocol), ...(ofNetwork ?? [])],
       url,
     }
     this.#candidates = this.#candidates.concat(candidate)

@@ -1,12 +1,12 @@
-import { isStream } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
 import { costOf } from './network-cost.ts'
 import type { Context } from './outputs.ts'
+import { isReachedOverStream } from './relay-protocol.ts'
 
 /** Direct UDP, TURN over UDP, direct TCP, TURN over TCP or TLS: what a path is made of counts before its round trip. */
 export function tierOf({ local, remote }: Pair): number {
-  if (isStream(local.relayProtocol) || isStream(remote.relayProtocol)) return 0
+  if (isReachedOverStream(local) || isReachedOverStream(remote)) return 0
   if (local.protocol === 'tcp') return 1
   return local.type === 'relay' || remote.type === 'relay' ? 2 : 3
 }

@@ -149,7 +149,7 @@ function candidateStats(
     ...(usernameFragment !== undefined && { usernameFragment }),
     ...(url !== undefined && { url }),
     ...(tcpType && { tcpType }),
-    ...(relayProtocol && type === 'local-candidate' && { relayProtocol }),
+    ...(relayProtocol && { relayProtocol }),
   }
 }
 

@@ -115,7 +115,7 @@ function candidateFields(candidate: Candidate): Record<string, unknown> {
     relatedPort: relatedAddress?.port,
     usernameFragment: candidate.usernameFragment,
     url: candidate.url,
-    relayProtocol: candidate.base && candidate.relayProtocol, // of ours alone, webrtc-stats §8.2
+    relayProtocol: candidate.relayProtocol,
   }
 }
 
