@@ -1,4 +1,4 @@
-import { decode, sameAddress } from '@floe/stun'
+import { decode, sameAddress, transactionIdAt } from '@floe/stun'
 import { Violation } from './invariants.ts'
 import type { Peer } from './peer.ts'
 import type { Datagram } from './trace.ts'
@@ -61,10 +61,6 @@ function messageType({ bytes }: Datagram): number {
   return bytes.length < 20 ? -1 : (bytes[0]! << 8) | bytes[1]!
 }
 
-// biome-ignore format: a spread would make an iterator and an array per message
 function transactionOf({ bytes }: Datagram): string {
-  return String.fromCharCode(
-    bytes[8]!, bytes[9]!, bytes[10]!, bytes[11]!, bytes[12]!, bytes[13]!,
-    bytes[14]!, bytes[15]!, bytes[16]!, bytes[17]!, bytes[18]!, bytes[19]!,
-  )
+  return transactionIdAt(bytes, 8)
 }

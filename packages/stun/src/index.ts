@@ -37,6 +37,7 @@ export {
   type Method,
   newTransactionId,
   type TransactionId,
+  transactionIdAt,
 } from './message.ts'
 export { Outbox } from './outbox.ts'
 export type { PortReport } from './port-report.ts'

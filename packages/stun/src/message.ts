@@ -43,7 +43,7 @@ export function newTransactionId(random: (length: number) => Uint8Array): Transa
   return transactionIdAt(bytes, 0)
 }
 
-/** The twelve bytes at `at` as an id. */
+/** The twelve bytes at `at` as an id: of a message that `isStun` has seen, RFC 8489 §5, they are those at 8. */
 // biome-ignore format: a spread would make an iterator and an array per message
 export function transactionIdAt(bytes: Uint8Array, at: number): TransactionId {
   return String.fromCharCode(

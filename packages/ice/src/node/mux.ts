@@ -1,4 +1,4 @@
-import { type Address, decode, isStun, type Packet, sameAddress } from '@floe/stun'
+import { type Address, decode, isStun, type Packet, sameAddress, transactionIdAt } from '@floe/stun'
 import { IceError } from '../error.ts'
 import { hostAddresses, type InterfaceAddress, type InterfaceOptions, type System } from './interfaces.ts'
 import {
@@ -159,7 +159,7 @@ export class UdpMux implements AsyncDisposable {
     if ((bytes[0] ?? 4) < 4 && isStun(bytes)) {
       const kind = (bytes[0] as number) & 1 ? 'answer' : ((bytes[1] as number) & 0x10) === 0 ? 'request' : 'indication'
       if (kind === 'request') return this.#routeRequest(packet)
-      if (kind === 'answer') return void this.#byTransaction.get(transactionOf(bytes))?.member.handlePacket(packet)
+      if (kind === 'answer') return void this.#byTransaction.get(transactionIdAt(bytes, 8))?.member.handlePacket(packet)
     }
     for (const { member } of this.#byRemote.get(remoteKey(remote)) ?? []) if (member.handlePacket(packet)) return
   }
@@ -194,7 +194,7 @@ export class UdpMux implements AsyncDisposable {
   #remember(share: MuxShare, remote: Address, bytes: Uint8Array): void {
     const isRequest = ((bytes[0] as number) & 1) === 0 && ((bytes[1] as number) & 0x10) === 0
     if (isRequest) {
-      this.#byTransaction.set(transactionOf(bytes), share)
+      this.#byTransaction.set(transactionIdAt(bytes, 8), share)
       if (this.#byTransaction.size > MAX_TRANSACTIONS) deleteOldest(this.#byTransaction)
     }
     if (share.lastRemote !== undefined && sameAddress(share.lastRemote, remote)) return
@@ -296,11 +296,6 @@ function openAlso(sockets: UdpSocket[], address: InterfaceAddress, port: number,
 
 function remoteKey({ ip, port }: Address): string {
   return `${ip} ${port}`
-}
-
-/** RFC 8489 §5: twelve bytes from the eighth on. */
-function transactionOf(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes.subarray(8, 20))
 }
 
 function deleteOldest<K>(map: Map<K, unknown>): void {
