@@ -1,6 +1,6 @@
 /** What happens to a connection that has one: a fault each, and how long data stops for it. Times in milliseconds. */
-import type { NatBehavior } from '../topology/behavior.ts'
 import type { Fault } from '../topology/fault.ts'
+import { EIM_APDF as EASY, APDM_RANDOM as HARD } from '../topology/nat-types.ts'
 import type { Placement } from '../topology/placement.ts'
 
 /** An event of the table; all of it is data. */
@@ -38,12 +38,6 @@ export interface LabEvent {
 /** What is not survived so far. When it is, the event's expectation has to say so. */
 export const NEVER = Number.POSITIVE_INFINITY
 
-const EASY: NatBehavior = { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' }
-const HARD: NatBehavior = {
-  mapping: 'address-and-port-dependent',
-  filtering: 'address-and-port-dependent',
-  allocation: 'random',
-}
 const HOME: readonly Placement[] = [{ nat: EASY }]
 const OPEN: readonly Placement[] = [{}]
 const TWO_HOMES: readonly Placement[] = [{ nat: EASY }, { nat: EASY }]

@@ -4,6 +4,7 @@ import { type Outcome, runCell } from './cell.ts'
 import { sideBySide } from './decisions.ts'
 import type { PeerKind } from './peer.ts'
 import type { SignalingOptions } from './signaling.ts'
+import { middle } from './table.ts'
 
 export interface Trial {
   readonly places: readonly [NatTypeName, NatTypeName]
@@ -99,10 +100,6 @@ export const TABLE_HEAD = `| place and peer, offering × answering | direct in t
 function describeRun({ route, firstByte, direct, ends: [a, b] }: Outcome): string {
   const spent = `${a.sent} / ${b.sent} datagrams, ${a.natEntries} / ${b.natEntries} NAT entries`
   return `${route} ${a.pair}: ${firstByte ?? '-'} ms to the first byte, ${direct ?? '-'} to a direct path, ${spent}`
-}
-
-function middle(values: readonly number[]): number | string {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? '-'
 }
 
 function trial(places: Trial['places'], peers: Trial['peers'], within: number, rate: number): Trial {

@@ -1,19 +1,13 @@
 /** What a port mapped at a home router does for peers that never meet without: many runs of each way to get one. */
-import type { NatBehavior } from '../topology/behavior.ts'
-import { LINUX_MASQUERADE } from '../topology/nat-types.ts'
+import { APDM_RANDOM as HARD, LINUX_MASQUERADE } from '../topology/nat-types.ts'
 import type { Placement } from '../topology/placement.ts'
 import { sideBySide } from './decisions.ts'
 import { type Meeting, meet, type Route } from './encounter.ts'
 import { Internet } from './internet.ts'
 import type { MappingRouter } from './mapping-router.ts'
+import { middle, most } from './table.ts'
 import { now, pause } from './time.ts'
 
-/** Mapping and filtering by address and port, random ports: two of these never meet by themselves. */
-const HARD: NatBehavior = {
-  mapping: 'address-and-port-dependent',
-  filtering: 'address-and-port-dependent',
-  allocation: 'random',
-}
 const EVERY_PROTOCOL: Placement = { nat: HARD, mappingProtocols: ['pcp', 'nat-pmp', 'upnp'] }
 const NEIGHBOUR: Placement = {
   nat: LINUX_MASQUERADE,
@@ -103,10 +97,7 @@ export async function measureMapping(trial: MappingTrial, runs: number, onrun: (
   const firstBytes = meetings.flatMap(({ firstByte }) => firstByte ?? [])
   return {
     isReached: asExpected === runs,
-    row: `| ${trial.name} | ${trial.expected} in ${asExpected} of ${runs} | ${pairs} | ${middle(firstBytes)} | ${middle(times)} | ${Math.max(...times)} |`.replace(
-      '-Infinity',
-      '-',
-    ),
+    row: `| ${trial.name} | ${trial.expected} in ${asExpected} of ${runs} | ${pairs} | ${middle(firstBytes)} | ${middle(times)} | ${most(times)} |`,
   }
 }
 
@@ -121,10 +112,6 @@ export async function measureRestarts(runs: number, onrun: (text: string) => voi
     onrun(`router restarted: mapping back after ${backAfter ?? 'more than 8,000'} ms`)
     if (backAfter !== undefined) times.push(backAfter)
   }
-  const line = `The router restarted: the mapping was back in ${times.length} of ${runs} runs, after ${middle(times)} ms in the median, ${Math.max(...times)} at most.`
+  const line = `The router restarted: the mapping was back in ${times.length} of ${runs} runs, after ${middle(times)} ms in the median, ${most(times)} at most.`
   return { isReached: times.length === runs, line }
-}
-
-function middle(values: readonly number[]): number | string {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? '-'
 }

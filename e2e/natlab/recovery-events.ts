@@ -1,6 +1,6 @@
 /** What may happen to the path in use, and how soon data has to flow again. Times in milliseconds. */
-import type { NatBehavior } from '../topology/behavior.ts'
 import type { Fault } from '../topology/fault.ts'
+import { EIM_APDF as EASY, APDM_RANDOM as HARD } from '../topology/nat-types.ts'
 import type { Placement } from '../topology/placement.ts'
 
 export interface RecoveryEvent {
@@ -15,12 +15,6 @@ export interface RecoveryEvent {
   readonly within: number
 }
 
-const EASY: NatBehavior = { mapping: 'endpoint-independent', filtering: 'address-and-port-dependent' }
-const HARD: NatBehavior = {
-  mapping: 'address-and-port-dependent',
-  filtering: 'address-and-port-dependent',
-  allocation: 'random',
-}
 const HOME: Placement = { nat: EASY }
 
 export const RECOVERY_EVENTS: readonly RecoveryEvent[] = [

@@ -11,9 +11,11 @@ export interface NatType {
 const EIM = { mapping: 'endpoint-independent' } as const
 const EIM_EIF: NatBehavior = { ...EIM, filtering: 'endpoint-independent' }
 const EIM_ADF: NatBehavior = { ...EIM, filtering: 'address-dependent' }
-const EIM_APDF: NatBehavior = { ...EIM, filtering: 'address-and-port-dependent' }
+/** The ordinary home router. */
+export const EIM_APDF: NatBehavior = { ...EIM, filtering: 'address-and-port-dependent' }
 const APDM: NatBehavior = { mapping: 'address-and-port-dependent', filtering: 'address-and-port-dependent' }
-const APDM_RANDOM: NatBehavior = { ...APDM, allocation: 'random' }
+/** Two of these never meet by themselves. */
+export const APDM_RANDOM: NatBehavior = { ...APDM, allocation: 'random' }
 
 /** What Linux' masquerade is in RFC 4787's terms, with conntrack's own timeouts. */
 export const LINUX_MASQUERADE: NatBehavior = {
