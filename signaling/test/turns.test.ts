@@ -11,6 +11,26 @@ function loop() {
   return { turns, round, due }
 }
 
+/** A clock that stands still, except while somebody works; what is to happen later happens when it is put forward. */
+function clock() {
+  let time = 0
+  const due: { at: number; run: () => void }[] = []
+  return {
+    now: () => time,
+    after: (duration: number, run: () => void) => void due.push({ at: time + duration, run }),
+    spend: (milliseconds: number) => {
+      time += milliseconds
+    },
+    get next() {
+      return Math.min(...due.map(({ at }) => at))
+    },
+    forward(to: number) {
+      time = Math.max(time, to)
+      for (const { run } of due.splice(0)) run()
+    },
+  }
+}
+
 class Work implements Flow {
   served = 0
   readonly address: string
@@ -71,6 +91,50 @@ describe('turns', () => {
     round()
     expect(work.served).toBe(2) // nobody else was busy in this round
     expect(turns.waiting).toBe(1)
+  })
+
+  test('a crowd gets a part of the time only, and who is quiet is served meanwhile', () => {
+    const due: (() => void)[] = []
+    const time = clock()
+    const turns = new Turns((round) => due.push(round), time)
+    let spent = 0
+    const flow = (address: string, milliseconds: number): Flow => ({
+      address,
+      serve: () => {
+        time.spend(milliseconds)
+        spent += milliseconds
+        return true
+      },
+    })
+    for (let index = 0; index < 100; index++) turns.ask(flow(`a${index}`, 0.25), false)
+    let quiet = 0
+    let asked = 0
+    while (time.now() < 1_000) {
+      if (due.length === 0) {
+        // Nobody has anything to do until then, except for a quiet one that comes just before.
+        turns.ask({ address: 'b', serve: () => ++quiet < 0 }, true)
+        asked += 1
+        expect(due).toHaveLength(1)
+        for (const round of due.splice(0)) round()
+        expect(quiet).toBe(asked)
+        time.forward(time.next)
+      }
+      for (const round of due.splice(0)) round()
+    }
+    expect(asked).toBeGreaterThan(300)
+    expect(spent / time.now()).toBeGreaterThan(0.35)
+    expect(spent / time.now()).toBeLessThan(0.45)
+  })
+
+  test('a few get all the time that there is', () => {
+    const due: (() => void)[] = []
+    const time = clock()
+    const turns = new Turns((round) => due.push(round), time)
+    for (let index = 0; index < 10; index++) {
+      turns.ask({ address: `a${index}`, serve: () => time.spend(5) === undefined }, false)
+    }
+    for (let count = 0; count < 100; count++) for (const round of due.splice(0)) round()
+    expect(time.now()).toBe(500)
   })
 
   test('an error costs nobody his turn', async () => {

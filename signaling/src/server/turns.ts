@@ -2,11 +2,15 @@
  * Whoever sends much waits for its turn. Node serves all sockets that have something in one go, so a thousand clients with
  * twenty messages each would hold up everybody for the time of twenty thousand messages. Here those who send little are served
  * in every round of the event loop, and of the others one, a little at a time; what it has not been asked for yet stays in the
- * kernel, where TCP makes its sender wait. Nothing is thrown away, and no processor time: who is busy gets all that is left.
+ * kernel, where TCP makes its sender wait. Nothing is thrown away. A few that are busy get all the time that is left; a crowd of
+ * them is a flood, and whoever comes in between would always find the processor taken, so it gets a part of the time only.
  */
 
 /** Milliseconds: turns of so much time may be taken at once when nobody took them. */
 const AT_ONCE = 500
+
+/** When more than `flows` wait, they get this `share` of the time; after a rest, turns of `atOnce` ms may follow each other. */
+const CROWD = { flows: 64, share: 0.4, atOnce: 1 } as const
 
 /** Something that may have to wait: a connection with bytes to be read, a request to be answered. */
 export interface Flow {
@@ -16,17 +20,33 @@ export interface Flow {
   serve(): boolean
 }
 
+/** In ms. */
+export interface Clock {
+  now(): number
+  after(duration: number, run: () => void): void
+}
+
+const CLOCK: Clock = {
+  now: () => performance.now(),
+  after: (duration, run) => setTimeout(run, duration),
+}
+
 export class Turns {
   readonly #schedule: (round: () => void) => void
+  readonly #clock: Clock
   #quiet: Flow[] = []
   /** By address, the next one first. */
   readonly #busy = new Map<string, Flow[]>()
   #waiting = 0
   #scheduled = false
+  #rests = false
+  /** Until when a crowd has had its share, in ms. */
+  #restUntil = 0
 
   /** `schedule` runs a round after what the sockets have brought meanwhile. */
-  constructor(schedule: (round: () => void) => void = setImmediate) {
+  constructor(schedule: (round: () => void) => void = setImmediate, clock: Clock = CLOCK) {
     this.#schedule = schedule
+    this.#clock = clock
   }
 
   /** Flows that wait for a later round than the next. */
@@ -52,9 +72,30 @@ export class Turns {
     const quiet = this.#quiet
     this.#quiet = []
     for (const flow of quiet) this.#serve(flow)
+    const rest = this.#restUntil - this.#clock.now()
+    if (rest <= 0) this.#serveBusy()
+    if (this.#waiting === 0) return
+    if (rest <= 0) this.#wake()
+    else this.#rest(rest)
+  }
+
+  #serveBusy(): void {
     const busy = this.#next()
-    if (busy !== undefined) this.#serve(busy)
-    if (this.#waiting > 0) this.#wake()
+    if (busy === undefined) return
+    const began = this.#clock.now()
+    this.#serve(busy)
+    if (this.#waiting < CROWD.flows) return
+    const spent = this.#clock.now() - began
+    this.#restUntil = Math.max(this.#restUntil, began - CROWD.atOnce) + spent / CROWD.share
+  }
+
+  #rest(duration: number): void {
+    if (this.#rests) return
+    this.#rests = true
+    this.#clock.after(duration, () => {
+      this.#rests = false
+      this.#wake()
+    })
   }
 
   #serve(flow: Flow): void {
