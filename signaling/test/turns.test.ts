@@ -12,11 +12,12 @@ function loop() {
 }
 
 /** A clock that stands still, except while somebody works; what is to happen later happens when it is put forward. */
-function clock() {
+function clock(soon: (run: () => void) => void) {
   let time = 0
   const due: { at: number; run: () => void }[] = []
   return {
     now: () => time,
+    soon,
     after: (duration: number, run: () => void) => void due.push({ at: time + duration, run }),
     spend: (milliseconds: number) => {
       time += milliseconds
@@ -95,8 +96,9 @@ describe('turns', () => {
 
   test('a crowd gets a part of the time only, and who is quiet is served meanwhile', () => {
     const due: (() => void)[] = []
-    const time = clock()
-    const turns = new Turns((round) => due.push(round), time)
+    const soon = (run: () => void) => void due.push(run)
+    const time = clock(soon)
+    const turns = new Turns(soon, time)
     let spent = 0
     const flow = (address: string, milliseconds: number): Flow => ({
       address,
@@ -128,8 +130,9 @@ describe('turns', () => {
 
   test('a few get all the time that there is', () => {
     const due: (() => void)[] = []
-    const time = clock()
-    const turns = new Turns((round) => due.push(round), time)
+    const soon = (run: () => void) => void due.push(run)
+    const time = clock(soon)
+    const turns = new Turns(soon, time)
     for (let index = 0; index < 10; index++) {
       turns.ask({ address: `a${index}`, serve: () => time.spend(5) === undefined }, false)
     }
