@@ -2,15 +2,9 @@
  * Whoever sends much waits for its turn. Node serves all sockets that have something in one go, so a thousand clients with
  * twenty messages each would hold up everybody for the time of twenty thousand messages. Here those who send little are served
  * in every round of the event loop, and of the others one, a little at a time; what it has not been asked for yet stays in the
- * kernel, where TCP makes its sender wait. Nothing is thrown away. A few that are busy get all the time that is left; a crowd of
- * them is a flood, and whoever comes in between would always find the processor taken, so it gets a part of the time only.
+ * kernel, where TCP makes its sender wait. Nothing is thrown away.
  */
-
-/** Milliseconds: turns of so much time may be taken at once when nobody took them. */
-const AT_ONCE = 500
-
-/** When more than `flows` wait, they get this `share` of the time; after a rest, turns of `atOnce` ms may follow each other. */
-const CROWD = { flows: 64, share: 0.4, atOnce: 1 } as const
+import { type Pace, ShareOfTime } from './pace.ts'
 
 /** Something that may have to wait: a connection with bytes to be read, a request to be answered. */
 export interface Flow {
@@ -35,7 +29,7 @@ const CLOCK: Clock = {
 }
 
 export class Turns {
-  readonly #schedule: (round: () => void) => void
+  readonly #pace: Pace
   readonly #clock: Clock
   #quiet: Flow[] = []
   /** By address, the next one first. */
@@ -43,12 +37,9 @@ export class Turns {
   #waiting = 0
   #scheduled = false
   #rests = false
-  /** Until when a crowd has had its share, in ms. */
-  #restUntil = 0
 
-  /** `schedule` runs a round after what the sockets have brought meanwhile. */
-  constructor(schedule: (round: () => void) => void = setImmediate, clock: Clock = CLOCK) {
-    this.#schedule = schedule
+  constructor(pace: Pace = new ShareOfTime(), clock: Clock = CLOCK) {
+    this.#pace = pace
     this.#clock = clock
   }
 
@@ -61,13 +52,13 @@ export class Turns {
   ask(flow: Flow, quiet: boolean): void {
     if (quiet) this.#quiet.push(flow)
     else this.#queue(flow)
-    this.#wake()
+    if (quiet || !this.#rests) this.#wake()
   }
 
   #wake(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    this.#schedule(() => this.#round())
+    this.#clock.soon(() => this.#round())
   }
 
   #round(): void {
@@ -75,30 +66,22 @@ export class Turns {
     const quiet = this.#quiet
     this.#quiet = []
     for (const flow of quiet) this.#serve(flow)
-    const rest = this.#restUntil - this.#clock.now()
-    if (rest <= 0) this.#serveBusy()
-    if (this.#waiting === 0) return
-    if (rest <= 0) this.#wake()
-    else this.#rest(rest)
+    if (this.#waiting === 0 || this.#rests) return
+    const rest = this.#pace.next - this.#clock.now()
+    if (rest > 0) return this.#rest(rest)
+    this.#serveBusy()
+    if (this.#waiting > 0) this.#wake()
   }
 
   #serveBusy(): void {
-    const busy = this.#next()
-    if (busy === undefined) return
+    const began = this.#clock.now()
+    const busy = this.#next()!
     // Most of the work is done in ticks and promises afterwards, so it is over when the next round begins.
-    if (this.#waiting >= CROWD.flows) this.#clock.soon(this.#charge(this.#clock.now()))
+    this.#clock.soon(() => this.#pace.served(began, this.#clock.now() - began, this.#waiting))
     this.#serve(busy)
   }
 
-  #charge(began: number): () => void {
-    return () => {
-      const spent = this.#clock.now() - began
-      this.#restUntil = Math.max(this.#restUntil, began - CROWD.atOnce) + spent / CROWD.share
-    }
-  }
-
   #rest(duration: number): void {
-    if (this.#rests) return
     this.#rests = true
     this.#clock.after(duration, () => {
       this.#rests = false
@@ -133,19 +116,5 @@ export class Turns {
       return flow
     }
     return undefined
-  }
-}
-
-/**
- * For `Turns` in which a turn is dear: `perSecond` in the long run, and some more at once. Who has to wait longer does so in
- * the queue.
- */
-export function paced(perSecond: number): (round: () => void) => void {
-  let due = 0
-  return (round) => {
-    const now = performance.now()
-    due = Math.max(due, now - AT_ONCE) + 1_000 / perSecond
-    if (due > now) setTimeout(round, due - now)
-    else setImmediate(round)
   }
 }
