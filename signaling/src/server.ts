@@ -4,6 +4,7 @@ import { signalingError } from './protocol.ts'
 import type { SignalingServer, SignalingServerOptions } from './server/options.ts'
 import { Redis } from './server/redis-bus.ts'
 import { checkOptions, SocketSignalingServer } from './server/socket-server.ts'
+import { boundConnections } from './server/tcp-connections.ts'
 
 export {
   DEFAULT_CREDENTIAL_LIFETIME,
@@ -24,6 +25,7 @@ export {
   type StopOptions,
 } from './server/options.ts'
 export type { RedisOptions } from './server/redis-bus.ts'
+export { boundConnections, type ConnectionBounds } from './server/tcp-connections.ts'
 export { DEFAULT_TOKEN_LIFETIME, issueRoomToken, type RoomTokenOptions } from './tokens.ts'
 
 /**
@@ -33,6 +35,7 @@ export { DEFAULT_TOKEN_LIFETIME, issueRoomToken, type RoomTokenOptions } from '.
  */
 export async function createSignalingServer(options: SignalingServerOptions = {}): Promise<SignalingServer> {
   const httpServer = options.httpServer ?? createServer(answerNotFound)
+  if (options.httpServer === undefined) boundConnections(httpServer, { ...options, ...options.limits })
   const checked = checkOptions(options) // first: nothing is open yet that would have to be closed
   const redis = options.redis && (await Redis.connect(options.redis))
   const server = new SocketSignalingServer(httpServer, checked, redis)

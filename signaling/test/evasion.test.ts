@@ -115,4 +115,23 @@ describe('limits that somebody tries to get around', () => {
     expect(await statusOf('')).toBe(403)
     await expect(bare()).rejects.toThrow('Unexpected server response: 400')
   })
+
+  test('connections that say nothing are bounded as well, and leave room for others', async () => {
+    await server.stop()
+    server = await createSignalingServer({ host: VICTIM, limits: { connectionsPerAddress: 3 } })
+    const { port } = new URL(server.url)
+    const ended: boolean[] = []
+    const silent = Array.from({ length: 10 }, (_, index) => {
+      const socket = connect({ port: Number(port), host: VICTIM, localAddress: FLOODER })
+      socket.on('error', () => {})
+      return socket.once('close', () => {
+        ended[index] = true
+      })
+    })
+    await expect.poll(() => ended.filter(Boolean).length).toBe(4)
+    await expect(bare()).rejects.toThrow(/socket hang up|ECONNRESET/)
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200)
+    for (const socket of silent) socket.destroy()
+    await expect.poll(async () => (await bare().catch(() => undefined))?.socket.readyState).toBe(WebSocket.OPEN)
+  })
 })

@@ -5,7 +5,6 @@ import { createSignalingServer, DEFAULT_LIMITS, type SignalingServer } from '@fl
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { Addresses } from '../src/server/addresses.ts'
-import { paced } from '../src/server/turns.ts'
 import { firstPeer, messages } from './listen.ts'
 
 const VICTIM = '127.0.0.1'
@@ -121,14 +120,4 @@ test('an address is refused for longer each time that it floods, up to a minute,
   expect(addresses.refusedFor('b', now)).toBe(0)
   addresses.punish('a', now + 600_000)
   expect(addresses.refusedFor('a', now + 600_000)).toBe(0)
-})
-
-test('dear turns are paced: half a second of them at once, then so many per second', async () => {
-  const schedule = paced(200)
-  const from = performance.now()
-  for (let count = 0; count < 100; count++) await new Promise<void>((resolve) => schedule(resolve))
-  const atOnce = performance.now() - from
-  for (let count = 0; count < 40; count++) await new Promise<void>((resolve) => schedule(resolve))
-  expect(performance.now() - from).toBeGreaterThan(190)
-  expect(atOnce).toBeLessThan(190)
 })

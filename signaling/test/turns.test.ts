@@ -1,14 +1,39 @@
 import { describe, expect, test } from 'vitest'
+import { PerSecond } from '../src/server/pace.ts'
 import { type Flow, Turns } from '../src/server/turns.ts'
 
 /** A loop whose rounds are run by hand. */
 function loop() {
   const due: (() => void)[] = []
-  const turns = new Turns((round) => due.push(round))
+  const turns = new Turns(
+    undefined,
+    clock((run) => due.push(run)),
+  )
   const round = () => {
     for (const run of due.splice(0)) run()
   }
   return { turns, round, due }
+}
+
+/** A clock that stands still, except while somebody works; what is to happen later happens when it is put forward. */
+function clock(soon: (run: () => void) => unknown) {
+  let time = 0
+  const due: { at: number; run: () => void }[] = []
+  return {
+    now: () => time,
+    soon,
+    after: (duration: number, run: () => void) => void due.push({ at: time + duration, run }),
+    spend: (milliseconds: number) => {
+      time += milliseconds
+    },
+    get next() {
+      return Math.min(...due.map(({ at }) => at))
+    },
+    forward(to: number) {
+      time = Math.max(time, to)
+      for (const { run } of due.splice(0)) run()
+    },
+  }
 }
 
 class Work implements Flow {
@@ -50,6 +75,7 @@ describe('turns', () => {
     for (let count = 0; count < 6; count++) round()
     expect(works.map(({ served }) => served)).toEqual([3, 3, 3])
     expect(turns.waiting).toBe(0)
+    round() // what the last turn took
     expect(due).toEqual([])
   })
 
@@ -71,6 +97,68 @@ describe('turns', () => {
     round()
     expect(work.served).toBe(2) // nobody else was busy in this round
     expect(turns.waiting).toBe(1)
+  })
+
+  test('a crowd gets a part of the time only, and who is quiet is served meanwhile', () => {
+    const due: (() => void)[] = []
+    const soon = (run: () => void) => void due.push(run)
+    const time = clock(soon)
+    const turns = new Turns(undefined, time)
+    let spent = 0
+    const flow = (address: string, milliseconds: number): Flow => ({
+      address,
+      serve: () => {
+        time.spend(milliseconds)
+        spent += milliseconds
+        return true
+      },
+    })
+    for (let index = 0; index < 100; index++) turns.ask(flow(`a${index}`, 0.25), false)
+    let quiet = 0
+    let asked = 0
+    while (time.now() < 1_000) {
+      if (due.length === 0) {
+        // Nobody has anything to do until then, except for a quiet one that comes just before.
+        turns.ask({ address: 'b', serve: () => ++quiet < 0 }, true)
+        asked += 1
+        expect(due).toHaveLength(1)
+        for (const round of due.splice(0)) round()
+        expect(quiet).toBe(asked)
+        time.forward(time.next)
+      }
+      for (const round of due.splice(0)) round()
+    }
+    expect(asked).toBeGreaterThan(300)
+    expect(spent / time.now()).toBeGreaterThan(0.35)
+    expect(spent / time.now()).toBeLessThan(0.45)
+  })
+
+  test('dear turns are paced: half a second of them at once, then so many per second', () => {
+    const due: (() => void)[] = []
+    const time = clock((run) => due.push(run))
+    time.spend(1_000) // since the process began
+    const turns = new Turns(new PerSecond(200), time)
+    const at: number[] = []
+    const serve = () => at.push(time.now()) < 0
+    for (let index = 0; index < 300; index++) turns.ask({ address: `a${index}`, serve }, false)
+    while (at.length < 300) {
+      if (due.length === 0) time.forward(time.next)
+      for (const round of due.splice(0)) round()
+    }
+    expect(at.filter((when) => when === 1_000)).toHaveLength(101)
+    expect(at.at(-1)).toBe(1_000 + 199 * 5)
+  })
+
+  test('a few get all the time that there is', () => {
+    const due: (() => void)[] = []
+    const soon = (run: () => void) => void due.push(run)
+    const time = clock(soon)
+    const turns = new Turns(undefined, time)
+    for (let index = 0; index < 10; index++) {
+      turns.ask({ address: `a${index}`, serve: () => time.spend(5) === undefined }, false)
+    }
+    for (let count = 0; count < 100; count++) for (const round of due.splice(0)) round()
+    expect(time.now()).toBe(500)
   })
 
   test('an error costs nobody his turn', async () => {

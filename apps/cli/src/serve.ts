@@ -4,7 +4,12 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { addressScope } from '@floe/ice'
-import { createSignalingServer, type IceServerOffer, type SignalingServer } from '@floe/signaling/server'
+import {
+  boundConnections,
+  createSignalingServer,
+  type IceServerOffer,
+  type SignalingServer,
+} from '@floe/signaling/server'
 import sirv from 'sirv'
 import { EchoPeer } from './echo-peer.ts'
 import { CliError, EXIT, type ExitCode } from './failure.ts'
@@ -37,6 +42,7 @@ interface Supplies {
 export async function serveCommand(args: string[], output: Output, interrupted: AbortSignal): Promise<ExitCode> {
   const options = readOptions(args)
   const httpServer = createServer(demoPage())
+  boundConnections(httpServer, options.signaling.options)
   let turn: TurnSupply | undefined
   let stun: StunSupply | undefined
   try {

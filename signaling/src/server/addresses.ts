@@ -128,7 +128,8 @@ export function addressOf(request: IncomingMessage, trustedProxies: number): str
   return countedAs(forwarded.at(-trustedProxies) ?? forwarded[0] ?? direct)
 }
 
-function countedAs(address: string): string {
+/** An address as it is counted. */
+export function countedAs(address: string): string {
   const bare = withoutScope(address.replace(/^\[(.*)\].*$/, '$1'))
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)
   if (mapped !== null) return mapped[1]!

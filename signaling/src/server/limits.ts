@@ -32,7 +32,7 @@ export const DEFAULT_LIMITS: SignalingLimits = {
   connectionsPerAddress: 1_000,
   connectionsPerSecondPerAddress: 50,
   connectionBurstPerAddress: 500, // an office whose network comes back
-  rooms: 4_096,
+  rooms: 10_000, // as many as connections, so that nobody can use them up with fewer
   peersPerRoom: 64,
   messageSize: 131_072, // the longest description that the schema allows, with room for its JSON escapes
   messagesPerSecond: 100,

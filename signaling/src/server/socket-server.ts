@@ -32,11 +32,12 @@ import {
   type SignalingServerOptions,
   type StopOptions,
 } from './options.ts'
+import { PerSecond } from './pace.ts'
 import { limitRate } from './rate-limit.ts'
 import { type Redis, RedisBus } from './redis-bus.ts'
 import { FrameRelay } from './relay.ts'
 import { Rooms } from './rooms.ts'
-import { paced, Turns } from './turns.ts'
+import { Turns } from './turns.ts'
 
 /** A silent connection counts as broken after `interval + timeout`, in ms. */
 const HEARTBEAT = { interval: 10_000, timeout: 10_000 } as const
@@ -126,7 +127,7 @@ export class SocketSignalingServer implements SignalingServer {
       intercept(httpServer, this.#reports())
       this.#io.attach(httpServer)
       const refused = (address: string) => this.#addresses.refusedFor(address, performance.now())
-      const newcomers = new Turns(paced(this.#limits.connectionsPerSecond))
+      const newcomers = new Turns(new PerSecond(this.#limits.connectionsPerSecond))
       queueRequests(httpServer, { path: this.#io.path(), turns, newcomers, addressOf, refused })
     })
     this.#io.engine.on('connection', (connection: EngineConnection) => this.#count(connection))

@@ -2,11 +2,9 @@
  * Whoever sends much waits for its turn. Node serves all sockets that have something in one go, so a thousand clients with
  * twenty messages each would hold up everybody for the time of twenty thousand messages. Here those who send little are served
  * in every round of the event loop, and of the others one, a little at a time; what it has not been asked for yet stays in the
- * kernel, where TCP makes its sender wait. Nothing is thrown away, and no processor time: who is busy gets all that is left.
+ * kernel, where TCP makes its sender wait. Nothing is thrown away.
  */
-
-/** Milliseconds: turns of so much time may be taken at once when nobody took them. */
-const AT_ONCE = 500
+import { type Pace, ShareOfTime } from './pace.ts'
 
 /** Something that may have to wait: a connection with bytes to be read, a request to be answered. */
 export interface Flow {
@@ -16,17 +14,33 @@ export interface Flow {
   serve(): boolean
 }
 
+/** In ms. */
+export interface Clock {
+  now(): number
+  /** Before the next round. */
+  soon(run: () => void): void
+  after(duration: number, run: () => void): void
+}
+
+const CLOCK: Clock = {
+  now: () => performance.now(),
+  soon: setImmediate,
+  after: (duration, run) => setTimeout(run, duration),
+}
+
 export class Turns {
-  readonly #schedule: (round: () => void) => void
+  readonly #pace: Pace
+  readonly #clock: Clock
   #quiet: Flow[] = []
   /** By address, the next one first. */
   readonly #busy = new Map<string, Flow[]>()
   #waiting = 0
   #scheduled = false
+  #rests = false
 
-  /** `schedule` runs a round after what the sockets have brought meanwhile. */
-  constructor(schedule: (round: () => void) => void = setImmediate) {
-    this.#schedule = schedule
+  constructor(pace: Pace = new ShareOfTime(), clock: Clock = CLOCK) {
+    this.#pace = pace
+    this.#clock = clock
   }
 
   /** Flows that wait for a later round than the next. */
@@ -38,13 +52,13 @@ export class Turns {
   ask(flow: Flow, quiet: boolean): void {
     if (quiet) this.#quiet.push(flow)
     else this.#queue(flow)
-    this.#wake()
+    if (quiet || !this.#rests) this.#wake()
   }
 
   #wake(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    this.#schedule(() => this.#round())
+    this.#clock.soon(() => this.#round())
   }
 
   #round(): void {
@@ -52,9 +66,27 @@ export class Turns {
     const quiet = this.#quiet
     this.#quiet = []
     for (const flow of quiet) this.#serve(flow)
-    const busy = this.#next()
-    if (busy !== undefined) this.#serve(busy)
+    if (this.#waiting === 0 || this.#rests) return
+    const rest = this.#pace.next - this.#clock.now()
+    if (rest > 0) return this.#rest(rest)
+    this.#serveBusy()
     if (this.#waiting > 0) this.#wake()
+  }
+
+  #serveBusy(): void {
+    const began = this.#clock.now()
+    const busy = this.#next()!
+    // Most of the work is done in ticks and promises afterwards, so it is over when the next round begins.
+    this.#clock.soon(() => this.#pace.served(began, this.#clock.now() - began, this.#waiting))
+    this.#serve(busy)
+  }
+
+  #rest(duration: number): void {
+    this.#rests = true
+    this.#clock.after(duration, () => {
+      this.#rests = false
+      this.#wake()
+    })
   }
 
   #serve(flow: Flow): void {
@@ -84,19 +116,5 @@ export class Turns {
       return flow
     }
     return undefined
-  }
-}
-
-/**
- * For `Turns` in which a turn is dear: `perSecond` in the long run, and some more at once. Who has to wait longer does so in
- * the queue.
- */
-export function paced(perSecond: number): (round: () => void) => void {
-  let due = 0
-  return (round) => {
-    const now = performance.now()
-    due = Math.max(due, now - AT_ONCE) + 1_000 / perSecond
-    if (due > now) setTimeout(round, due - now)
-    else setImmediate(round)
   }
 }
