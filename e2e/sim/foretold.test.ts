@@ -2,7 +2,7 @@
 import { SEARCH, SearchGate } from '@floe/ice'
 import { expect, test } from 'vitest'
 import type { Placement } from '../topology/placement.ts'
-import { able, EASY, HARD, meet, PRESERVING, SEQUENTIAL, search, timeToDirect } from './traversal-scene.ts'
+import { able, EASY, HARD, meet, PRESERVING, portsSentTo, SEQUENTIAL, search, timeToDirect } from './traversal-scene.ts'
 import { simulate, type World } from './world.ts'
 
 const SEEDS = Array.from({ length: 40 }, (_, i) => i + 1)
@@ -74,6 +74,19 @@ test.each([
       hard.agent.close(world.now)
       expect(gate.enter(world.now, {}, ip)).toBe(free)
     })
+  },
+)
+
+test.each([
+  [4_242, 1],
+  [80, 0],
+  [0, 0],
+])(
+  'a peer that foretells port %i, whatever for: it gets three packets of each socket at most, and only above 1023',
+  (aim, some) => {
+    const packets = portsSentTo(SEQUENTIAL, { mapping: 'endpoint-dependent', port: 0, aim }).get(aim) ?? 0
+    expect(packets).toBeGreaterThanOrEqual(some)
+    expect(packets).toBeLessThanOrEqual(some * 3 * SEARCH.samples)
   },
 )
 

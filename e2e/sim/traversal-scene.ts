@@ -71,3 +71,41 @@ export function timeToDirect(world: World, session: readonly Peer[], limit: numb
     selected !== undefined && selected.local.type !== 'relay' && selected.remote.type !== 'relay'
   return world.runUntil(() => session.every(isDirect), limit) ? world.now : Number.POSITIVE_INFINITY
 }
+
+/**
+ * A peer that a node reaches through its relay alone, and that reports what it likes of its own NAT for ten seconds: how
+ * many packets each of its ports gets.
+ */
+export function portsSentTo(
+  place: Placement,
+  { port, ...report }: { mapping: 'endpoint-independent' | 'endpoint-dependent'; port: number; aim: number },
+): Map<number, number> {
+  return simulate(1, (world) => {
+    world.stunServer()
+    world.stunServer()
+    const { address: relay } = world.turnServer()
+    const node = world.peer('node', place, able())
+    const attacker = world.rawPeer('attacker')
+    attacker.remote = node.agent.localParameters
+    attacker.answer = (_, received) => received.remote.ip === relay.ip && attacker.succeed(received)
+    const ports = new Map<number, number>()
+    world.network.observers.push({
+      sent: ({ destination }) => {
+        if (destination.ip === attacker.address.ip) ports.set(destination.port, (ports.get(destination.port) ?? 0) + 1)
+      },
+      delivered: () => {},
+    })
+    node.gather()
+    node.start(attacker.parameters, 'controlled')
+    node.addRemoteCandidate(attacker.candidate({ type: 'srflx' }))
+    const address = { ip: attacker.address.ip, port }
+    const portReport = { willing: true, sockets: 0, address, low: 0, high: 0, ...report }
+    for (let second = 0; second < 10; second++) {
+      world.run(1_000)
+      const seen = attacker.requests().findLast(({ remote }) => remote.ip === relay.ip)
+      if (seen) attacker.check(seen.remote, { portReport, useCandidate: true })
+    }
+    if (!node.connected) throw new Error('the node is not connected')
+    return ports
+  })
+}

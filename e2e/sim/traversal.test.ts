@@ -12,6 +12,7 @@ import {
   meet,
   POISONING,
   plain,
+  portsSentTo,
   SEQUENTIAL,
   search,
   timeToDirect,
@@ -198,44 +199,7 @@ test('a malicious peer cannot aim a search at a third party, whatever it claims'
 test.each([0, 4_242])(
   'a peer that names port %i as its own: nothing is ever sent to port 0, which no socket takes',
   (port) => {
-    const destinations = simulate(1, (world) => {
-      world.stunServer()
-      world.stunServer()
-      const { address: relay } = world.turnServer()
-      const node = world.peer('node', HARD, able())
-      const attacker = world.rawPeer('attacker')
-      attacker.remote = node.agent.localParameters
-      // What comes through the node's relay alone is answered: so there is no direct path.
-      attacker.answer = (_, received) => received.remote.ip === relay.ip && attacker.succeed(received)
-      const ports = new Map<number, number>()
-      world.network.observers.push({
-        sent: ({ destination }) => {
-          if (destination.ip === attacker.address.ip)
-            ports.set(destination.port, (ports.get(destination.port) ?? 0) + 1)
-        },
-        delivered: () => {},
-      })
-      node.gather()
-      node.start(attacker.parameters, 'controlled')
-      node.addRemoteCandidate(attacker.candidate({ type: 'srflx' }))
-      const address = { ip: attacker.address.ip, port }
-      const portReport = {
-        willing: true,
-        mapping: 'endpoint-independent',
-        sockets: 0,
-        address,
-        low: 0,
-        high: 0,
-        aim: 0,
-      } as const
-      for (let second = 0; second < 10; second++) {
-        world.run(1_000)
-        const seen = attacker.requests().findLast(({ remote }) => remote.ip === relay.ip)
-        if (seen) attacker.check(seen.remote, { portReport, useCandidate: true })
-      }
-      expect(node.connected).toBe(true)
-      return ports
-    })
+    const destinations = portsSentTo(HARD, { mapping: 'endpoint-independent', port, aim: 0 })
     expect(destinations.has(0)).toBe(false)
     expect((destinations.get(4_242) ?? 0) > 100).toBe(port === 4_242)
   },
