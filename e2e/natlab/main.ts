@@ -30,7 +30,14 @@ import { Internet } from './internet.ts'
 import { cellsOf, inParallel, judgeCell, type Peers, type Result, resultOf, TYPE_NAMES, titleOf } from './matrix.ts'
 import { whyNot } from './namespaces.ts'
 import { PEER_KINDS, type PeerKind } from './peer.ts'
-import { MAPPING_HEAD, MAPPING_TRIALS, measureMapping, measureRestarts } from './port-mapping.ts'
+import {
+  MAPPING_HEAD,
+  MAPPING_TRIALS,
+  measureMapping,
+  measureRestarts,
+  RESTART_HEAD,
+  RESTARTED,
+} from './port-mapping.ts'
 import { type Recovery, recoverTogether } from './recovery.ts'
 import { RECOVERY_EVENTS, type RecoveryEvent } from './recovery-events.ts'
 import {
@@ -210,9 +217,14 @@ async function mapping(words = '', runs: number): Promise<number> {
   for (const trial of MAPPING_TRIALS.filter(({ name }) => name.includes(words))) {
     rows.push(await measureMapping(trial, runs, onrun))
   }
-  const restarts = 'restart'.includes(words) ? await measureRestarts(runs, onrun) : undefined
-  console.log([MAPPING_HEAD, ...rows.map(({ row }) => row), '', restarts?.line ?? ''].join('\n'))
-  return [...rows, ...(restarts ? [restarts] : [])].every(({ isReached }) => isReached) ? 0 : 1
+  const restarts: Awaited<ReturnType<typeof measureRestarts>>[] = []
+  for (const protocol of RESTARTED.filter((name) => `restart of ${name}`.includes(words))) {
+    restarts.push(await measureRestarts(protocol, runs, onrun))
+  }
+  console.log(
+    [MAPPING_HEAD, ...rows.map(({ row }) => row), '', RESTART_HEAD, ...restarts.map(({ row }) => row)].join('\n'),
+  )
+  return [...rows, ...restarts].every(({ isReached }) => isReached) ? 0 : 1
 }
 
 /** Every event with these peers, so many runs at once: they wait for each other before each event. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { sideBySide } from './decisions.ts'
 import { whyNot } from './namespaces.ts'
-import { MAPPING_TRIALS, meetMapped, restartRouter } from './port-mapping.ts'
+import { MAPPING_TRIALS, meetMapped, RESTARTED, restartRouter } from './port-mapping.ts'
 
 const reason = whyNot()
 const leftOut = reason ? ` (left out: ${reason})` : ''
@@ -17,11 +17,14 @@ describe.skipIf(reason).concurrent(`port mappings${leftOut}`, () => {
     expect([...one!, ...other!].some(({ text }) => text.startsWith('mapped:'))).toBe(true)
   })
 
-  test('a router that is restarted has its mapping back by its own announcement', async ({ expect }) => {
-    const { meeting, before, backAfter } = await restartRouter()
-    expect(meeting.route).toBe('direct')
-    expect(before).toMatchObject([{ forwards: true }])
-    expect(backAfter).toBeDefined()
-    expect(meeting.ends[0].pair).toMatch(/^srflx-/)
-  })
+  test.each(RESTARTED)(
+    'a router of %s alone that is restarted has its mapping back by its own announcement',
+    async (protocol) => {
+      const { meeting, before, backAfter } = await restartRouter(protocol)
+      expect(meeting.route).toBe('direct')
+      expect(before).toMatchObject([{ forwards: true }])
+      expect(backAfter).toBeDefined()
+      expect(meeting.ends[0].pair).toMatch(/^srflx-/)
+    },
+  )
 })

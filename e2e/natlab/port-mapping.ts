@@ -44,8 +44,15 @@ const CELL = {
   portMapping: true,
 } as const
 const PATIENCE = { connect: 10_000, upgrade: 8_000 }
-/** A clock that has run for less is forgiven for standing at zero (RFC 6887 §8.5), milliseconds. */
-const UPTIME = 4_000
+/**
+ * How long a router runs before it is restarted, milliseconds. PCP: a clock that has run for less is forgiven for
+ * standing at zero (RFC 6887 §8.5). UPnP: miniupnpd's boot id counts seconds.
+ */
+const UPTIME = { pcp: 4_000, upnp: 1_200 } as const
+
+/** Protocols whose routers are restarted: each as the only one, with an announcement of its own. */
+export const RESTARTED = ['pcp', 'upnp'] as const
+export type Restarted = (typeof RESTARTED)[number]
 
 export async function meetMapped({ a, b }: MappingTrial): Promise<Meeting> {
   await using internet = await Internet.build({ hosts: { a: [a], b: [b] } })
@@ -60,13 +67,13 @@ export interface Restart {
 }
 
 /** The router of a mapped peer is restarted, with nothing left of what it knew, and announces itself. */
-export async function restartRouter(): Promise<Restart> {
-  const a: Placement = { nat: HARD, mappingProtocols: ['pcp'] }
+export async function restartRouter(protocol: Restarted): Promise<Restart> {
+  const a: Placement = { nat: HARD, mappingProtocols: [protocol] }
   await using internet = await Internet.build({ hosts: { a: [a], b: [{ nat: HARD }] } })
   const meeting = await meet(internet, CELL, PATIENCE)
   const [router] = [...internet.mappingRouters.values()]
   const before = await router!.mappings()
-  await pause(UPTIME)
+  await pause(UPTIME[protocol])
   await router!.stop()
   if ((await router!.mappings()).length > 0) throw new Error('the router has kept its mappings')
   await router!.start()
@@ -104,14 +111,17 @@ export async function measureMapping(trial: MappingTrial, runs: number, onrun: (
 export const MAPPING_HEAD = `| hard with hard, and … | path | pair of the first end | first byte, median ms | direct, median ms | last ms |
 |---|---|---|---|---|---|`
 
-/** The row of restarts. */
-export async function measureRestarts(runs: number, onrun: (text: string) => void) {
+/** One row of restarts. */
+export async function measureRestarts(protocol: Restarted, runs: number, onrun: (text: string) => void) {
   const times: number[] = []
   for (let run = 0; run < runs; run++) {
-    const { backAfter } = await restartRouter()
-    onrun(`router restarted: mapping back after ${backAfter ?? 'more than 8,000'} ms`)
+    const { backAfter } = await restartRouter(protocol)
+    onrun(`${protocol} router restarted: mapping back after ${backAfter ?? 'more than 8,000'} ms`)
     if (backAfter !== undefined) times.push(backAfter)
   }
-  const line = `The router restarted: the mapping was back in ${times.length} of ${runs} runs, after ${middle(times)} ms in the median, ${most(times)} at most.`
-  return { isReached: times.length === runs, line }
+  const row = `| ${protocol} alone | ${times.length} of ${runs} | ${middle(times)} | ${most(times)} |`
+  return { isReached: times.length === runs, row }
 }
+
+export const RESTART_HEAD = `| the router is restarted | mapping back | median ms | last ms |
+|---|---|---|---|`

@@ -227,6 +227,10 @@ export const SEARCH = {
   widestBlock: 4_096,
   /** Largest step between consecutive ports: other hosts of the NAT take some in between. */
   step: 20,
+  /** So long before it may send to the peer a search asks our own server for ports, milliseconds: one repetition's time. */
+  lead: 1_000,
+  /** Two NATs give each flow another port: so long the peer is waited for to foretell one of its ports, milliseconds. */
+  aimPatience: 3_000,
   /** Between two packets of the many sockets, milliseconds: 200 per second. */
   openEvery: 5,
   /** After the opener, the check itself; and once more, before a NAT forgets what nobody has answered (30 s). */

@@ -3,6 +3,7 @@ import { addressFamily, formatAddress, isIPv4, newTransactionId, sameAddress, Tr
 import { type Candidate, candidatePriority, isReachable } from './candidate.ts'
 import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
 import type { GatheringBase, Inquiry } from './inquiry.ts'
+import { guessKeptPort } from './kept-port.ts'
 import {
   blankAddress,
   isSameBase,
@@ -345,12 +346,20 @@ export class Gatherer {
       inquiry.mapped = mapped
       inquiry.mappedAt ??= now
       this.#add(now, inquiry.local, 'srflx', mapped, inquiry.server)
+      this.#guess(now, inquiry.local.base)
       this.#settle(now, inquiry)
       inquiry.refreshAt = now + this.#context.timing.mappingKeepalive
     } else {
       const { code, reason } = attributes.errorCode ?? { code: 701, reason: 'answer without an address of use' }
       this.#settle(now, inquiry, code, reason)
     }
+  }
+
+  #guess(now: number, base: LocalBase): void {
+    const kept = guessKeptPort(base, this.views(base.address), this.#candidates)
+    if (!kept || isFull(this.#candidates)) return
+    this.#candidates = this.#candidates.concat(kept)
+    this.#options.oncandidate(now, kept, undefined)
   }
 
   #settle(now: number, inquiry: Inquiry, errorCode?: number, errorText = ''): void {

@@ -72,5 +72,9 @@ function isReflexive({ type, protocol, address }: Candidate): boolean {
 }
 
 function portsAt(ip: string, candidates: readonly Candidate[]): number[] {
-  return [...new Set(candidates.filter(({ address }) => address.ip === ip).map(({ address }) => address.port))]
+  const ports = (some: readonly Candidate[]) => [...new Set(some.map(({ address }) => address.port))]
+  const there = candidates.filter(({ address }) => address.ip === ip)
+  // A peer's guess (`guessKeptPort`) shows nothing of where its NAT's other ports are.
+  const seen = ports(there.filter(({ address, relatedAddress }) => address.port !== relatedAddress?.port))
+  return seen.length > 1 ? seen : ports(there)
 }

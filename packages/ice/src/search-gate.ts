@@ -6,6 +6,7 @@ const MEMORY = 1_000
 /** Which agent of a process may search, and how often for one peer. Share one between all agents. */
 export class SearchGate {
   #holder: object | undefined
+  #heldFor = ''
   /** By the peer's address: when each search began. */
   readonly #history = new Map<string, number[]>()
 
@@ -13,6 +14,7 @@ export class SearchGate {
   enter(now: number, holder: object, ip: string): boolean {
     if (this.#holder !== undefined || now < this.#restsUntil(ip)) return false
     this.#holder = holder
+    this.#heldFor = ip
     const times = this.#history.get(ip) ?? []
     this.#history.delete(ip)
     this.#history.set(ip, [...times, now].slice(-SEARCH.pauses.length))
@@ -21,8 +23,11 @@ export class SearchGate {
     return true
   }
 
-  leave(holder: object): void {
-    if (this.#holder === holder) this.#holder = undefined
+  /** `unbegun`: nothing was sent to the peer, so that it does not count. */
+  leave(holder: object, unbegun = false): void {
+    if (this.#holder !== holder) return
+    this.#holder = undefined
+    if (unbegun) this.#history.get(this.#heldFor)?.pop()
   }
 
   /** When it is worth asking again: a search that is under way lasts no longer than that. Milliseconds. */

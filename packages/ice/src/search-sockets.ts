@@ -10,8 +10,10 @@ export interface SearchSocketsOptions {
   readonly near: Address
   /** Tells the sockets' external ports. */
   readonly server: Address
-  /** The peer's one address that all sockets send to. */
-  readonly target: Address
+  /** The peer's one address that all sockets send to; `undefined`: the peer will tell it. */
+  readonly target: Address | undefined
+  /** When they may do so. */
+  readonly notBefore: number
   /** Sends a check. `ttl`: in hops, 64 when left out. */
   readonly check: (local: Address, remote: Address, ttl?: number) => void
   /** The mappings are being made: where they will be, and how many. */
@@ -34,18 +36,23 @@ export class SearchSockets {
   readonly #options: SearchSocketsOptions
   readonly #sockets = new Set<Address>()
   readonly #inquiries: Transaction[] = []
-  readonly #ports: number[] = []
+  /** The ports at which the server sees the first of `#openers`, in their order. */
+  readonly #samples: number[] = []
   /** What is to be sent, each in order of time; openers go first, as they make the mappings. */
   #openers: Address[] = []
   #checks: Errand[] = []
   #repetitions: Errand[] = []
   #nextAt: number
   #range: PortRange | undefined
+  /** The NAT keeps ports: a socket that has asked nobody will be seen at its own. */
+  #preserves = false
+  #target: Address | undefined
 
   constructor(now: number, context: Context, options: SearchSocketsOptions) {
     this.#context = context
     this.#options = options
     this.#nextAt = now
+    this.#target = options.target
     context.emit({ type: 'sockets', near: options.near, count: SEARCH.samples })
   }
 
@@ -57,11 +64,25 @@ export class SearchSockets {
     return this.#sockets.size
   }
 
+  /** What the peer has told. */
+  aim(target: Address): void {
+    this.#target ??= target
+  }
+
+  get isAimed(): boolean {
+    return this.#target !== undefined
+  }
+
   /** Those that a `sockets` output has asked for; there may be fewer. */
   add(now: number, addresses: readonly Address[]): void {
+    // Not before: the system might give one of their ports again.
+    if (this.#preserves && !this.#range) this.close()
     for (const address of addresses) this.#sockets.add(address)
     this.#openers.push(...addresses)
-    if (!this.#range && addresses.length === 0) this.#options.onfailed(now, 'no sockets are to be had')
+    if (this.#range) return
+    const [first] = addresses
+    if (!first) return this.#options.onfailed(now, 'no sockets are to be had')
+    if (this.#preserves) this.#foretell(now, { kind: 'preserving', low: first.port, high: first.port, aim: first.port })
   }
 
   /** This one has met the peer, and is no longer one of many. */
@@ -104,15 +125,19 @@ export class SearchSockets {
     this.#inquiries.length = 0
   }
 
+  get #ports(): number[] {
+    return this.#samples.filter((port) => port !== undefined)
+  }
+
   get #isAsked(): boolean {
     return this.#inquiries.length === this.#openers.length
   }
 
   get #due(): number {
-    const hasMore = this.#range ? this.#openers.length > 0 : this.#inquiries.length < this.#openers.length
-    if (hasMore) return this.#nextAt
-    const { at = Number.POSITIVE_INFINITY } = (this.#range && this.#nextErrand()) ?? {}
-    return Math.max(this.#nextAt, at)
+    if (!this.#range) return this.#isAsked ? Number.POSITIVE_INFINITY : this.#nextAt
+    if (!this.#target) return Number.POSITIVE_INFINITY
+    const { at = Number.POSITIVE_INFINITY } = this.#openers.length > 0 ? { at: 0 } : (this.#nextErrand() ?? {})
+    return Math.max(this.#nextAt, at, this.#options.notBefore)
   }
 
   #nextErrand(): Errand | undefined {
@@ -137,7 +162,8 @@ export class SearchSockets {
   }
 
   #sendNext(now: number): void {
-    const { target, check } = this.#options
+    const { check } = this.#options
+    const target = this.#target!
     const opener = this.#openers.shift()
     if (opener) {
       if (this.#sockets.has(opener)) check(opener, target, this.#context.timing.openerTtl)
@@ -159,7 +185,7 @@ export class SearchSockets {
       else if (output.type === 'response') {
         const { xorMappedAddress, mappedAddress } = output.message.attributes
         const mapped = xorMappedAddress ?? mappedAddress
-        if (mapped) this.#ports.push(mapped.port)
+        if (mapped) this.#samples[this.#inquiries.indexOf(inquiry)] = mapped.port
       }
     }
     if (!this.#range && this.#isAsked && this.#inquiries.every(({ done }) => done)) this.#conclude(now)
@@ -169,16 +195,28 @@ export class SearchSockets {
     this.#inquiries.length = 0
     const expected = predictPorts(this.#ports, SEARCH.samples)
     if (!expected) return this.#options.onfailed(now, 'the STUN server does not tell enough ports')
-    this.#range = expected
-    const wanted = socketsFor(expected)
+    // Some of the ports may be somebody else's already.
+    this.#preserves = this.#samples.filter((port, index) => port === this.#openers[index]?.port).length >= ENOUGH
+    if (!this.#preserves) return this.#foretell(now, expected)
+    // Their ports are kept for the flows to the server: only another socket's is still free for the one to the peer.
+    this.#openers = []
+    this.#context.emit({ type: 'sockets', near: this.#options.near, count: 1 })
+  }
+
+  #foretell(now: number, range: PortRange): void {
+    const { near, target, onrange, onfailed } = this.#options
+    if (!target && range.aim === undefined) return onfailed(now, 'no port can be foretold')
+    this.#range = range
+    const wanted = socketsFor(range)
     const more = wanted - this.#sockets.size
-    if (more > 0) this.#context.emit({ type: 'sockets', near: this.#options.near, count: more })
-    this.#options.onrange(now, expected, wanted)
+    if (more > 0) this.#context.emit({ type: 'sockets', near, count: more })
+    onrange(now, range, wanted)
   }
 }
 
 /** RFC 6888 REQ-4: subscribers behind a block have few ports, which are not to be used up. */
 function socketsFor({ kind, low, high }: PortRange): number {
+  if (kind === 'preserving') return 1
   if (kind === 'sequential') return SEARCH.samples
   return kind === 'block' && high - low < SEARCH.block ? SEARCH.blockSockets : SEARCH.sockets
 }

@@ -3,17 +3,20 @@ import { encode, newTransactionId, sameAddress, verifyIntegrity } from '@floe/st
 import type { Candidate } from './candidate.ts'
 import { candidatePriority, peerReflexivePriority } from './candidate.ts'
 import type { CheckCredentials } from './check.ts'
-import { SEARCH } from './defaults.ts'
+import { SEARCH, UNPRIVILEGED_PORTS } from './defaults.ts'
 import type { Context } from './outputs.ts'
-import { type PortRange, shuffledPorts } from './port-range.ts'
+import { drawPorts, type PortRange } from './port-range.ts'
 import { randomFraction } from './random-fraction.ts'
 import { SearchControl } from './search-control.ts'
 import { nextTurn, SearchSockets } from './search-sockets.ts'
 
 /** What a search is for. Its target has been seen as the peer's own address: `isPeersOwn`. */
 export type SearchTask =
-  /** Our NAT gives each flow another port. `offers`: the peer is told of ports as candidates. */
-  | { readonly side: 'sockets'; readonly target: Address; readonly offers: boolean }
+  /**
+   * Our NAT gives each flow another port. `port`: of the peer's, to send to; `undefined`: its NAT does the same, and
+   * `aim()` brings what it foretells. `offers`: the peer is told of ports as candidates.
+   */
+  | { readonly side: 'sockets'; readonly ip: string; readonly port: number | undefined; readonly offers: boolean }
   /** The peer's does: these of its ports are tried, one after the other. */
   | { readonly side: 'ports'; readonly ip: string; readonly ports: readonly number[] }
 
@@ -27,6 +30,8 @@ export interface SearchOptions {
   readonly server: Address
   readonly credentials: CheckCredentials
   readonly usernameFragment: string
+  /** When it may send to the peer: until then our own server is asked for ports. */
+  readonly notBefore: number
   /** ICE-CONTROLLING or ICE-CONTROLLED. */
   readonly claim: () => Attributes
   /** Our mappings are being made: the peer is to be told. */
@@ -53,19 +58,22 @@ export class Search {
   readonly #control: SearchControl
   #offers: number[] = []
   #offerAt = Number.POSITIVE_INFINITY
+  /** The peer has to have foretold a port by then. */
+  #aimBy = Number.POSITIVE_INFINITY
 
   constructor(now: number, context: Context, options: SearchOptions) {
     this.#context = context
     this.#options = options
-    this.#endsAt = now + SEARCH.duration
-    const { task, base, server } = options
+    const { task, base, server, notBefore } = options
+    this.#endsAt = Math.max(now, notBefore) + SEARCH.duration
     this.#control = new SearchControl(now, context, { local: base.address, server, onfailed: options.onend })
     if (task.side === 'ports') this.#probeAt = now
     else
       this.#sockets = new SearchSockets(now, context, {
         near: base.address,
         server,
-        target: task.target,
+        target: task.port === undefined ? undefined : { ip: task.ip, port: task.port },
+        notBefore,
         check: (local, remote, ttl) => this.#check(local, remote, ttl),
         onrange: (at, range, sockets) => this.#spread(at, range, sockets),
         onfailed: options.onend,
@@ -79,6 +87,19 @@ export class Search {
   /** The socket that probes, or beside which others are opened. */
   get base(): Address {
     return this.#options.base.address
+  }
+
+  /** Nothing has been sent to the peer, and nothing was to be. */
+  isUnbegun(now: number): boolean {
+    return now < this.#options.notBefore
+  }
+
+  /** The port that the peer foretells of its own, if that is waited for. */
+  aim(ip: string, port: number): void {
+    const { task } = this.#options
+    if (task.side !== 'sockets' || task.port !== undefined || task.ip !== ip || port < UNPRIVILEGED_PORTS.low) return
+    this.#aimBy = Number.POSITIVE_INFINITY
+    this.#sockets?.aim({ ip: task.ip, port })
   }
 
   has(local: Address): boolean {
@@ -109,6 +130,7 @@ export class Search {
 
   handleTimeout(now: number): void {
     if (now >= this.#endsAt) return this.#options.onend(now, 'not found in time')
+    if (now >= this.#aimBy) return this.#options.onend(now, 'the peer’s ports cannot be foretold')
     this.#control.noteDelay(now - this.timeout())
     this.#sockets?.handleTimeout(now)
     while (now >= this.#probeAt) this.#probe(now)
@@ -118,7 +140,7 @@ export class Search {
 
   timeout(): number {
     const sockets = this.#sockets?.timeout() ?? Number.POSITIVE_INFINITY
-    return Math.min(this.#endsAt, this.#probeAt, this.#offerAt, sockets, this.#control.timeout())
+    return Math.min(this.#endsAt, this.#aimBy, this.#probeAt, this.#offerAt, sockets, this.#control.timeout())
   }
 
   close(): void {
@@ -136,15 +158,16 @@ export class Search {
   }
 
   #spread(now: number, range: PortRange, sockets: number): void {
-    const { task, onrange } = this.#options
+    const { task, notBefore, onrange } = this.#options
     if (task.side !== 'sockets') return
+    if (!this.#sockets?.isAimed) this.#aimBy = Math.max(now, notBefore) + SEARCH.aimPatience
     onrange(now, range, sockets)
     if (!task.offers) return
     const random = randomFraction(this.#context.random)
     // Of random ports a browser would have to try thousands: the few that it will are as good as any.
-    this.#offers = shuffledPorts(range.low, range.high, random).slice(0, SEARCH.offers)
+    this.#offers = drawPorts(range.low, range.high, SEARCH.offers, random)
     // Sockets first: an early check would find nothing, and is not repeated soon.
-    this.#offerAt = now + sockets * SEARCH.openEvery
+    this.#offerAt = Math.max(now, notBefore) + sockets * SEARCH.openEvery
   }
 
   /** Predicted ports as candidates: a peer that knows nothing of searches checks them like any others. */

@@ -8,7 +8,7 @@ import type { Generation } from './generation.ts'
 import { isPeersOwn, type NatEvidence, ownNat, peersNat } from './nat-evidence.ts'
 import { Openers } from './openers.ts'
 import type { Context } from './outputs.ts'
-import { shuffledPorts, sweepPorts } from './port-range.ts'
+import { drawPorts, mayForetell, sweepPorts } from './port-range.ts'
 import { DIRECT, tierOf } from './preference.ts'
 import { randomFraction } from './random-fraction.ts'
 import { Search, type SearchTask } from './search.ts'
@@ -45,6 +45,8 @@ export class Traversal {
   /** There has been no direct path since. */
   #since: number | undefined
   #decideAt = Number.POSITIVE_INFINITY
+  /** A search that will be due soon may ask our own server. */
+  #prepareAt = Number.POSITIVE_INFINITY
   #decisions = 0
   #search: Search | undefined
   /** Sockets opened in place of others, in order. */
@@ -54,7 +56,7 @@ export class Traversal {
   #renewals = 0
   #tellAt = Number.POSITIVE_INFINITY
   /** What the peer is told of our own search. */
-  #spread = { sockets: 0, low: 0, high: 0 }
+  #spread = NO_SPREAD
   #peer: PortReport | undefined
   /** The peer has said that it has no sockets any more, unless that was said before it had them. */
   #givenUpAt = Number.POSITIVE_INFINITY
@@ -94,6 +96,7 @@ export class Traversal {
   /** From an authenticated check. */
   hear(now: number, report: PortReport): void {
     this.#peer = report
+    this.#search?.aim(report.address.ip, report.aim)
     // Checks overtake each other, and old ones are repeated: who goes on says so every second.
     if (report.sockets > 0) this.#givenUpAt = Number.POSITIVE_INFINITY
     else if (this.#search?.side === 'ports') this.#givenUpAt = Math.min(this.#givenUpAt, now + 2 * SEARCH.reportEvery)
@@ -116,13 +119,14 @@ export class Traversal {
     if (!generation.credentials) return
     if (this.#isDirect) {
       this.#since = undefined
-      this.#decideAt = Number.POSITIVE_INFINITY
+      this.#decideAt = this.#prepareAt = Number.POSITIVE_INFINITY
       this.#decisions = 0
       this.#end(now, 'there is a direct path')
       this.#renew(now, generation)
     } else if (this.#since === undefined) {
       this.#since = now
       this.#decideAt = now + this.#context.timing.directPatience
+      this.#prepareAt = this.#decideAt - SEARCH.lead
     }
   }
 
@@ -165,23 +169,35 @@ export class Traversal {
   handleTimeout(now: number): void {
     if (now >= this.#givenUpAt) this.#end(now, 'the peer has given up')
     if (this.#search && now >= this.#search.timeout()) this.#search.handleTimeout(now)
+    if (now >= this.#prepareAt) this.#prepare(now)
     if (now >= this.#decideAt) this.#decide(now)
     if (now >= this.#tellAt) this.#tell(now)
   }
 
   timeout(): number {
     const search = this.#search?.timeout() ?? Number.POSITIVE_INFINITY
-    return Math.min(this.#decideAt, this.#tellAt, this.#givenUpAt, search)
+    return Math.min(this.#prepareAt, this.#decideAt, this.#tellAt, this.#givenUpAt, search)
   }
 
   close(now: number): void {
-    this.#decideAt = Number.POSITIVE_INFINITY
+    this.#decideAt = this.#prepareAt = Number.POSITIVE_INFINITY
     this.#end(now, 'closed')
   }
 
   get #isDirect(): boolean {
     const { selected } = this.#owner.connectivity.path
     return selected !== undefined && tierOf(selected) === DIRECT
+  }
+
+  /** Asking our own server for ports, and opening sockets, are no search yet: they need not wait for all of the patience. */
+  #prepare(now: number): void {
+    this.#prepareAt = Number.POSITIVE_INFINITY
+    const generation = this.#owner.generation()
+    const own = ownNat(generation)
+    if (this.#search || this.#isDirect || own?.mapping !== 'endpoint-dependent') return
+    const theirs = this.#peer ?? peersNat(generation.remoteCandidates)
+    const task = theirs && this.#taskFor(generation, own, theirs)
+    if (task) this.#begin(now, own, task)
   }
 
   /** Asked a few times only: an idle agent on a relay has nothing to wake for. */
@@ -197,7 +213,7 @@ export class Traversal {
     const [isOurs, isTheirs] = [own, theirs].map((nat) => nat?.mapping === 'endpoint-dependent')
     if (!theirs || (!isOurs && !isTheirs)) return this.#refresh(own.base.address)
     const task = this.#taskFor(generation, own, theirs)
-    if (task) this.#begin(now, own, task)
+    if (task && !this.#begin(now, own, task)) this.#decideAt = this.#options.gate.opensAt(now, task.ip)
   }
 
   /** The preconditions of a search, all but the time. */
@@ -206,9 +222,13 @@ export class Traversal {
     const isAllowed = this.#options.hardNat === 'auto' && this.#peer?.willing !== false
     if (!isAllowed || !this.#owner.connectivity.path.selected || !isPeersOwn(generation, ip)) return undefined
     if (own.mapping === 'endpoint-dependent') {
+      // Where both are, each has to foretell a port, and to tell it.
+      const isHopeful = this.#peer && mayForetell(own.base.address.port, own.ports)
+      if (theirs.mapping === 'endpoint-dependent')
+        return isHopeful ? { side: 'sockets', ip, port: undefined, offers: false } : undefined
       // The port is the peer's word, and no socket sends to 0.
       if (theirs.mapping !== 'endpoint-independent' || !isReachable(theirs.address)) return undefined
-      return { side: 'sockets', target: theirs.address, offers: !this.#peer }
+      return { side: 'sockets', ip, port: theirs.address.port, offers: !this.#peer }
     }
     if (own.mapping !== 'endpoint-independent' || theirs.mapping !== 'endpoint-dependent') return undefined
     const ports = 'ports' in theirs ? this.#sweep(theirs.ports) : this.#portsOf(theirs)
@@ -218,7 +238,7 @@ export class Traversal {
   /** Of a peer that has spread sockets over a range. */
   #portsOf({ sockets, low, high }: PortReport): readonly number[] {
     if (sockets === 0 || low < UNPRIVILEGED_PORTS.low || low > high) return []
-    return shuffledPorts(low, high, randomFraction(this.#context.random)).slice(0, SEARCH.probes)
+    return drawPorts(low, high, SEARCH.probes, randomFraction(this.#context.random))
   }
 
   /** Of one that has one socket, several ports of which were seen. */
@@ -227,16 +247,14 @@ export class Traversal {
     return sweepPorts(seen, SEARCH.sweep, randomFraction(this.#context.random))
   }
 
-  #begin(now: number, { base, address }: OwnNat, task: SearchTask): void {
+  /** `false`: it is not its turn. */
+  #begin(now: number, { base, address }: OwnNat, task: SearchTask): boolean {
     const { credentials, local } = this.#owner.generation()
     const [server] = this.#owner.sources.stunServers
-    const ip = task.side === 'sockets' ? task.target.ip : task.ip
+    const { ip } = task
     const { gate } = this.#options
-    if (!credentials || !server) return
-    if (!gate.enter(now, this, ip)) {
-      this.#decideAt = gate.opensAt(now, ip)
-      return
-    }
+    if (!credentials || !server) return true
+    if (!gate.enter(now, this, ip)) return false
     const what = task.side === 'sockets' ? 'many sockets' : `${task.ports.length} ports`
     this.#context.log(now, 'search', () => `${what} for ${ip}`, 'no direct path, and one NAT’s ports are not known')
     this.#search = new Search(now, this.#context, {
@@ -246,19 +264,22 @@ export class Traversal {
       server,
       credentials,
       usernameFragment: local.usernameFragment,
+      notBefore: (this.#since ?? now) + this.#context.timing.directPatience,
       claim: () => this.#owner.connectivity.claim,
-      onrange: (at, { low, high }, sockets) => {
-        this.#spread = { sockets, low, high }
+      onrange: (at, { low, high, aim = 0 }, sockets) => {
+        this.#spread = { sockets, low, high, aim }
         this.#tell(at)
       },
       onmet: (at, from, to) => this.#met(at, from, to),
       onend: (at, reason) => {
-        this.#end(at, reason)
+        this.#end(at, reason, true)
         this.#decideAt = gate.opensAt(at, ip)
         // So that the peer does not look for sockets that are closed.
         this.#owner.connectivity.tell(at)
       },
     })
+    if (this.#peer) this.#search.aim(this.#peer.address.ip, this.#peer.aim)
+    return true
   }
 
   #tell(now: number): void {
@@ -294,20 +315,23 @@ export class Traversal {
     this.#end(now, 'found')
   }
 
-  #end(now: number, reason: string): void {
+  /** `inVain`: it counts, however early. */
+  #end(now: number, reason: string, inVain = false): void {
     const search = this.#search
     this.#givenUpAt = Number.POSITIVE_INFINITY
     if (!search) return
     this.#search = undefined
-    this.#spread = { sockets: 0, low: 0, high: 0 }
+    this.#spread = NO_SPREAD
     this.#tellAt = Number.POSITIVE_INFINITY
-    this.#options.gate.leave(this)
+    this.#options.gate.leave(this, !inVain && search.isUnbegun(now))
     this.#context.log(now, 'search-end', () => `${search.probes} checks`, reason)
     search.close()
   }
 }
 
 type OwnNat = NonNullable<ReturnType<typeof ownNat>>
+
+const NO_SPREAD = { sockets: 0, low: 0, high: 0, aim: 0 }
 
 const NOTHING_KNOWN = { mapping: 'unknown', address: { ip: '0.0.0.0', port: 0 } } as const
 

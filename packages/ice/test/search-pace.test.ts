@@ -37,6 +37,7 @@ class Scene {
       server: SERVER,
       credentials: { username: 'a:b', key: shortTermKey('password') },
       usernameFragment: 'b',
+      notBefore: 0,
       claim: () => ({}),
       onrange: () => {},
       onmet: () => {},

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { SEARCH } from '../src/defaults.ts'
-import { predictPorts, shuffledPorts, sweepPorts } from '../src/port-range.ts'
+import { drawPorts, mayForetell, predictPorts, sweepPorts } from '../src/port-range.ts'
 import { SearchGate } from '../src/search-gate.ts'
 
 const MINUTE = 60_000
@@ -11,13 +11,13 @@ describe('the range of a NAT’s next ports', () => {
       name: 'ascending',
       ports: [3000, 3002, 3003, 3005],
       sockets: 16,
-      expected: { kind: 'sequential', low: 3006, high: 3077 },
+      expected: { kind: 'sequential', low: 3006, high: 3077, aim: 3029 },
     },
     {
       name: 'descending',
       ports: [3005, 3004, 3003],
       sockets: 16,
-      expected: { kind: 'sequential', low: 2967, high: 3002 },
+      expected: { kind: 'sequential', low: 2967, high: 3002, aim: 2991 },
     },
     {
       name: 'a block',
@@ -32,16 +32,52 @@ describe('the range of a NAT’s next ports', () => {
       sockets: 16,
       expected: { kind: 'block', low: 64666, high: 65535 },
     },
+    {
+      name: 'random, of the upper half',
+      ports: [33_000, 60_000, 45_000, 50_000, 40_000, 55_000, 35_000, 58_000],
+      sockets: 16,
+      expected: { kind: 'random', low: 26_250, high: 65_535 },
+    },
     { name: 'too few', ports: [3000, 3001], sockets: 16, expected: undefined },
   ])('$name', ({ ports, sockets, expected }) => {
     expect(predictPorts(ports, sockets)).toEqual(expected)
   })
 
   test('each port once, and only those of the range', () => {
-    const ports = shuffledPorts(5000, 5099, pseudoRandom(1))
+    const ports = drawPorts(5000, 5099, 1_000, pseudoRandom(1))
     expect(new Set(ports).size).toBe(100)
     expect([Math.min(...ports), Math.max(...ports)]).toEqual([5000, 5099])
     expect(ports).not.toEqual(ports.toSorted((a, b) => a - b))
+  })
+
+  test('some of many: each as often as any other', () => {
+    const random = pseudoRandom(1)
+    const drawn = new Map<number, number>()
+    for (let i = 0; i < 2_000; i++) {
+      const ports = drawPorts(10, 19, 3, random)
+      expect(new Set(ports).size).toBe(3)
+      for (const port of ports) drawn.set(port, (drawn.get(port) ?? 0) + 1)
+    }
+    // 600 expected; four standard deviations are 82.
+    expect(drawn.size).toBe(10)
+    for (const times of drawn.values()) expect(Math.abs(times - 600)).toBeLessThan(82)
+    // Nobody draws 64512 numbers to have a few.
+    let asked = 0
+    drawPorts(1_024, 65_535, 200, () => {
+      asked++
+      return random()
+    })
+    expect(asked).toBe(200)
+  })
+
+  test.each([
+    ['a socket’s own port among them', 5_000, [5_000, 61_234], true],
+    ['counted up', 5_000, [20_001, 20_003], true],
+    ['counted over others', 5_000, [20_001, 20_040], true],
+    ['far apart', 5_000, [20_001, 20_042], false],
+    ['one alone', 5_000, [20_001], false],
+  ])('a NAT that may be foretold: %s', (_, own, seen, expected) => {
+    expect(mayForetell(own, seen)).toBe(expected)
   })
 
   test('a sweep: between the seen ports first, then outwards, within the limit and the unprivileged ports', () => {

@@ -1,5 +1,6 @@
 import type { IgdService } from './igd.ts'
 import type { MappingProtocol } from './mapping.ts'
+import type { KnownDevice } from './restart-watch.ts'
 
 /** How long it is believed, milliseconds: as iroh and Tailscale do; routers get replaced, and get updates. */
 const VALIDITY = 600_000
@@ -12,6 +13,8 @@ export class GatewayMemory {
   #protocol: MappingProtocol | undefined
   #services: readonly IgdService[] = []
   #until = Number.NEGATIVE_INFINITY
+  /** What its devices said of themselves last, by their `uuid:…` and type. */
+  readonly devices = new Map<string, KnownDevice>()
 
   /** The protocol that made the last mapping. */
   protocol(now: number): MappingProtocol | undefined {

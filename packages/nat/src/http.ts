@@ -1,3 +1,5 @@
+import { canonicalIp } from '@floe/stun'
+
 /** An HTTP/1.1 request that a driver makes for a machine: no redirects, no cookies, one connection, plain text. */
 export interface HttpRequest {
   /** For `handleResponse`. */
@@ -48,6 +50,13 @@ export function parseTarget(text: string, base: HttpTarget = { port: 80, path: '
   const path = text.replace(/#.*/, '')
   const folder = base.path.replace(/\?.*/, '').replace(/[^/]*$/, '')
   return { port: base.port, path: path.startsWith('/') ? path : folder + path }
+}
+
+/** The host that an HTTP URL names, canonical when it is an IP address. */
+export function urlHost(text: string): string | undefined {
+  const host = /^http:\/\/(?:\[([0-9a-f:.%]+)\]|([^/:?#[\]]+))/i.exec(text)
+  const name = host?.[1] ?? host?.[2]
+  return name === undefined ? undefined : (canonicalIp(name) ?? name)
 }
 
 /** As a Host header and a URL write it: IPv6 in brackets, without the scope id, which means nothing to others. */

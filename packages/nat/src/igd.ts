@@ -1,7 +1,8 @@
 /** UPnP Internet Gateway Device 1 and 2: finding one, and what it offers. */
-import { addressFamily, ipToBytes, type Packet } from '@floe/stun'
+import { addressFamily, type Packet } from '@floe/stun'
 import { type HttpRequest, type HttpResponse, type HttpTarget, hostHeader, parseTarget } from './http.ts'
 import type { MappingClientOptions } from './mapping.ts'
+import { isGateway } from './restart-watch.ts'
 import { parseSearchResponse, SSDP_GROUP, SSDP_PORT, searchRequest } from './ssdp.ts'
 import { childText, localName, parseElements, textOf } from './xml.ts'
 
@@ -55,7 +56,7 @@ export class IgdSearch {
   }
 
   handlePacket(now: number, { remote, bytes }: Packet): boolean {
-    if (this.#ended || !this.#isGateway(remote.ip)) return false
+    if (this.#ended || !isGateway(remote.ip, this.#options)) return false
     const location = parseSearchResponse(bytes)
     if (location === undefined) return false
     const target = parseTarget(location)
@@ -98,18 +99,6 @@ export class IgdSearch {
 
   poll(): IgdSearchOutput | undefined {
     return this.#outputs.shift()
-  }
-
-  /**
-   * A router whose link-local address we know answers from its global one. Believing the whole /64 there costs a few
-   * requests to the router in vain, when some other host answers, and nothing else.
-   */
-  #isGateway(ip: string): boolean {
-    const { gateway, internal } = this.#options
-    if (ip === gateway) return true
-    const [theirs, ours] = [ipToBytes(ip), ipToBytes(internal.ip)]
-    if (theirs?.length !== 16 || ours?.length !== 16) return false
-    return theirs.subarray(0, 8).every((byte, index) => byte === ours[index])
   }
 
   #search(): void {

@@ -55,5 +55,5 @@ export { decodePcpResponse, encodeMapRequest, PCP_RESULTS, type PcpMap, type Pcp
 export { type ActiveMapping, PortMapping, type PortMappingOptions, type PortMappingOutput } from './port-mapping.ts'
 export type { Random } from './random.ts'
 export { addressScope, type Scope } from './scope.ts'
-export { parseSearchResponse } from './ssdp.ts'
+export { parseSearchResponse, SSDP_GROUP, SSDP_PORT } from './ssdp.ts'
 export { UpnpClient, type UpnpClientOptions } from './upnp.ts'

@@ -7,6 +7,7 @@ import { decodeNatPmpResponse, NatPmpClient } from './nat-pmp.ts'
 import { PcpClient } from './pcp.ts'
 import { ANNOUNCE, decodePcpResponse, NONCE_LENGTH } from './pcp-message.ts'
 import { type Random, randomPort } from './random.ts'
+import { RestartWatch } from './restart-watch.ts'
 import { UpnpClient } from './upnp.ts'
 
 export interface PortMappingOptions {
@@ -53,7 +54,8 @@ export type PortMappingOutput =
  * router says that it speaks nothing else, UPnP beside them, because searching takes longest. Renews it, makes it anew
  * when the router forgets, and does not trust it: tell it with `verified` and `notForwarding` what comes through.
  *
- * Give it every packet that reaches `control` or the announcement port, and answer its HTTP requests.
+ * Give it every packet that reaches `control` or the announcement port, and answer its HTTP requests. While it
+ * `listensToSsdp`, it wants what is sent to SSDP's group, too, with the local port 1900.
  */
 export class PortMapping {
   readonly #options: PortMappingOptions
@@ -80,6 +82,8 @@ export class PortMapping {
   #holdUntil = Number.POSITIVE_INFINITY
   #unavailableAt = Number.POSITIVE_INFINITY
   #revivedAt = Number.NEGATIVE_INFINITY
+  /** Of a router that speaks UPnP. */
+  readonly #restarts: RestartWatch | undefined
   #closing = false
 
   /** Asks at once. */
@@ -90,8 +94,15 @@ export class PortMapping {
     const { protocols = PROTOCOLS, internal } = options
     const possible = PROTOCOLS.filter((protocol) => protocol !== 'nat-pmp' || !isIPv6(internal.ip))
     this.#protocols = possible.filter((protocol) => protocols.includes(protocol))
+    if (this.#protocols.includes('upnp')) this.#restarts = new RestartWatch(options, this.#memory.devices)
     this.#race(now)
     this.#settle(now)
+  }
+
+  /** Whether nobody but UPnP can tell that the router has started: it made the mapping, or there is none. */
+  get listensToSsdp(): boolean {
+    if (this.#restarts === undefined || this.#closing) return false
+    return this.#active ? this.#active.protocol === 'upnp' : this.#unavailableAt === Number.POSITIVE_INFINITY
   }
 
   /** The mapping as it is, or `undefined` when there is none. */
@@ -144,6 +155,8 @@ export class PortMapping {
     const fromGateway = local.port === ANNOUNCEMENT_PORT && remote.ip === this.#options.gateway
     const announced = fromGateway ? announcedProtocol(packet) : undefined
     if (announced) this.#handleAnnouncement(now, announced)
+    this.#restarts?.handlePacket(now, packet)
+    this.#hearRestart(now)
     this.#settle(now)
     return mine
   }
@@ -162,13 +175,15 @@ export class PortMapping {
     if (now >= this.#holdUntil) this.#proceed(now)
     for (const [protocol, at] of [...this.#startAt, ...this.#retryAt]) if (now >= at) this.#start(now, protocol)
     if (now >= this.#unavailableAt) this.#giveUp()
+    this.#hearRestart(now)
     this.#settle(now)
   }
 
   timeout(): number {
     const clients = [...this.#everyClient()].map((client) => client.timeout())
     const starts = [...this.#startAt.values(), ...this.#retryAt.values()]
-    return Math.min(this.#holdUntil, this.#unavailableAt, ...starts, ...clients)
+    const restart = this.#closing ? undefined : this.#restarts?.timeout()
+    return Math.min(this.#holdUntil, this.#unavailableAt, restart ?? Number.POSITIVE_INFINITY, ...starts, ...clients)
   }
 
   poll(): PortMappingOutput | undefined {
@@ -324,19 +339,24 @@ export class PortMapping {
   }
 
   /**
-   * A router has started. Clients judge the announcements of their own protocol by its epoch; those of another one tell
-   * them to ask in any case. Whoever was refused may be welcome now.
+   * A router has started. Clients of PCP and NAT-PMP judge the announcements of their own protocol by its epoch; all
+   * others tell them to ask in any case. Whoever was refused may be welcome now.
    */
   #handleAnnouncement(now: number, announced: MappingProtocol): void {
     if (this.#closing) return
     if (this.#active) {
-      if (this.#active.protocol !== announced) this.#clients.get(this.#active.protocol)?.remap(now)
+      if (this.#active.protocol !== announced || announced === 'upnp')
+        this.#clients.get(this.#active.protocol)?.remap(now)
       return
     }
     if (now < this.#revivedAt + RACE.revival || this.#retryAt.size === 0) return
     this.#revivedAt = now
     this.#retryAt.clear()
     this.#race(now)
+  }
+
+  #hearRestart(now: number): void {
+    if (this.#restarts?.takeDue(now) && this.listensToSsdp) this.#handleAnnouncement(now, 'upnp')
   }
 
   *#everyClient(): Iterable<MappingClient> {

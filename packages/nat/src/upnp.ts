@@ -115,9 +115,10 @@ export class UpnpClient implements MappingClient {
   }
 
   remap(now: number): void {
-    if (this.#phase !== 'mapped' || now < this.#askedAt + MAPPING.recovery) return
-    this.#askedAt = now
-    this.#renew(now)
+    if (this.#phase !== 'mapped') return
+    // What is said right after a question may be news all the same.
+    this.#renewAt = Math.min(this.#renewAt, Math.max(now, this.#askedAt + MAPPING.recovery))
+    if (now >= this.#renewAt) this.#renew(now)
   }
 
   release(now: number): void {
@@ -273,6 +274,7 @@ export class UpnpClient implements MappingClient {
   /** Repeats the request for the same external port, after a look at the external address, which may have changed. */
   #renew(now: number): void {
     if (this.#phase !== 'mapped') return
+    this.#askedAt = now
     this.#lease!.advance()
     this.#renewAt = this.#lease!.renewAt
     if (this.#pending) return

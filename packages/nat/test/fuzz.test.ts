@@ -12,6 +12,7 @@ import {
 } from '../src/index.ts'
 import { refusedVersion } from '../src/pcp-message.ts'
 import { parseSoapResponse } from '../src/soap.ts'
+import { parseDeviceNote } from '../src/ssdp.ts'
 import { describeIgd, IgdRouter, soapFault, ssdpAnswer } from './igd-router.ts'
 import { NatPmpRouter, PcpRouter, pcpResponse } from './routers.ts'
 import { CONTROL, GATEWAY, INTERNAL, seeded, Wire } from './virtual-time.ts'
@@ -30,6 +31,8 @@ const hostileBytes = fc.oneof(
         Uint8Array.of(0, 0x81, 0, 0, 0, 0, 0, 9, 0x13, 0x88, 0x9c, 0x40, 0, 0, 0x1c, 0x20),
         Uint8Array.of(0, 0x81, 0, 1, 0, 0, 0, 0),
         new Uint8Array(ssdpAnswer('upnp:rootdevice', 'http://192.168.1.1:5000/desc.xml')),
+        new Uint8Array(new IgdRouter().notify('alive', { bootId: 2_000 })),
+        new Uint8Array(new IgdRouter().notify('byebye')),
       ),
       fc.nat(400),
       fc.nat(255),
@@ -56,6 +59,7 @@ test('no bytes make a decoder throw', () => {
       decodeNatPmpResponse(bytes)
       refusedVersion(bytes)
       parseSearchResponse(bytes)
+      parseDeviceNote(bytes)
     }),
     { numRuns: 5_000 },
   )
@@ -96,7 +100,7 @@ test('hostile packets and responses never throw, never end a mapping, and cost l
     bytes: hostileBytes,
     ip: fc.constantFrom(GATEWAY, '192.168.1.66'),
     port: fc.constantFrom(5351, 1900, 5350, 80),
-    to: fc.constantFrom(CONTROL, { ip: '0.0.0.0', port: 5350 }),
+    to: fc.constantFrom(CONTROL, { ip: '0.0.0.0', port: 5350 }, { ip: CONTROL.ip, port: 1900 }),
     text: hostileText,
     wait: fc.nat(50),
   })

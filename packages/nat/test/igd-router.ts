@@ -18,6 +18,8 @@ export class IgdRouter implements Router {
   /** What SSDP answers name as host of the description. */
   host = '192.168.1.1'
   silent = false
+  /** Another one with each start. */
+  bootId: number | undefined = 1_000
   /** Answers so many HTTP requests with silence. */
   mute = 0
   /** Fault code by action name, or a function of the arguments. */
@@ -37,11 +39,32 @@ export class IgdRouter implements Router {
     if (this.silent || remote.port !== 1900 || !text.startsWith('M-SEARCH')) return []
     const target = /^ST: (.*)\r$/m.exec(text)![1]!
     if (target.endsWith(':2') && this.version === 1) return []
-    return [{ bytes: ssdpAnswer(target, `http://${this.host}:${this.httpPort}/desc.xml`), from: this.#from(remote.ip) }]
+    return [{ bytes: ssdpAnswer(target, this.location, this.bootId), from: this.#from(remote.ip) }]
   }
 
-  handleRequest(_now: number, { method, host, port, path, headers, body }: HttpRequest): HttpResponse | undefined {
-    if (this.silent || this.mute-- > 0 || port !== this.httpPort || !this.#isMine(host)) return undefined
+  get location(): string {
+    return `http://${this.host}:${this.httpPort}/desc.xml`
+  }
+
+  /** What it sends to everybody. */
+  notify(kind: 'alive' | 'byebye' | 'update', more: SsdpHeaders = {}): Uint8Array {
+    const target = 'urn:schemas-upnp-org:device:InternetGatewayDevice:1'
+    return ssdpNotify(kind, { target, location: this.location, bootId: this.bootId, ...more })
+  }
+
+  /** Starts anew, with nothing left of what it knew. */
+  reboot(): void {
+    this.mappings.clear()
+    this.bootId = this.bootId === undefined ? undefined : this.bootId + 60
+    this.httpPort++
+  }
+
+  handleRequest(
+    _now: number,
+    { method, host, port, path, headers, body }: HttpRequest,
+  ): HttpResponse | 'refused' | undefined {
+    if (this.silent || this.mute-- > 0 || !this.#isMine(host)) return undefined
+    if (port !== this.httpPort) return 'refused'
     if (method === 'GET') {
       return path === '/desc.xml' ? { status: 200, body: this.#describe() } : { status: 404, body: 'not here' }
     }
@@ -127,9 +150,35 @@ export function describeIgd(version: 1 | 2, connection = `WANIPConnection:${vers
   return `<?xml version="1.0"?>\n<root xmlns="urn:schemas-upnp-org:device-1-0">${root}</root>\n`
 }
 
-export function ssdpAnswer(target: string, location: string): Uint8Array {
+export function ssdpAnswer(target: string, location: string, bootId?: number): Uint8Array {
   const lines = ['HTTP/1.1 200 OK', 'CACHE-CONTROL: max-age=120', `ST: ${target}`, 'EXT:', `LOCATION: ${location}`]
-  return Buffer.from(`${[...lines, 'SERVER: x/1 UPnP/1.1 y/1', 'USN: uuid:1::x'].join('\r\n')}\r\n\r\n`, 'latin1')
+  if (bootId !== undefined) lines.push(`BOOTID.UPNP.ORG: ${bootId}`)
+  return Buffer.from(
+    `${[...lines, 'SERVER: x/1 UPnP/1.1 y/1', `USN: uuid:1::${target}`].join('\r\n')}\r\n\r\n`,
+    'latin1',
+  )
+}
+
+export interface SsdpHeaders {
+  readonly target?: string
+  readonly location?: string
+  readonly bootId?: number | undefined
+  readonly nextBootId?: number
+  readonly device?: string
+}
+
+/** UPnP Device Architecture 1.1 §1.2.2 to §1.2.4. */
+export function ssdpNotify(
+  kind: string,
+  { target = 'upnp:rootdevice', device = 'uuid:1', ...more }: SsdpHeaders,
+): Uint8Array {
+  const lines = ['NOTIFY * HTTP/1.1', 'HOST: 239.255.255.250:1900', `NT: ${target}`, `NTS: ssdp:${kind}`]
+  lines.push(`USN: ${device}::${target}`)
+  if (more.location !== undefined && kind !== 'byebye')
+    lines.push('CACHE-CONTROL: max-age=120', `LOCATION: ${more.location}`)
+  if (more.bootId !== undefined) lines.push(`BOOTID.UPNP.ORG: ${more.bootId}`)
+  if (more.nextBootId !== undefined) lines.push(`NEXTBOOTID.UPNP.ORG: ${more.nextBootId}`)
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 }
 
 export function soapFault(code: number): string {

@@ -33,8 +33,8 @@ interface Mapper<Output> {
 /** A router as a script: what it answers, each answer with the address that it comes from. */
 export interface Router {
   handlePacket?(now: number, packet: Packet): readonly Answer[]
-  /** `undefined`: no answer. */
-  handleRequest?(now: number, request: HttpRequest): HttpResponse | undefined
+  /** `undefined`: no answer. `refused`: no connection, which is known at once. */
+  handleRequest?(now: number, request: HttpRequest): HttpResponse | 'refused' | undefined
 }
 
 export interface Answer {
@@ -126,7 +126,9 @@ export class Wire<Output extends { readonly type: string } = MappingClientOutput
     this.requests.push({ at: this.now, request })
     this.#after(this.latency, () => {
       const response = this.router.handleRequest?.(this.now, request)
-      if (response) this.#after(this.latency, () => this.machine.handleResponse?.(this.now, request.id, response))
+      if (!response) return
+      const body = response === 'refused' ? undefined : response
+      this.#after(this.latency, () => this.machine.handleResponse?.(this.now, request.id, body))
     })
   }
 

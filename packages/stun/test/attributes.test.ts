@@ -66,6 +66,7 @@ const ARBITRARIES: { [N in AttributeName]-?: fc.Arbitrary<NonNullable<Attributes
     address: record({ ip: fc.ipV4(), port: uint(0xffff) }),
     low: uint(0xffff),
     high: uint(0xffff),
+    aim: uint(0xffff),
   }),
   priority: uint32,
   realm: text(763),

@@ -7,10 +7,12 @@ export interface Seen {
   /** An mDNS name, where the browser keeps the address to itself. */
   readonly address: string
   readonly port: number
+  /** Of the interface, among those of this browser: two of them behind one NAT have a port each. */
+  readonly rank: number
 }
 
 export interface Survey {
-  /** Of one socket that asked all servers. */
+  /** Of sockets that asked all servers, one for each interface. */
   readonly candidates: readonly Seen[]
   readonly servers: readonly ServerSeen[]
 }
@@ -30,11 +32,14 @@ export function mappingOf({ candidates, servers }: Survey): Mapping {
     ({ type, protocol, address }) => type === 'srflx' && protocol === 'udp' && !isV6(address),
   )
   const answering = servers.filter(({ url, works }) => works && url.startsWith('stun')).length
-  const byAddress = new Map<string, Set<number>>()
-  for (const { address, port } of outside) byAddress.set(address, (byAddress.get(address) ?? new Set()).add(port))
-  const ports = Math.max(0, ...[...byAddress.values()].map(({ size }) => size))
+  const bySocket = new Map<string, Set<number>>()
+  for (const { address, port, rank } of outside) {
+    const socket = `${address} ${rank}`
+    bySocket.set(socket, (bySocket.get(socket) ?? new Set()).add(port))
+  }
+  const ports = Math.max(0, ...[...bySocket.values()].map(({ size }) => size))
   if (outside.length === 0) return answering > 0 ? 'none' : 'unknown'
-  // With one server several ports are those of several interfaces.
+  // A single server sees a single port of each socket, whatever the NAT does.
   if (answering < 2) return 'unknown'
   return ports > 1 ? 'endpoint-dependent' : 'endpoint-independent'
 }
@@ -110,11 +115,19 @@ export const MAPPING_WORDS: Readonly<Record<Mapping, string>> = {
 
 /** `candidate:foundation component protocol priority address port typ type …`, RFC 8839 §5.1. */
 export function readCandidate(line: string): Seen | undefined {
-  const [, , protocol = '', , address = '', port, , type, ...rest] = line.split(' ')
+  const [, , protocol = '', priority, address = '', port, , type, ...rest] = line.split(' ')
   if (type !== 'host' && type !== 'srflx' && type !== 'relay') return undefined
   // What only connects has no address that a peer could use.
   if (rest.includes('active')) return undefined
-  return { type, protocol: protocol.toLowerCase(), address, port: Number(port) }
+  return { type, protocol: protocol.toLowerCase(), address, port: Number(port), rank: rankOf(Number(priority)) }
+}
+
+/**
+ * The base of a candidate is hidden from pages. Its priority is not (RFC 8445 §5.1.2.1): of the local preference's two
+ * bytes libwebrtc and nICEr put the interface into the first; in the second nICEr counts the servers.
+ */
+function rankOf(priority: number): number {
+  return (priority >>> 16) & 0xff
 }
 
 function isV6(address: string): boolean {

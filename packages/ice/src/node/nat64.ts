@@ -2,11 +2,14 @@ import { type Address, formatAddress, isIPv4, isIPv6, type Packet } from '@floe/
 import { addressScope } from '../candidate.ts'
 import type { InterfaceAddress } from './interfaces.ts'
 import type { SocketOwner } from './sockets.ts'
+import { TranslatorChoice } from './translator-choice.ts'
 
 /** Where a NAT64 has IPv4 addresses (RFC 6052): what `findTranslator()` of @floe/nat/node resolves to. */
 export interface AddressTranslator {
-  /** The IPv6 address that stands for it; `undefined`: none does. */
-  toIpv6(ipv4: string): string | undefined
+  /** How many translators the network has, the best first; one unless told. */
+  readonly count?: number
+  /** The IPv6 address that stands for it, at the `choice`th translator, from 0; `undefined`: none does. */
+  toIpv6(ipv4: string, choice?: number): string | undefined
   /** The IPv4 address that it stands for; `undefined`: it stands for none. */
   toIpv4(ipv6: string): string | undefined
 }
@@ -28,6 +31,8 @@ export function isGlobal({ ip }: InterfaceAddress): boolean {
  */
 export class Nat64Edge implements SocketOwner {
   #translator: AddressTranslator | undefined
+  /** Where there is one: most networks have a single translator. */
+  #choice: TranslatorChoice | undefined
   readonly #owner: SocketOwner
   /** By address on the wire of those that packets went to: the IP address that the agent has for it. */
   readonly #names = new Map<string, string>()
@@ -36,6 +41,7 @@ export class Nat64Edge implements SocketOwner {
   #lastWire: Address = { ip: '', port: 0 }
   #lastIn: Address | undefined
   #lastName: Address | undefined
+  #lastChoice: number | undefined
 
   constructor(owner: SocketOwner) {
     this.#owner = owner
@@ -44,15 +50,20 @@ export class Nat64Edge implements SocketOwner {
   /** It has been found. */
   use(translator: AddressTranslator | undefined): void {
     this.#translator = translator
+    const { count = 1 } = translator ?? {}
+    this.#choice = count > 1 ? new TranslatorChoice(count) : undefined
     this.#lastOut = this.#lastIn = undefined
   }
 
   /** The address on the wire. */
   outward(remote: Address): Address {
     if (remote === this.#lastOut) return this.#lastWire
-    const ip = isIPv4(remote.ip) ? this.#translator?.toIpv6(remote.ip) : undefined
+    const isForeign = this.#translator !== undefined && isIPv4(remote.ip)
+    const choice = isForeign ? this.#choice?.next(remote) : undefined
+    const ip = isForeign ? this.#translator?.toIpv6(remote.ip, choice) : undefined
     const wire = ip === undefined ? remote : { ip, port: remote.port }
     if (this.#names.size < MAX_NAMES) this.#names.set(formatAddress(wire), remote.ip)
+    if (choice !== undefined) return wire // The next packet may have to take another way.
     this.#lastOut = remote
     this.#lastWire = wire
     return wire
@@ -62,10 +73,21 @@ export class Nat64Edge implements SocketOwner {
     const { remote } = packet
     if (remote !== this.#lastIn) {
       this.#lastIn = remote
-      const ip = this.#names.get(formatAddress(remote)) ?? this.#translator?.toIpv4(remote.ip)
+      const known = this.#names.get(formatAddress(remote))
+      const ip = known ?? this.#translator?.toIpv4(remote.ip)
       this.#lastName = ip === undefined || ip === remote.ip ? undefined : { ip, port: remote.port }
+      this.#lastChoice = known === undefined ? undefined : this.#choiceOf(known, remote.ip)
     }
+    if (this.#lastChoice !== undefined) this.#choice?.heard(this.#lastChoice)
     return this.#owner.handlePacket(this.#lastName ? { ...packet, remote: this.#lastName } : packet)
+  }
+
+  /** Of what has come from where packets went to. */
+  #choiceOf(ipv4: string, wire: string): number | undefined {
+    const { count = 1 } = this.#translator ?? {}
+    if (count === 1 || !isIPv4(ipv4)) return undefined
+    const choices = Array.from({ length: count }, (_, choice) => choice)
+    return choices.find((choice) => this.#translator?.toIpv6(ipv4, choice) === wire)
   }
 
   handleSocketError(local: string, error: NodeJS.ErrnoException): void {

@@ -13,6 +13,8 @@ export interface PortMapper {
     options: {
       readonly signal: AbortSignal
       readonly onchange: (mapping: PortMapping | undefined, reason: string) => void
+      /** What does not work although the mapping does, for the log. */
+      readonly onwarning: (reason: string) => void
       /** For a mapper that looks whether its mappings forward: STUN over the mapped socket. */
       readonly probe: PortMappingProbe
     },
@@ -92,9 +94,10 @@ export class PortMappings {
     const abort = new AbortController()
     const { signal } = abort
     this.#aborts.set(socket, abort)
+    const { ip, port } = socket.address
+    const onwarning = (reason: string) => this.#owner.log('mapping', `${ip}:${port}`, reason)
     const tell = (mapping: PortMapping | undefined, reason: string) => {
       if (signal.aborted) return
-      const { ip, port } = socket.address
       const external = mapping && `${mapping.external.ip}:${mapping.external.port}`
       this.#owner.log(mapping ? 'mapped' : 'not-mapped', `${ip}:${port}${external ? ` at ${external}` : ''}`, reason)
       this.#owner.onmapping(socket, mapping?.external)
@@ -106,7 +109,7 @@ export class PortMappings {
     }
     this.#probes.set(socket.address, probe)
     try {
-      const mapping = await this.#mapper.map(socket.address, { signal, onchange: tell, probe })
+      const mapping = await this.#mapper.map(socket.address, { signal, onchange: tell, onwarning, probe })
       if (mapping) tell(mapping, mapping.protocol ?? '')
     } catch (error) {
       tell(undefined, (error as Error).message) // A mapper that is closed, for instance: no reason to do without ICE.

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { decode, type Packet } from '@floe/stun'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type IceCandidateErrorEvent, IceTransport, type IceTransportOptions } from '../../src/node/index.ts'
 import type { InterfaceAddress } from '../../src/node/interfaces.ts'
 import { isIpv6Only, Nat64Edge } from '../../src/node/nat64.ts'
@@ -35,6 +35,58 @@ describe('the edge', () => {
     arrive(edge, { ...server })
     arrive(edge, { ...server, port: 50_000 })
     expect(received).toEqual([server, { ip: '192.0.2.1', port: 50_000 }])
+  })
+
+  describe('on a network with several translators', () => {
+    const through = (choice: number, { port } = PEER) => ({ ip: `2001:db8:${choice}::198.51.100.9`, port })
+    const several = {
+      count: 2,
+      toIpv6: (ip: string, choice = 0) => `2001:db8:${choice}::${ip}`,
+      toIpv4: (ip: string) => /^2001:db8:[01]::(.*)/.exec(ip)?.[1],
+    }
+
+    function started() {
+      const { edge, received } = setUp()
+      edge.use(several)
+      const ways = (count: number, remote = PEER) => Array.from({ length: count }, () => edge.outward(remote))
+      return { edge, received, ways }
+    }
+
+    test('the first one is as good as alone while it answers', () => {
+      const { edge, ways } = started()
+      expect(ways(1)).toEqual([through(0)])
+      arrive(edge, through(0))
+      for (let i = 0; i < 10; i++) {
+        expect(ways(10)).toEqual(Array(10).fill(through(0)))
+        arrive(edge, through(0))
+      }
+    })
+
+    test('one that is dead costs the first packet of each destination, until the other has answered', () => {
+      const { edge, received, ways } = started()
+      const other = { ...PEER, port: 10 }
+      expect(ways(3)).toEqual([through(0), through(1), through(0)])
+      expect(ways(2, other)).toEqual([through(0, other), through(1, other)])
+      arrive(edge, through(1, other))
+      expect(received).toEqual([other])
+      expect(ways(4)).toEqual(Array(4).fill(through(1)))
+    })
+
+    test('one that dies later is left when it has been silent for a while, and nobody else decides that', () => {
+      const clock = vi.spyOn(performance, 'now').mockReturnValue(0)
+      onTestFinished(() => clock.mockRestore())
+      const { edge, ways } = started()
+      ways(1)
+      arrive(edge, through(0))
+      // Nothing was sent there: it may be anybody's.
+      arrive(edge, through(1, { ...PEER, port: 99 }))
+      // Data in one direction is no silence.
+      expect(ways(1_000)).toEqual(Array(1_000).fill(through(0)))
+      arrive(edge, through(0))
+      expect(ways(12)).toEqual(Array(12).fill(through(0)))
+      clock.mockReturnValue(16_000)
+      expect(ways(12)).toEqual(Array(12).fill(through(1)))
+    })
   })
 
   test('nothing changes before a translator is known, nor for other addresses; what is known later counts at once', () => {

@@ -61,7 +61,9 @@ describe.runIf(own)('mapped candidates', () => {
     const [transport] = gather({ portMapper: router })
     await settled()
     expect(external(transport)).toEqual([40_000])
-    const { onchange } = router.asked[0]!.options
+    const { onchange, onwarning } = router.asked[0]!.options
+    onwarning('port 1900 is taken')
+    expect(transport.agentLog).toContainEqual(expect.objectContaining({ reason: 'port 1900 is taken' }))
     onchange(undefined, 'the router was restarted')
     expect(external(transport)).toEqual([])
     onchange({ external: { ...EXTERNAL, port: 40_001 } }, 'mapped by upnp')

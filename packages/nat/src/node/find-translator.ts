@@ -1,10 +1,12 @@
-import { extract, synthesize } from '../nat64.ts'
+import { extract, type Nat64Prefix, synthesize } from '../nat64.ts'
 import { discoverNat64 } from './discover-nat64.ts'
 
 /** Where a NAT64 has IPv4 addresses, in the form that `nat64` of @floe/ice's `IceTransport` takes. */
 export interface Nat64Translator {
-  /** The IPv6 address that stands for it; `undefined`: none does. */
-  toIpv6(ipv4: string): string | undefined
+  /** How many translators the network has. Which of them works, packets will show. */
+  readonly count: number
+  /** The IPv6 address that stands for it, at the `choice`th of them or the next that has one; `undefined`: none does. */
+  toIpv6(ipv4: string, choice?: number): string | undefined
   /** The IPv4 address that it stands for; `undefined`: it stands for none. */
   toIpv4(ipv6: string): string | undefined
 }
@@ -17,10 +19,23 @@ export async function findTranslator(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<Nat64Translator | undefined> {
   const { prefixes, clat } = await discoverNat64(options)
-  const [first] = prefixes
-  if (first === undefined || clat) return undefined
+  return clat ? undefined : translatorOf(prefixes)
+}
+
+/** `undefined`: without a prefix there is no translator. */
+export function translatorOf(prefixes: readonly Nat64Prefix[]): Nat64Translator | undefined {
+  const count = prefixes.length
+  if (count === 0) return undefined
   return {
-    toIpv6: (ipv4) => synthesize(first, ipv4),
+    count,
+    toIpv6(ipv4, choice = 0) {
+      for (let turn = 0; turn < count; turn++) {
+        // The well-known prefix is for global addresses only (RFC 6052 §3.1), a network's own is for all.
+        const ipv6 = synthesize(prefixes[(choice + turn) % count]!, ipv4)
+        if (ipv6 !== undefined) return ipv6
+      }
+      return undefined
+    },
     toIpv4(ipv6) {
       for (const prefix of prefixes) {
         const ipv4 = extract(prefix, ipv6)

@@ -4,11 +4,15 @@ import { ANNOUNCEMENT_GROUP, ANNOUNCEMENT_PORT } from '../defaults.ts'
 import { GatewayMemory } from '../gateway-memory.ts'
 import type { HttpRequest } from '../http.ts'
 import type { PortMapping, PortMappingOutput } from '../port-mapping.ts'
+import { SSDP_GROUP, SSDP_PORT } from '../ssdp.ts'
 import { Alarm, clock } from './clock.ts'
 import { performRequest } from './http-client.ts'
 import { openSocket, sendFrom } from './udp.ts'
 
-export type MappingEvent = Exclude<PortMappingOutput, { type: 'packet' | 'request' }>
+export type MappingEvent =
+  | Exclude<PortMappingOutput, { type: 'packet' | 'request' }>
+  /** Something does not work here that mappings can do without. */
+  | { readonly type: 'warning'; readonly reason: string }
 export type MappingListener = (event: MappingEvent) => void
 
 /** UPnP Device Architecture §1.3.2: two hops. */
@@ -22,8 +26,12 @@ export class MappingLink {
   readonly gateway: string
   readonly control: Address
   readonly memory = new GatewayMemory()
+  /** Of link-local groups: `%` and the interface. */
+  readonly #scope: string
   readonly #socket: Socket
   readonly #announcements: Socket | undefined
+  /** NOTIFYs, once somebody needs them; or `null` where they cannot be had. */
+  #notifications: Socket | null | undefined
   readonly #listeners = new Map<PortMapping, MappingListener>()
   readonly #alarm = new Alarm(() => this.#each((mapping) => mapping.handleTimeout(clock())))
   readonly #ending = new AbortController()
@@ -36,6 +44,7 @@ export class MappingLink {
     this.#socket = openSocket({ ip, port: 0 })
     this.control = Object.freeze({ ip, port: this.#socket.address().port })
     const scope = gateway.includes('%') ? gateway.slice(gateway.indexOf('%')) : undefined
+    this.#scope = scope ?? ''
     prepareMulticast(this.#socket, scope ? `::${scope}` : ip)
     this.#socket.on('message', (bytes, from) => this.#receive(this.control, bytes, from.address, from.port))
     this.#announcements = openAnnouncements(ip, scope)
@@ -55,6 +64,7 @@ export class MappingLink {
   /** To be called after every call on a mapping. */
   settle(): void {
     for (const [mapping, listener] of this.#listeners) this.#drain(mapping, listener)
+    if (this.#notifications === undefined) this.#listenToSsdp()
     if (!this.#delivering) this.#deliver()
     this.#alarm.set(Math.min(...[...this.#listeners.keys()].map((mapping) => mapping.timeout())))
   }
@@ -65,6 +75,22 @@ export class MappingLink {
     this.#ending.abort()
     this.#socket.close()
     this.#announcements?.close()
+    this.#notifications?.close()
+  }
+
+  #listenToSsdp(): void {
+    const interested = [...this.#listeners].filter(([mapping]) => mapping.listensToSsdp)
+    if (interested.length === 0) return
+    const { ip } = this.control
+    try {
+      this.#notifications = openNotifications(ip, this.#scope)
+      const local = { ip, port: SSDP_PORT }
+      this.#notifications.on('message', (bytes, from) => this.#receive(local, bytes, from.address, from.port))
+    } catch (error) {
+      this.#notifications = null
+      const reason = `a restart of the router goes unheard, port ${SSDP_PORT}: ${(error as Error).message}`
+      for (const [, listener] of interested) this.#deliveries.push(() => listener({ type: 'warning', reason }))
+    }
   }
 
   #receive(local: Address, bytes: Uint8Array, address: string, port: number): void {
@@ -133,4 +159,23 @@ function openAnnouncements(ip: string, scope: string | undefined): Socket | unde
     // Some systems let nobody join the group of all hosts, since every host is in it.
   }
   return socket
+}
+
+/**
+ * Bound to the group itself, where the system can, so that what is sent to this host alone reaches the UPnP devices that
+ * run here. Throws the system's error.
+ */
+function openNotifications(ip: string, scope: string): Socket {
+  const isIPv6 = ip.includes(':')
+  const group = SSDP_GROUP[isIPv6 ? 6 : 4]
+  const any = isIPv6 ? '::' : '0.0.0.0'
+  const bound = process.platform === 'win32' ? any : group + scope
+  const socket = openSocket({ ip: bound, port: SSDP_PORT }, true)
+  try {
+    socket.addMembership(group, isIPv6 ? `::${scope}` : ip)
+    return socket
+  } catch (error) {
+    socket.close()
+    throw error
+  }
 }

@@ -35,6 +35,8 @@ export interface MapOptions {
   readonly onchange?: ((mapping: Mapping | undefined, reason: string) => void) | undefined
   /** Called when the router has prolonged the mapping as it is: a good time to see whether it still forwards. */
   readonly onrenew?: ((mapping: Mapping) => void) | undefined
+  /** Called with what does not work here although the mapping does, in words for a log. */
+  readonly onwarning?: ((reason: string) => void) | undefined
   /**
    * Where the mapping is to be verified by itself: now, when it is renewed, and at intervals. One that is found dead is
    * made anew, as by `notForwarding()`. Takes a STUN server of RFC 5780.
@@ -240,6 +242,8 @@ class MappedPort {
       case 'unavailable':
         if (this.#resolveFirst) this.#tell(undefined, event.reason)
         return
+      case 'warning':
+        return this.#options.onwarning?.(event.reason)
       case 'released':
         this.#onend()
         this.abandon()

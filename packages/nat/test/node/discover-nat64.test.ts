@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decode, encode, newTransactionId } from '@floe/stun'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { discoverNat64, extract, synthesize, WELL_KNOWN_PREFIX } from '../../src/node/index.ts'
+import { translatorOf } from '../../src/node/find-translator.ts'
+import { discoverNat64, extract, parsePrefix, synthesize, WELL_KNOWN_PREFIX } from '../../src/node/index.ts'
 import { random } from '../../src/node/random.ts'
 import { at, HOST, homeName, INTERNET, runAtHome, spawnAt, whyNoHome } from './home.ts'
 
@@ -81,6 +82,22 @@ describe.runIf(homeName)('behind tayga and unbound', { timeout: 30_000 }, () => 
     writeFileSync(join(folder, name), text)
     return join(folder, name)
   }
+})
+
+test('several translators: the one that was chosen, or the next that has a place for the address', () => {
+  const prefixes = [WELL_KNOWN_PREFIX, parsePrefix('2001:db8:64::/96')!]
+  const translator = translatorOf(prefixes)!
+  expect(translator.count).toBe(2)
+  expect([0, 1, 2].map((choice) => translator.toIpv6('11.22.33.2', choice))).toEqual([
+    '64:ff9b::b16:2102',
+    '2001:db8:64::b16:2102',
+    '64:ff9b::b16:2102',
+  ])
+  // The well-known prefix has none for private ones (RFC 6052 §3.1).
+  expect(translator.toIpv6('192.168.1.2')).toBe('2001:db8:64::c0a8:102')
+  expect(translator.toIpv4('2001:db8:64::c0a8:102')).toBe('192.168.1.2')
+  expect(translatorOf([WELL_KNOWN_PREFIX])?.toIpv6('192.168.1.2')).toBeUndefined()
+  expect(translatorOf([])).toBeUndefined()
 })
 
 describe('without DNS64', () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import type { Socket } from 'node:dgram'
+import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -134,6 +134,34 @@ describe.runIf(homeName)('behind a real router', { timeout: 30_000 }, () => {
       await mapper.close()
       door.close()
     }
+  })
+
+  test('so has one that speaks UPnP alone, where the port of SSDP can be shared', async () => {
+    const mapByUpnp = async (local: Mapping['internal']) => {
+      const mapper = new PortMapper({ protocols: ['upnp'] })
+      const warnings: string[] = []
+      await mapper.map(local, { onwarning: (reason) => warnings.push(reason) })
+      return { mapper, warnings }
+    }
+    await using router = await start({ natPmp: false })
+    // Another device of this host that wants its port for itself, for the first of two.
+    const selfish = createSocket('udp4')
+    selfish.bind(1900)
+    await once(selfish, 'listening')
+    const deaf = await mapByUpnp(LOCAL)
+    expect(deaf.warnings).toMatchObject([expect.stringContaining('EADDRINUSE')])
+    await deaf.mapper.close()
+    selfish.close()
+    const { mapper, warnings } = await mapByUpnp(LOCAL)
+    await using _closed = mapper
+    const before = router.rules()
+    expect(before).toHaveLength(1)
+    await sleep(1_100) // Boot ids of miniupnpd count seconds.
+    await router.stop()
+    expect(router.rules()).toEqual([])
+    await router.start()
+    await vi.waitFor(() => expect(router.rules()).toEqual(before), { timeout: 8_000, interval: 50 })
+    expect(warnings).toEqual([])
   })
 
   test('mappings that are listed but dead are made anew', async () => {
