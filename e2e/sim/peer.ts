@@ -191,11 +191,14 @@ export class Peer {
 
   /** The interface of this address goes away. */
   removeAddress(ip: string) {
-    for (const socket of this.sockets.filter(({ address }) => address.ip === ip)) {
-      socket.close()
-      this.#sockets.delete(socket.address)
-      this.call((agent) => agent.removeLocalBase(this.now, socket.address))
-    }
+    for (const { address } of this.sockets.filter(({ address }) => address.ip === ip)) this.removeSocket(address)
+  }
+
+  /** It is gone, and its address need not be. */
+  removeSocket(address: Address) {
+    this.#sockets.get(address)?.close()
+    this.#sockets.delete(address)
+    this.call((agent) => agent.removeLocalBase(this.now, address))
   }
 
   #bind(ip: string): Socket {
