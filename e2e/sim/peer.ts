@@ -191,14 +191,16 @@ export class Peer {
 
   /** The interface of this address goes away. */
   removeAddress(ip: string) {
-    for (const { address } of this.sockets.filter(({ address }) => address.ip === ip)) this.removeSocket(address)
+    this.removeSockets(this.sockets.map(({ address }) => address).filter((address) => address.ip === ip))
   }
 
-  /** It is gone, and its address need not be. */
-  removeSocket(address: Address) {
-    this.#sockets.get(address)?.close()
-    this.#sockets.delete(address)
-    this.call((agent) => agent.removeLocalBase(this.now, address))
+  /** They are gone, and their addresses need not be. */
+  removeSockets(addresses: readonly Address[]) {
+    for (const address of addresses) {
+      this.#sockets.get(address)?.close()
+      this.#sockets.delete(address)
+    }
+    this.call((agent) => agent.removeLocalBases(this.now, addresses))
   }
 
   #bind(ip: string): Socket {

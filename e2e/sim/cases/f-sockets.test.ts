@@ -34,7 +34,7 @@ describe.each(['a', 'b'])('a socket of %s dies, while its address stays', (name)
       const died = world.now
       const { address } = mover.addAddress(dead.ip)
       mover.call((agent) => agent.gather(world.now, [{ address }]))
-      mover.removeSocket(dead)
+      mover.removeSockets([dead])
       const removed = mover.outputs('candidatesremoved').flatMap(({ candidates }) => candidates)
       other.call((agent) => agent.removeRemoteCandidates(world.now, removed))
       talk(world, [a, b], 5_000)
@@ -49,4 +49,36 @@ describe.each(['a', 'b'])('a socket of %s dies, while its address stays', (name)
       for (const peer of [a, b]) expect(isRelayed(peer.selected!)).toBe(false)
       assertAgreement(world, a, b)
     }))
+})
+
+describe.each([0, 1])('the interface in use goes, and with it all that leads through it (seed %i)', (seed) => {
+  /** `a` has two interfaces, of which the second lets nothing but the relay through; `ips`: of the first. */
+  function leave(ips: 1 | 2) {
+    simulate(seed, (world) => {
+      const relay = world.turnServer()
+      const relayOnly = { firewall: { outgoingPorts: [relay.address.port] }, link: { latency: 30 } }
+      const a = world.peer('a', [...Array(ips).fill({ link: LINK }), relayOnly])
+      const b = world.peer('b', { link: LINK })
+      world.connect(a, b)
+      world.run(10_000)
+      talk(world, [a, b], 2_000)
+      const first = a.host.attachments.slice(0, ips).map(({ ip }) => ip)
+      expect(first).toContain(a.selected!.local.base!.ip)
+      const gone = world.now
+      a.removeSockets(a.sockets.map(({ address }) => address).filter(({ ip }) => first.includes(ip)))
+      const removed = a.outputs('candidatesremoved').flatMap(({ candidates }) => candidates)
+      b.call((agent) => agent.removeRemoteCandidates(world.now, removed))
+      talk(world, [a, b], 10_000)
+      // One word for all of it, and one move, to what is left.
+      expect(a.outputs('candidatesremoved')).toHaveLength(1)
+      expect(removed.filter(({ type }) => type === 'relay').length).toBeGreaterThan(0)
+      for (const peer of [a, b]) expect(peer.agent.switches.filter(({ at }) => at >= gone)).toHaveLength(1)
+      expect(isRelayed(a.selected!)).toBe(true)
+      for (const peer of [a, b]) expect(longestGap(peer, gone)).toBeLessThan(400)
+      assertAgreement(world, a, b)
+    })
+  }
+
+  test('data does not move to a relay behind it on the way', () => leave(1))
+  test('nor to another of its addresses', () => leave(2))
 })

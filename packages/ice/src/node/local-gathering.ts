@@ -154,7 +154,7 @@ export class LocalGathering {
     const now = clock()
     if (added.length > 0) this.#gather(added, [])
     this.#reach.open(opened)
-    for (const address of removed) this.#agent.removeLocalBase(now, address)
+    if (removed.length > 0) this.#agent.removeLocalBases(now, removed)
     this.#agent.networkChanged(now)
     this.#driver.settle(now)
   }
