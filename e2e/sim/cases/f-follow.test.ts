@@ -1,8 +1,9 @@
 /** Networks and pairs that come back, and a peer that goes elsewhere. F48, F50, F51 and F57 are in f-path-switch. */
 import { type LocalBase, SearchGate } from '@floe/ice'
-import { sameAddress } from '@floe/stun'
+import { decode, sameAddress } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
 import type { NatBehavior } from '../../topology/behavior.ts'
+import { LINUX_MASQUERADE } from '../../topology/nat-types.ts'
 import { assertAgreement, isRelayed } from '../invariants.ts'
 import type { Peer, PeerOptions } from '../peer.ts'
 import type { Datagram } from '../trace.ts'
@@ -50,6 +51,59 @@ describe.each([
       assertAgreement(world, a, b)
     }))
 })
+
+/** One of three networks, whose path is in use, falls silent, and the two ends have different ideas of which is next. */
+test.each([
+  { name: 'a', latencies: [60, 60, 10], every: 50, seed: 1, what: 'the controlled end finds it dead first' },
+  { name: 'b', latencies: [60, 60, 10], every: 50, seed: 1, what: 'the same the other way round' },
+  { name: 'a', latencies: [30, 20, 5], nat: 1, every: 20, seed: 2, what: 'the peer’s data takes a second path first' },
+  { name: 'a', latencies: [60, 60, 10], nat: 1, every: 50, seed: 2, what: 'and does so for longer' },
+])('F49 the controlled end goes where it is told to, and nowhere before: $what', (scene) =>
+  simulate(scene.seed, (world) => {
+    const three = scene.latencies.map((latency, index) => ({
+      link: { latency },
+      ...(index === scene.nat && { nat: LINUX_MASQUERADE }),
+    }))
+    const networks = (name: string) => (name === scene.name ? three : [{ link: LINK }])
+    const [a, b] = [world.peer('a', networks('a')), world.peer('b', networks('b'))]
+    world.connect(a, b)
+    world.run(3_000)
+    talk(world, [a, b], 7_000, scene.every)
+    const lost = (scene.name === 'a' ? a : b).selected!.local.base!
+    world.network.rules.push(({ source, destination }: Datagram) =>
+      [source, destination].some((end) => sameAddress(end, lost)) ? 'path cut' : undefined,
+    )
+    const cut = world.now
+    talk(world, [a, b], 6_000, scene.every)
+    expect(b.agent.role).toBe('controlled')
+    expect([switchesSince(a, cut), switchesSince(b, cut)]).toEqual([
+      ['the pair before is dead'],
+      ['renominated by the peer'],
+    ])
+    // Data takes both paths meanwhile.
+    for (const peer of [a, b]) expect(longestGap(peer, cut)).toBeLessThan(1_000)
+    assertAgreement(world, a, b)
+  }),
+)
+
+test('F49 a controlling end that says nothing is not waited for', () =>
+  simulate(1, (world) => {
+    const [a, b] = [world.peer('a', { link: LINK }), world.peer('b', [{ link: LINK }, { link: LINK }])]
+    world.connect(a, b)
+    world.run(3_000)
+    talk(world, [a, b], 3_000)
+    const lost = b.selected!.local.base!
+    // It goes on where it is, like Firefox: what it hears elsewhere it does not believe.
+    world.network.rules.push(({ source, destination, bytes }: Datagram) => {
+      if ([source, destination].some((end) => sameAddress(end, lost))) return 'path cut'
+      return source.ip === a.host.attachments[0]!.ip && decode(bytes)?.attributes.useCandidate ? 'not said' : undefined
+    })
+    const cut = world.now
+    talk(world, [b], 3_000)
+    expect(switchesSince(b, cut)).toEqual(['the pair before is dead'])
+    expect(b.agent.switches.at(-1)!.at - cut).toBeLessThan(2_500)
+    expect(longestGap(a, cut)).toBeLessThan(1_000)
+  }))
 
 describe('F52 a new interface appears', () => {
   test('its candidates are signalled, and data leaves the relay for the direct path it brings', () =>

@@ -180,6 +180,15 @@ export class Pair implements CandidatePair {
     return this.dead || !this.speaks(now, timing) ? 0 : 1 + Number(this.isFit(now))
   }
 
+  /** Several questions have gone unanswered. `false`: nothing has been heard since the last time, it is the same death. */
+  die(now: number, { probation, maxProbation }: Timing): boolean {
+    const isNew = !this.dead
+    if (isNew) this.deaths++
+    this.dead = true
+    this.probationUntil = now + Math.min(maxProbation, probation * 2 ** (this.deaths - 1))
+    return isNew
+  }
+
   /** Of a check of ours that has not been waited for in vain because of an outage. */
   concluded(isLost: boolean): void {
     this.loss += (Number(isLost) - this.loss) / 16

@@ -76,6 +76,8 @@ export const TIMING = {
   deadInterval: 1_000,
   /** While a pair is suspected its data takes a second path too, this long at most. Tailscale: 6.5 s. */
   twinFor: 6_500,
+  /** Controlled: how long the peer may take to nominate another pair in place of a dead one, before this side moves first. */
+  wordPatience: 500,
   /** A faster pair takes over when it gains so much … */
   gainMs: 10,
   /** … and this part of the round trip, as in libwebrtc and pion, … */
