@@ -105,6 +105,54 @@ test('F49 a controlling end that says nothing is not waited for', () =>
     expect(longestGap(a, cut)).toBeLessThan(1_000)
   }))
 
+describe('F49 the controlling end stays where a path has died', () => {
+  /** `a` has two networks that cost 900, and is controlled by hand. What its checks on either said since: [milliseconds, cost]. */
+  function courted(nomination?: number) {
+    return simulate(1, (world) => {
+      const a = world.peer('a', [{ link: LINK }, { link: LINK }], { base: () => ({ network: { id: 1, cost: 900 } }) })
+      const raw = world.rawPeer('raw')
+      world.introduce(a, raw)
+      world.run(1_000)
+      const used = a.selected!.local.base!
+      raw.check(used, { useCandidate: true, ...(nomination && { nomination }) })
+      for (const { address } of a.sockets) raw.check(address)
+      talk(world, [a], 3_000)
+      expect(a.selected!.local.base).toBe(used)
+      world.network.rules.push(({ source, destination }: Datagram) =>
+        [source, destination].some((end) => sameAddress(end, used)) ? 'path cut' : undefined,
+      )
+      const cut = world.now
+      talk(world, [a], 20_000)
+      expect(a.agent.role).toBe('controlled')
+      expect(a.selected!.local.base).not.toBe(used)
+      const requests = raw.requests().filter(({ message }) => message.attributes.networkInfo)
+      return {
+        movedAfter: a.agent.switches.at(-1)!.at - cut,
+        costs: requests.map(({ time, message }): [number, number] => [
+          time - cut,
+          message.attributes.networkInfo!.cost,
+        ]),
+      }
+    })
+  }
+
+  test('libwebrtc: the pair to move to says at once that it costs nothing, for ten seconds', () => {
+    const { costs, movedAfter } = courted()
+    const free = costs.filter(([, cost]) => cost === 0).map(([time]) => time)
+    expect(free[0]! - movedAfter).toBeLessThan(50)
+    expect(free.at(-1)! - movedAfter).toBeLessThan(10_100)
+    expect(
+      new Set(costs.filter(([time]) => time < movedAfter || time > movedAfter + 10_100).map(([, cost]) => cost)),
+    ).toEqual(new Set([900]))
+  })
+
+  test('one that numbers its nominations decides by itself', () => {
+    const { costs, movedAfter } = courted(1)
+    expect(new Set(costs.map(([, cost]) => cost))).toEqual(new Set([900]))
+    expect(movedAfter - courted().movedAfter).toBe(500)
+  })
+})
+
 describe('F52 a new interface appears', () => {
   test('its candidates are signalled, and data leaves the relay for the direct path it brings', () =>
     simulate(2, (world) => {

@@ -110,8 +110,10 @@ export class Path {
     if (nominee && (!best || nominee.worth(now, timing) >= best.worth(now, timing)))
       this.#set(now, nominee, this.#why || 'nominated')
     else if (best && isControlled && this.#awaitsWord(now)) this.#twin = best
-    else if (best && !this.#outlived && !this.#lite)
+    else if (best && !this.#outlived && !this.#lite) {
+      if (isControlled && this.#selected?.dead && !this.nomination.isNumbered) best.court(now, timing)
       this.#set(now, best, whyMoved(now, this.#selected, this.#hasLost, this.#aging))
+    }
   }
 
   /** Data should move, if there is anywhere to go: it is dead, lets no data through, or is about to die of its age. */
@@ -342,7 +344,7 @@ export class Path {
   #bury(now: number, pair: Pair): void {
     if (pair.die(now, this.#context.timing)) {
       this.#died(pair, pair.stats.lastPacketReceived - pair.bornAt)
-      this.#wordUntil = now + this.#context.timing.wordPatience
+      if (this.nomination.isNumbered) this.#wordUntil = now + this.#context.timing.wordPatience
     }
     this.#context.log(now, 'dead', () => pair.id, 'no answer to several probes')
   }
