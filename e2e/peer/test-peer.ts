@@ -1,11 +1,20 @@
 /**
  * One end of a test connection. It speaks the W3C API and nothing else, so that the very same code runs over the native
- * classes in a browser page, over @floe/webrtc in Node, and over other implementations of RTCPeerConnection.
+ * classes in a browser page, over @floe/webrtc in Node, and over other implementations of RTCPeerConnection. The one
+ * exception is for who has it: candidates that go are told.
  */
 import { BulkSource, CHUNK_BYTES, Checksum } from './bulk.ts'
 import { type PathEnds, selectedPath } from './selected-path.ts'
 
-export type Signal = { description: RTCSessionDescriptionInit } | { candidate: RTCIceCandidateInit }
+export type Signal =
+  | { description: RTCSessionDescriptionInit }
+  | { candidate: RTCIceCandidateInit }
+  | { removed: RTCIceCandidateInit[] }
+
+/** floe's in Node. */
+interface RemovesCandidates {
+  removeIceCandidates?(candidates: readonly RTCIceCandidateInit[]): Promise<void>
+}
 
 export interface TestPeerOptions {
   readonly configuration?: RTCConfiguration
@@ -47,6 +56,10 @@ export class TestPeer {
     this.connection.addEventListener('icecandidate', ({ candidate }) => {
       if (candidate && this.#trickle) emit({ candidate: candidate.toJSON() })
     })
+    this.connection.addEventListener('icecandidatesremoved', (event) => {
+      const { candidates } = event as Event & { candidates: readonly RTCIceCandidate[] }
+      emit({ removed: candidates.map((candidate) => candidate.toJSON()) })
+    })
     this.connection.addEventListener('datachannel', ({ channel }) => this.#adopt(channel))
     for (const name of ['iceConnectionState', 'connectionState'] as const) {
       this.connection.addEventListener(`${name.toLowerCase()}change`, () =>
@@ -64,6 +77,10 @@ export class TestPeer {
 
   async signal(signal: Signal): Promise<void> {
     if ('candidate' in signal) return this.connection.addIceCandidate(signal.candidate)
+    if ('removed' in signal) {
+      const connection: RTCPeerConnection & RemovesCandidates = this.connection
+      return connection.removeIceCandidates?.(signal.removed)
+    }
     await this.connection.setRemoteDescription(signal.description)
     if (signal.description.type === 'offer') await this.#describe(await this.connection.createAnswer())
   }

@@ -191,11 +191,16 @@ export class Peer {
 
   /** The interface of this address goes away. */
   removeAddress(ip: string) {
-    for (const socket of this.sockets.filter(({ address }) => address.ip === ip)) {
-      socket.close()
-      this.#sockets.delete(socket.address)
-      this.call((agent) => agent.removeLocalBase(this.now, socket.address))
+    this.removeSockets(this.sockets.map(({ address }) => address).filter((address) => address.ip === ip))
+  }
+
+  /** They are gone, and their addresses need not be. */
+  removeSockets(addresses: readonly Address[]) {
+    for (const address of addresses) {
+      this.#sockets.get(address)?.close()
+      this.#sockets.delete(address)
     }
+    this.call((agent) => agent.removeLocalBases(this.now, addresses))
   }
 
   #bind(ip: string): Socket {

@@ -29,6 +29,9 @@ const MAX_USERNAME = 508
 /** Most ICE servers that a peer is offered, and URLs of each: a fleet in a few regions, over every transport. */
 const ICE_SERVERS = { servers: 8, urls: 8 } as const
 
+/** A floe agent has no more candidates than this. */
+const MAX_REMOVED = 64
+
 const short = v.pipe(v.string(), v.maxLength(LENGTHS.short))
 const positive = v.pipe(v.number(), v.integer(), v.minValue(1))
 
@@ -39,6 +42,12 @@ const candidateInit = v.object({
   usernameFragment: v.exactOptional(v.nullable(short)),
 })
 
+/**
+ * Candidates that are gone, of which the message's `candidate` is one. Servers and peers older than this word drop it, and
+ * what is left is a candidate that the peer knows.
+ */
+const removed = v.pipe(v.array(candidateInit), v.minLength(1), v.maxLength(MAX_REMOVED))
+
 /** What one peer says to another. Unknown members are dropped, so that a newer client may add some. */
 export const SignalingMessageSchema = v.union([
   v.object({
@@ -47,7 +56,7 @@ export const SignalingMessageSchema = v.union([
       sdp: v.exactOptional(v.pipe(v.string(), v.maxLength(LENGTHS.sdp))),
     }),
   }),
-  v.object({ candidate: v.nullable(candidateInit) }),
+  v.object({ candidate: v.nullable(candidateInit), removed: v.exactOptional(removed) }),
   v.object({ bye: short }),
   /** What `connect()` agrees on keys by, see `docs/connect.md`. `proof`: that a shared secret is known. */
   v.object({ hello: v.pipe(v.string(), v.maxLength(LENGTHS.hello)), proof: v.exactOptional(short) }),

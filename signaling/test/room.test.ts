@@ -132,6 +132,19 @@ describe('peers of a room', () => {
     expect(() => peer.send({ description: { type: 'offer', sdp: 'x'.repeat(70_000) } })).toThrow(/65536/)
   })
 
+  test('take candidates back; a message with more of them than there can be is refused', async () => {
+    const first = await join('blue')
+    const second = await join('blue')
+    const gone = (candidate as { candidate: RTCIceCandidateInit }).candidate
+    const peer = await firstPeer(first)
+    peer.send({ candidate: gone, removed: Array(64).fill(gone) })
+    expect(await messages(second.peers.get(first.id)!, 1)).toEqual([{ candidate: gone, removed: Array(64).fill(gone) }])
+    const code = 'ERR_SIGNALING_MESSAGE'
+    for (const removed of [[], Array(65).fill(gone), 'all', [7]]) {
+      expect(() => peer.send({ candidate: gone, removed } as never)).toThrow(expect.objectContaining({ code }))
+    }
+  })
+
   test('cut a farewell that is too long', async () => {
     const first = await join('blue')
     const second = await join('blue')

@@ -1,8 +1,9 @@
 /** Networks and pairs that come back, and a peer that goes elsewhere. F48, F50, F51 and F57 are in f-path-switch. */
 import { type LocalBase, SearchGate } from '@floe/ice'
-import { sameAddress } from '@floe/stun'
+import { decode, sameAddress } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
 import type { NatBehavior } from '../../topology/behavior.ts'
+import { LINUX_MASQUERADE } from '../../topology/nat-types.ts'
 import { assertAgreement, isRelayed } from '../invariants.ts'
 import type { Peer, PeerOptions } from '../peer.ts'
 import type { Datagram } from '../trace.ts'
@@ -49,6 +50,107 @@ describe.each([
       for (const peer of [a, b]) expect(longestGap(peer, cut)).toBeLessThan(1_000)
       assertAgreement(world, a, b)
     }))
+})
+
+/** One of three networks, whose path is in use, falls silent, and the two ends have different ideas of which is next. */
+test.each([
+  { name: 'a', latencies: [60, 60, 10], every: 50, seed: 1, what: 'the controlled end finds it dead first' },
+  { name: 'b', latencies: [60, 60, 10], every: 50, seed: 1, what: 'the same the other way round' },
+  { name: 'a', latencies: [30, 20, 5], nat: 1, every: 20, seed: 2, what: 'the peer’s data takes a second path first' },
+  { name: 'a', latencies: [60, 60, 10], nat: 1, every: 50, seed: 2, what: 'and does so for longer' },
+])('F49 the controlled end goes where it is told to, and nowhere before: $what', (scene) =>
+  simulate(scene.seed, (world) => {
+    const three = scene.latencies.map((latency, index) => ({
+      link: { latency },
+      ...(index === scene.nat && { nat: LINUX_MASQUERADE }),
+    }))
+    const networks = (name: string) => (name === scene.name ? three : [{ link: LINK }])
+    const [a, b] = [world.peer('a', networks('a')), world.peer('b', networks('b'))]
+    world.connect(a, b)
+    world.run(3_000)
+    talk(world, [a, b], 7_000, scene.every)
+    const lost = (scene.name === 'a' ? a : b).selected!.local.base!
+    world.network.rules.push(({ source, destination }: Datagram) =>
+      [source, destination].some((end) => sameAddress(end, lost)) ? 'path cut' : undefined,
+    )
+    const cut = world.now
+    talk(world, [a, b], 6_000, scene.every)
+    expect(b.agent.role).toBe('controlled')
+    expect([switchesSince(a, cut), switchesSince(b, cut)]).toEqual([
+      ['the pair before is dead'],
+      ['renominated by the peer'],
+    ])
+    // Data takes both paths meanwhile.
+    for (const peer of [a, b]) expect(longestGap(peer, cut)).toBeLessThan(1_000)
+    assertAgreement(world, a, b)
+  }),
+)
+
+test('F49 a controlling end that says nothing is not waited for', () =>
+  simulate(1, (world) => {
+    const [a, b] = [world.peer('a', { link: LINK }), world.peer('b', [{ link: LINK }, { link: LINK }])]
+    world.connect(a, b)
+    world.run(3_000)
+    talk(world, [a, b], 3_000)
+    const lost = b.selected!.local.base!
+    // It goes on where it is, like Firefox: what it hears elsewhere it does not believe.
+    world.network.rules.push(({ source, destination, bytes }: Datagram) => {
+      if ([source, destination].some((end) => sameAddress(end, lost))) return 'path cut'
+      return source.ip === a.host.attachments[0]!.ip && decode(bytes)?.attributes.useCandidate ? 'not said' : undefined
+    })
+    const cut = world.now
+    talk(world, [b], 3_000)
+    expect(switchesSince(b, cut)).toEqual(['the pair before is dead'])
+    expect(b.agent.switches.at(-1)!.at - cut).toBeLessThan(2_500)
+    expect(longestGap(a, cut)).toBeLessThan(1_000)
+  }))
+
+describe('F49 the controlling end stays where a path has died', () => {
+  /** `a` has two networks that cost 900, and is controlled by hand. What its checks on either said since: [milliseconds, cost]. */
+  function courted(nomination?: number) {
+    return simulate(1, (world) => {
+      const a = world.peer('a', [{ link: LINK }, { link: LINK }], { base: () => ({ network: { id: 1, cost: 900 } }) })
+      const raw = world.rawPeer('raw')
+      world.introduce(a, raw)
+      world.run(1_000)
+      const used = a.selected!.local.base!
+      raw.check(used, { useCandidate: true, ...(nomination && { nomination }) })
+      for (const { address } of a.sockets) raw.check(address)
+      talk(world, [a], 3_000)
+      expect(a.selected!.local.base).toBe(used)
+      world.network.rules.push(({ source, destination }: Datagram) =>
+        [source, destination].some((end) => sameAddress(end, used)) ? 'path cut' : undefined,
+      )
+      const cut = world.now
+      talk(world, [a], 20_000)
+      expect(a.agent.role).toBe('controlled')
+      expect(a.selected!.local.base).not.toBe(used)
+      const requests = raw.requests().filter(({ message }) => message.attributes.networkInfo)
+      return {
+        movedAfter: a.agent.switches.at(-1)!.at - cut,
+        costs: requests.map(({ time, message }): [number, number] => [
+          time - cut,
+          message.attributes.networkInfo!.cost,
+        ]),
+      }
+    })
+  }
+
+  test('libwebrtc: the pair to move to says at once that it costs nothing, for ten seconds', () => {
+    const { costs, movedAfter } = courted()
+    const free = costs.filter(([, cost]) => cost === 0).map(([time]) => time)
+    expect(free[0]! - movedAfter).toBeLessThan(50)
+    expect(free.at(-1)! - movedAfter).toBeLessThan(10_100)
+    expect(
+      new Set(costs.filter(([time]) => time < movedAfter || time > movedAfter + 10_100).map(([, cost]) => cost)),
+    ).toEqual(new Set([900]))
+  })
+
+  test('one that numbers its nominations decides by itself', () => {
+    const { costs, movedAfter } = courted(1)
+    expect(new Set(costs.map(([, cost]) => cost))).toEqual(new Set([900]))
+    expect(movedAfter - courted().movedAfter).toBe(500)
+  })
 })
 
 describe('F52 a new interface appears', () => {

@@ -194,10 +194,13 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#progress(now)
   }
 
-  /** A socket is gone: its candidates and pairs go with it. Call `gather()` with what replaces it, before or later. */
-  removeLocalBase(now: number, address: Address): void {
+  /**
+   * Sockets are gone, all that go together in one call: data moves to none of them. With them go candidates and pairs. What
+   * replaces them is for `gather()`, before or later.
+   */
+  removeLocalBases(now: number, addresses: readonly Address[]): void {
     this.#state.extend(now)
-    this.#sources.removeBase(now, address)
+    this.#sources.removeBases(now, addresses)
     this.#progress(now)
   }
 

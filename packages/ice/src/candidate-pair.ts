@@ -108,6 +108,8 @@ export class Pair implements CandidatePair {
   reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
   nomination = 0
+  /** Our checks say until then that our network costs nothing here: the peer is to move. */
+  courtedUntil = Number.NEGATIVE_INFINITY
   /** What the peer's checks have last said of its network (GOOG-NETWORK-INFO). */
   peersNetwork: NetworkInfo | undefined
   /** The peer has proved on this path that it knows our password, or answered us: its data is let through. */
@@ -178,6 +180,24 @@ export class Pair implements CandidatePair {
   /** 2: alive; 1: it answers, and lets no data through as far as anybody knows; 0: it says nothing. */
   worth(now: number, timing: Timing): number {
     return this.dead || !this.speaks(now, timing) ? 0 : 1 + Number(this.isFit(now))
+  }
+
+  /** Several questions have gone unanswered. `false`: nothing has been heard since the last time, it is the same death. */
+  die(now: number, { probation, maxProbation }: Timing): boolean {
+    const isNew = !this.dead
+    if (isNew) this.deaths++
+    this.dead = true
+    this.probationUntil = now + Math.min(maxProbation, probation * 2 ** (this.deaths - 1))
+    return isNew
+  }
+
+  /**
+   * Its peer controls, and chooses by cost and priority alone: libwebrtc compares what networks cost at both ends before all
+   * else. It is asked at once, so that it hears of it.
+   */
+  court(now: number, { courtFor }: Timing): void {
+    this.courtedUntil = now + courtFor
+    this.doubtedAt ??= now
   }
 
   /** Of a check of ours that has not been waited for in vain because of an outage. */

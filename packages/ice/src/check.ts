@@ -80,7 +80,8 @@ export class Checks {
   send(now: number, request: CheckRequest): void {
     const { pair, claim, useCandidate, nomination, credentials, purpose, report } = request
     const { timing, random } = this.#context
-    const networkInfo = networkInfoOf(pair.local)
+    const network = networkInfoOf(pair.local)
+    const networkInfo = network && now < pair.courtedUntil ? { ...network, cost: 0 } : network
     const padding = (purpose === 'probe' && pair.carriage?.takePadding()) || 0
     const once = purpose === 'consent' || purpose === 'probe' || purpose === 'opener'
     const message: Message = {

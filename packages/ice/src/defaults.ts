@@ -76,6 +76,13 @@ export const TIMING = {
   deadInterval: 1_000,
   /** While a pair is suspected its data takes a second path too, this long at most. Tailscale: 6.5 s. */
   twinFor: 6_500,
+  /** Controlled: how long the peer may take to nominate another pair in place of a dead one, before this side moves first. */
+  wordPatience: 500,
+  /**
+   * Controlled by a peer like libwebrtc: how long checks say that the pair which it is to move to costs nothing. It needs 2.5 s
+   * to see that the other one is silent, and before that it would go back.
+   */
+  courtFor: 10_000,
   /** A faster pair takes over when it gains so much … */
   gainMs: 10,
   /** … and this part of the round trip, as in libwebrtc and pion, … */

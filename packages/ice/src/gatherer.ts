@@ -141,13 +141,11 @@ export class Gatherer {
     this.#withdraw(({ base }) => base === address)
   }
 
-  /** Forgets a base whose socket or interface is gone, with everything learnt through it. */
-  removeBase(now: number, address: Address): void {
-    const index = this.#bases.findIndex(({ base }) => sameAddress(base.address, address))
-    if (index < 0) return
-    this.#bases = this.#bases.toSpliced(index, 1)
-    this.#inquiries = this.#inquiries.filter(({ local }) => !sameAddress(local.base.address, address))
-    this.#withdraw(({ base }) => base !== undefined && sameAddress(base, address))
+  /** Forgets bases whose socket or interface is gone, or which are relayed addresses, with everything learnt through them. */
+  removeBases(now: number, isGone: (base: Address) => boolean): void {
+    this.#bases = this.#bases.filter(({ base }) => !isGone(base.address))
+    this.#inquiries = this.#inquiries.filter(({ local }) => !isGone(local.base.address))
+    this.#withdraw(({ base }) => base !== undefined && isGone(base))
     this.#endIfDone(now)
   }
 

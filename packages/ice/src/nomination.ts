@@ -7,6 +7,11 @@ export class Nomination {
   #sent = 0
   #received = 0
 
+  /** Controlled: the peer numbers its nominations, and so thinks of more than one. */
+  get isNumbered(): boolean {
+    return this.#received > 0
+  }
+
   /** An ICE restart: what the peer counts from is its own business; ours goes on rising. */
   restart(): void {
     this.nominee = undefined

@@ -12,7 +12,7 @@ import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
 import { isBetter } from './preference.ts'
-import { SwitchHistory, whyLeft } from './switch-history.ts'
+import { SwitchHistory, whyMoved } from './switch-history.ts'
 
 /** Which pair carries data, whether it is alive, and what takes its place. */
 export class Path {
@@ -33,6 +33,8 @@ export class Path {
   #doubtedAt = Number.NEGATIVE_INFINITY
   #twin: Pair | undefined
   #suspectedAt = Number.NEGATIVE_INFINITY
+  /** Controlled: until then the pair that has just died is left where the peer nominates another. */
+  #wordUntil = Number.POSITIVE_INFINITY
   #why = ''
   #hasLost = false
   /** Made when there is reason to doubt that data gets through. */
@@ -107,7 +109,11 @@ export class Path {
     if (isOld && isControlled && best !== nominee) return this.#leaveOld(now, best)
     if (nominee && (!best || nominee.worth(now, timing) >= best.worth(now, timing)))
       this.#set(now, nominee, this.#why || 'nominated')
-    else if (best && !this.#outlived && !this.#lite) this.#set(now, best, this.#whyMove(now))
+    else if (best && isControlled && this.#awaitsWord(now)) this.#twin = best
+    else if (best && !this.#outlived && !this.#lite) {
+      if (isControlled && this.#selected?.dead && !this.nomination.isNumbered) best.court(now, timing)
+      this.#set(now, best, whyMoved(now, this.#selected, this.#hasLost, this.#aging))
+    }
   }
 
   /** Data should move, if there is anywhere to go: it is dead, lets no data through, or is about to die of its age. */
@@ -149,7 +155,7 @@ export class Path {
 
   /**
    * The peer's data has come over another pair: perhaps it does not hear us over the selected one, so that is asked. The
-   * controlled side moves there where it has doubts of its own: nomination before data, but life before both.
+   * controlled side moves there where its own is dead: nomination before data, but life before both.
    */
   heardElsewhere(now: number, pair: Pair, isControlled: boolean, { pairs }: Checklist): void {
     const selected = this.#selected
@@ -169,8 +175,7 @@ export class Path {
     this.#doubtSelected(now, selected)
     // Where our own questions go unanswered, its data alone is no reason to go: nothing of ours would arrive there.
     if (!isControlled || !pair.isFit(now)) return
-    const isLeft = this.#liveness.suspects && this.#holes?.isElsewhere
-    if (selected.isFit(now) && !isLeft) return
+    if (selected.isFit(now) || this.#awaitsWord(now)) return
     this.nomination.follow(pair)
     this.#set(now, pair, 'the peer’s data has moved here')
   }
@@ -262,6 +267,7 @@ export class Path {
   takeProbes(now: number, checklist: Checklist): readonly Pair[] {
     const selected = this.#selected
     const wasSuspected = this.#liveness.suspects
+    if (now >= this.#wordUntil) this.#wordUntil = Number.POSITIVE_INFINITY
     this.#aging?.step(now)
     const step = this.#lite ? undefined : this.#liveness.step(now)
     if (!selected) return []
@@ -303,7 +309,7 @@ export class Path {
     const liveness = this.#lite ? Number.POSITIVE_INFINITY : this.#liveness.timeout()
     const large = this.#holes?.timeout() ?? Number.POSITIVE_INFINITY
     const aging = this.#aging?.timeout() ?? Number.POSITIVE_INFINITY
-    return Math.min(this.consent.timeout(), silence, liveness, large, aging)
+    return Math.min(this.consent.timeout(), silence, liveness, large, aging, this.#wordUntil)
   }
 
   #backupsOf(now: number, checklist: Checklist, selected: Pair, rounds = 1): readonly Pair[] {
@@ -336,14 +342,10 @@ export class Path {
   }
 
   #bury(now: number, pair: Pair): void {
-    const { probation, maxProbation } = this.#context.timing
-    // Nothing has been heard since: it is the same death.
-    if (!pair.dead) {
-      pair.deaths++
+    if (pair.die(now, this.#context.timing)) {
       this.#died(pair, pair.stats.lastPacketReceived - pair.bornAt)
+      if (this.nomination.isNumbered) this.#wordUntil = now + this.#context.timing.wordPatience
     }
-    pair.dead = true
-    pair.probationUntil = now + Math.min(maxProbation, probation * 2 ** (pair.deaths - 1))
     this.#context.log(now, 'dead', () => pair.id, 'no answer to several probes')
   }
 
@@ -359,10 +361,9 @@ export class Path {
     this.#set(now, pair, 'the pair before is about to die of its age')
   }
 
-  #whyMove(now: number): string {
-    const selected = this.#selected
-    if (!selected) return this.#hasLost ? 'the pair before is gone' : 'first valid pair'
-    return whyLeft(now, selected, this.#aging?.isOld(now, selected) ?? false)
+  /** The peer is about to find the same, and chooses for both: until then data takes both paths, and not two steps. */
+  #awaitsWord(now: number): boolean {
+    return now < this.#wordUntil && this.#wordUntil < Number.POSITIVE_INFINITY && this.#selected?.dead === true
   }
 
   #set(now: number, pair: Pair, reason: string): void {
@@ -375,6 +376,7 @@ export class Path {
     if (this.#context.verdicts) this.#context.verdicts.selected = pair
     this.#outlived = false
     this.#silent = false
+    this.#wordUntil = Number.POSITIVE_INFINITY
     this.#movedAt = now
     this.#twin = undefined
     this.#holes?.reset(now)

@@ -38,6 +38,8 @@ export class Sources {
   readonly #context: Context
   #bases: readonly LocalBase[] = []
   #servers: ServerAddress[] = []
+  /** While what is lost is gone together with something else. */
+  #losing: Address[] | undefined
   #complete = false
   /** URLs that no base reaches, once that was said. */
   #unreachable: Set<string> | undefined
@@ -108,16 +110,29 @@ export class Sources {
     this.#options.generation().gatherer.adopt(base)
   }
 
-  removeBase(now: number, address: Address): void {
-    const index = this.#bases.findIndex((base) => sameAddress(base.address, address))
-    if (index < 0) return
-    this.#bases = this.#bases.toSpliced(index, 1)
-    this.#options.generation().gatherer.removeBase(now, address)
-    this.#options.onlost(now, ({ base }) => sameAddress(base, address))
-    if (this.#bases.some(({ address: { ip } }) => ip === address.ip)) return
-    this.relays.leave(now, address.ip)
-    // Another interface takes its place.
-    this.relays.gather(this.#bases, this.#servers.filter(isTurn))
+  /** And with them the relays that are reached from them alone: all at once, or data would move to one that goes next. */
+  removeBases(now: number, addresses: readonly Address[]): void {
+    const isRemoved = (one: Address) => addresses.some((address) => sameAddress(address, one))
+    const gone = this.#bases.filter(({ address }) => isRemoved(address))
+    if (gone.length === 0) return
+    this.#bases = this.#bases.filter((base) => !gone.includes(base))
+    const isLeft = (ip: string) => !this.#bases.some(({ address }) => address.ip === ip)
+    const left = new Set(gone.map(({ address: { ip } }) => ip).filter(isLeft))
+    const relayed = this.#leave(now, left)
+    const isGone = (base: Address) => isRemoved(base) || relayed.includes(base)
+    this.#options.generation().gatherer.removeBases(now, isGone)
+    this.#options.onlost(now, ({ base }) => isGone(base))
+    // Other interfaces take their place.
+    if (left.size > 0) this.relays.gather(this.#bases, this.#servers.filter(isTurn))
+  }
+
+  /** The relayed addresses that are lost by it. */
+  #leave(now: number, ips: Iterable<string>): readonly Address[] {
+    const losing: Address[] = []
+    this.#losing = losing
+    for (const ip of ips) this.relays.leave(now, ip)
+    this.#losing = undefined
+    return losing
   }
 
   /** Other routes, another network: servers tell what is true now. */
@@ -190,6 +205,7 @@ export class Sources {
   }
 
   #loseRelayed(now: number, relayed: readonly Address[]): void {
+    if (this.#losing) return void this.#losing.push(...relayed)
     for (const address of relayed) this.#options.generation().gatherer.removeRelayed(address)
     this.#options.onlost(now, ({ base }) => relayed.includes(base))
   }

@@ -1,3 +1,4 @@
+import type { Aging } from './aging.ts'
 import { describePair, type Pair } from './candidate-pair.ts'
 import { LIMITS } from './defaults.ts'
 
@@ -31,11 +32,12 @@ export class SwitchHistory {
   }
 }
 
-/** What speaks against a pair that something else takes the place of. `isOld`: its mapping is about to end. */
-export function whyLeft(now: number, pair: Pair, isOld: boolean): string {
-  if (pair.dead) return 'the pair before is dead'
-  if (!pair.isFit(now)) return 'data does not pass on the pair before'
-  return isOld ? 'the pair before is about to die of its age' : 'better than the pair before'
+/** What speaks against the pair before, or for one where there is none. `hasLost`: there has been. */
+export function whyMoved(now: number, before: Pair | undefined, hasLost: boolean, aging: Aging | undefined): string {
+  if (!before) return hasLost ? 'the pair before is gone' : 'first valid pair'
+  if (before.dead) return 'the pair before is dead'
+  if (!before.isFit(now)) return 'data does not pass on the pair before'
+  return aging?.isOld(now, before) ? 'the pair before is about to die of its age' : 'better than the pair before'
 }
 
 const NONE: readonly PathSwitch[] = []

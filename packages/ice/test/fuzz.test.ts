@@ -89,7 +89,7 @@ function act(wire: Wire, name: string, index: number): void {
   else if (name === 'restart') agent.restart(wire.now)
   else if (name === 'send') agent.send(wire.now, Uint8Array.of(50))
   else if (name === 'time') agent.handleTimeout(wire.now)
-  else if (name === 'remove') agent.removeLocalBase(wire.now, side.bases[0]!.address)
+  else if (name === 'remove') agent.removeLocalBases(wire.now, [side.bases[0]!.address])
   else wire.run(50)
   wire.drain()
 }

@@ -36,7 +36,7 @@ test('a switch is remembered with its time, its pairs and its reason, as the eve
 test('a pair that was lost before is no longer named', () => {
   const wire = connected()
   const [{ agent, bases }] = wire.sides
-  for (const { address } of bases) agent.removeLocalBase(wire.now, address)
+  for (const { address } of bases) agent.removeLocalBases(wire.now, [address])
   agent.gather(wire.now, bases)
   wire.run(3_000)
   expect(agent.switches.at(-1)).toMatchObject({ from: undefined, to: agent.selectedPair!.id })

@@ -7,6 +7,12 @@ const MAX_QUEUED_MESSAGES = 256
 const MAX_EARLY_CANDIDATES = 128
 
 type HelloMessage = Extract<SignalingMessage, { hello: string }>
+type CandidateMessage = Extract<SignalingMessage, { candidate: unknown }>
+
+/** floe's in Node: W3C has no word for candidates that go, and browsers neither tell nor take it. */
+interface RemovesCandidates {
+  removeIceCandidates?(candidates: readonly RTCIceCandidateInit[]): Promise<void>
+}
 
 export interface NegotiationHandlers {
   /** The peer said bye. */
@@ -40,7 +46,7 @@ export class Negotiation {
   #makingOffer = false
   #ignoredOffer = false
   #settingAnswer = false
-  #earlyCandidates: (RTCIceCandidateInit | null)[] = []
+  #earlyCandidates: CandidateMessage[] = []
   #stopped = false
 
   constructor(
@@ -58,7 +64,11 @@ export class Negotiation {
     this.#queue = ready
     peerConnection.addEventListener('negotiationneeded', () => void this.#offer())
     peerConnection.addEventListener('icecandidate', ({ candidate }) => {
-      this.#send({ candidate: candidate && (candidate.toJSON() as RTCIceCandidateInit) })
+      this.#send({ candidate: candidate && toInit(candidate) })
+    })
+    peerConnection.addEventListener('icecandidatesremoved', (event) => {
+      const removed = (event as Event & { candidates: readonly RTCIceCandidate[] }).candidates.map(toInit)
+      if (removed[0]) this.#send({ candidate: removed[0], removed })
     })
   }
 
@@ -112,7 +122,7 @@ export class Negotiation {
   }
 
   async #apply(message: Exclude<SignalingMessage, { bye: string }>): Promise<void> {
-    if ('candidate' in message) return this.#applyCandidate(message.candidate)
+    if ('candidate' in message) return this.#applyCandidate(message)
     if ('hello' in message) return this.#handlers.onhello(message)
     const { description } = message
     const { signalingState } = this.#peerConnection
@@ -132,20 +142,23 @@ export class Negotiation {
     } finally {
       this.#settingAnswer = false
     }
-    for (const candidate of this.#earlyCandidates.splice(0)) await this.#applyCandidate(candidate)
+    for (const message of this.#earlyCandidates.splice(0)) await this.#applyCandidate(message)
     if (description.type !== 'offer') return
     await this.#peerConnection.setLocalDescription()
     this.#sendDescription()
   }
 
-  async #applyCandidate(candidate: RTCIceCandidateInit | null): Promise<void> {
+  async #applyCandidate(message: CandidateMessage): Promise<void> {
     if (!this.#peerConnection.remoteDescription) {
-      if (this.#earlyCandidates.length < MAX_EARLY_CANDIDATES) this.#earlyCandidates.push(candidate)
+      if (this.#earlyCandidates.length < MAX_EARLY_CANDIDATES) this.#earlyCandidates.push(message)
       return
     }
+    const { candidate, removed } = message
+    const peerConnection: RTCPeerConnection & RemovesCandidates = this.#peerConnection
     // One candidate that does not fit (of an ignored offer, of an older generation, of a later standard) is no reason
     // to give up all the others.
-    await this.#peerConnection.addIceCandidate(candidate ?? undefined).catch(() => {})
+    if (removed) await peerConnection.removeIceCandidates?.(removed).catch(() => {})
+    else await peerConnection.addIceCandidate(candidate ?? undefined).catch(() => {})
   }
 
   #sendDescription(): void {
@@ -171,13 +184,17 @@ export class Negotiation {
   }
 }
 
+function toInit(candidate: RTCIceCandidate): RTCIceCandidateInit {
+  return candidate.toJSON() as RTCIceCandidateInit
+}
+
 /** What the network delivers may be anything. */
 function isSignalingMessage(message: unknown): message is SignalingMessage {
   if (typeof message !== 'object' || message === null) return false
-  const { description, candidate, bye, hello, proof } = message as Record<string, unknown>
+  const { description, candidate, removed, bye, hello, proof } = message as Record<string, unknown>
   if (bye !== undefined) return typeof bye === 'string'
   if (hello !== undefined) return typeof hello === 'string' && (proof === undefined || typeof proof === 'string')
-  if (candidate !== undefined) return typeof candidate === 'object'
+  if (candidate !== undefined) return typeof candidate === 'object' && (removed === undefined || Array.isArray(removed))
   if (typeof description !== 'object' || description === null) return false
   const { type, sdp } = description as Record<string, unknown>
   return typeof type === 'string' && (sdp === undefined || typeof sdp === 'string')

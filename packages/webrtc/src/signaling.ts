@@ -1,8 +1,11 @@
 /** What two peers tell each other over the signaling channel. Plain JSON. */
 export type SignalingMessage =
   | { description: { type: 'offer' | 'answer' | 'pranswer' | 'rollback'; sdp?: string } }
-  /** null: no more candidates. */
-  | { candidate: RTCIceCandidateInit | null }
+  /**
+   * null: no more candidates. `removed`: these are gone, and `candidate` is one of them: whoever does not know the word takes
+   * it for a repetition, which changes nothing.
+   */
+  | { candidate: RTCIceCandidateInit | null; removed?: RTCIceCandidateInit[] }
   /** Who an end is, before all else: opaque to the channel. `proof`: that it knows the secret. */
   | { hello: string; proof?: string }
   /** The peer goes, and why. */

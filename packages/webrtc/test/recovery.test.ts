@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Recovery } from '../src/recovery.ts'
 
 beforeEach(() => {
@@ -13,6 +13,9 @@ afterEach(() => {
 class Connection extends EventTarget {
   connectionState = 'connected'
   signalingState = 'stable'
+  localDescription = { sdp: 'a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n' }
+  pair: object | null = {}
+  readonly sctp = { transport: { iceTransport: { getSelectedCandidatePair: () => this.pair } } }
   readonly restarts: number[] = []
   /** After a restart: what the real one does, or nothing at all. */
   answer: 'fails' | 'nothing' = 'fails'
@@ -22,6 +25,19 @@ class Connection extends EventTarget {
     if (this.answer === 'nothing') return
     this.become('connecting')
     setTimeout(() => this.become('failed'), 100)
+  }
+
+  /** All that could carry data is gone. */
+  lose(state: 'connecting' | 'disconnected'): void {
+    this.pair = null
+    this.become(state)
+  }
+
+  negotiate(): void {
+    for (const state of ['have-remote-offer', 'stable']) {
+      this.signalingState = state
+      this.dispatchEvent(new Event('signalingstatechange'))
+    }
   }
 
   become(state: string): void {
@@ -75,12 +91,91 @@ test('disconnected is given four seconds, and a path that is back ends it', () =
   expect(restarts()).toEqual([27_900])
 })
 
-test('paths that go all at once are not waited for as long as RFC 8863 has new ones waited for', () => {
-  const { connection, restarts } = watch()
+describe.each([
+  ['impolite', false, 0],
+  ['polite', true, 2_000],
+])('the last pair goes at the %s end', (_, polite, headStart) => {
+  const lost = (state: 'connecting' | 'disconnected', random = 0) => {
+    const watched = watch({ polite, random: () => random })
+    watched.connection.become('connected')
+    watched.connection.lose(state)
+    return watched
+  }
+
+  test('with nothing left to ask it restarts at once', () => {
+    const { restarts, states } = lost('disconnected')
+    vi.advanceTimersByTime(headStart)
+    expect(restarts()).toEqual([headStart])
+    expect(states.at(-1)).toBe('interrupted')
+  })
+
+  test('what has yet to answer has a second, jitter apart, and what answers in time needs no restart', () => {
+    for (const random of [0, 1]) {
+      const { restarts, states } = lost('connecting', random)
+      const due = (1_000 + headStart) * (1 + random / 4)
+      vi.advanceTimersByTime(due - 1)
+      expect([restarts(), states]).toEqual([[], ['open', 'interrupted']])
+      vi.advanceTimersByTime(1)
+      expect(restarts()).toEqual([due])
+    }
+    const { connection, restarts } = lost('connecting')
+    vi.advanceTimersByTime(900 + headStart)
+    connection.become('connected')
+    vi.advanceTimersByTime(60_000)
+    expect(restarts()).toEqual([])
+  })
+
+  test('also when it was silent before, and when the last question goes unanswered', () => {
+    for (const states of [
+      ['disconnected', 'connecting'],
+      ['connecting', 'disconnected', 'connecting'],
+    ]) {
+      const { connection, restarts } = watch({ polite })
+      connection.become('connected')
+      connection.become('disconnected')
+      vi.advanceTimersByTime(1_000)
+      connection.pair = null
+      for (const state of states.slice(0, -1)) connection.become(state)
+      connection.become(states.at(-1)!)
+      vi.advanceTimersByTime(1_000 + headStart)
+      expect(restarts()).toEqual([2_000 + headStart])
+    }
+  })
+
+  test('who is in no network waits for one, and then a second', () => {
+    const { connection, restarts } = watch({ polite })
+    connection.become('connected')
+    connection.localDescription = { sdp: '' }
+    connection.lose('disconnected')
+    vi.advanceTimersByTime(9_000)
+    expect(restarts()).toEqual([])
+    connection.become('connecting')
+    vi.advanceTimersByTime(1_000 + headStart)
+    expect(restarts()).toEqual([10_000 + headStart])
+  })
+
+  test('what the peer has begun meanwhile is left alone', () => {
+    const { connection, restarts } = lost('connecting')
+    vi.advanceTimersByTime(500)
+    connection.negotiate()
+    connection.become('disconnected')
+    connection.become('connecting')
+    vi.advanceTimersByTime(39_000)
+    expect(restarts()).toEqual([])
+    connection.answer = 'nothing'
+    connection.become('failed')
+    vi.advanceTimersByTime(headStart)
+    expect(restarts()).toEqual([39_500 + headStart])
+  })
+})
+
+test('a browser is connecting while its peer restarts: that takes less than ten seconds', () => {
+  const { connection, restarts, states } = watch()
   connection.become('connected')
+  connection.negotiate()
   connection.become('connecting')
   vi.advanceTimersByTime(9_900)
-  expect(restarts()).toEqual([])
+  expect([restarts(), states]).toEqual([[], ['open']])
   vi.advanceTimersByTime(100)
   expect(restarts()).toEqual([10_000])
 })

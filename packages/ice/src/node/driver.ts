@@ -20,6 +20,8 @@ export interface DriverOwner {
   /** The addresses of up to so many new sockets beside this one. */
   openSockets(near: Address, count: number): readonly Address[]
   closeSocket(local: Address): void
+  /** A socket has ended by itself. */
+  rebind(): void
   handleEvent(event: AgentEvent): void
 }
 
@@ -102,6 +104,10 @@ export class Driver implements SocketOwner, ConnectionsOwner {
   handleSocketError(local: string, error: NodeJS.ErrnoException): void {
     this.log('socket-error', local, error.message)
     interfaceWatch.suspect()
+  }
+
+  handleSocketDeath(): void {
+    this.#owner.rebind()
   }
 
   log(event: string, detail: string, reason: string): void {

@@ -68,6 +68,7 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
       disconnect: (local) => this.#gathering.connections.close(local),
       openSockets: (near, count) => this.#gathering.openSockets(near, count),
       closeSocket: (local) => this.#gathering.closeSocket(local),
+      rebind: () => this.#gathering.rebind(),
       handleEvent: (event) => this.#handleEvent(event),
     })
     this.#gathering = new LocalGathering(this.#agent, this.#driver, options)

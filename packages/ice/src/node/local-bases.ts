@@ -97,6 +97,11 @@ export class LocalBases {
     return this.#route?.sockets ?? []
   }
 
+  /** `false`: one is dead, and could not be bound again. */
+  get isWhole(): boolean {
+    return this.sockets.every(({ isDead }) => !isDead)
+  }
+
   /** The addresses that something is sent from. */
   get hosts(): readonly InterfaceAddress[] {
     return this.relayOnly ? this.#relayHosts : this.sockets.map(({ host }) => host)

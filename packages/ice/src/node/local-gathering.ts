@@ -14,11 +14,12 @@ import {
   serverAddress,
 } from './ice-servers.ts'
 import { interfaceWatch, type NetworkChange } from './interface-watch.ts'
-import type { System } from './interfaces.ts'
+import { readSystem, type System } from './interfaces.ts'
 import { LocalBases } from './local-bases.ts'
 import type { IceTransportOptions } from './options.ts'
 import { parseProxy } from './proxy.ts'
 import { Reach } from './reach.ts'
+import { Rebinding } from './rebinding.ts'
 import { resolveHost } from './resolve.ts'
 
 /** What a transport gathers from: its sockets, listeners and servers; and what becomes of them when networks change. */
@@ -36,6 +37,8 @@ export class LocalGathering {
   readonly #reach: Reach
   #abort: AbortController | undefined
   #unwatch: (() => void) | undefined
+  /** Made with the first socket that dies. */
+  #rebinding: Rebinding | undefined
   #begun = false
   /** Names and listeners that the end of candidates waits for. */
   #pending = 0
@@ -121,6 +124,12 @@ export class LocalGathering {
     this.#bases.closeSpare(local)
   }
 
+  /** A socket has died, while its address may be there: it is bound again. */
+  rebind(): void {
+    this.#rebinding ??= new Rebinding(() => this.#rebind())
+    this.#rebinding.begin()
+  }
+
   /** The agent gathers again by itself, over the same sockets. */
   restart(): void {
     if (!this.#begun) return
@@ -131,12 +140,13 @@ export class LocalGathering {
   async close(): Promise<void> {
     this.#abort?.abort()
     this.#unwatch?.()
+    this.#rebinding?.close()
     this.#reach.close()
     await this.#bases.close()
   }
 
   /** New bases first: the agent that loses its last one would have nothing to go on with. */
-  readonly #onnetwork = (change: NetworkChange, system: System): void => {
+  readonly #onnetwork = (change: NetworkChange | 'socket', system: System): void => {
     if (this.#agent.state === 'closed') return
     const { added, removed, opened, closed } = this.#bases.update(system)
     this.#reach.close(closed)
@@ -144,9 +154,15 @@ export class LocalGathering {
     const now = clock()
     if (added.length > 0) this.#gather(added, [])
     this.#reach.open(opened)
-    for (const address of removed) this.#agent.removeLocalBase(now, address)
+    if (removed.length > 0) this.#agent.removeLocalBases(now, removed)
     this.#agent.networkChanged(now)
     this.#driver.settle(now)
+  }
+
+  /** `false`: not all of them could be bound. */
+  #rebind(): boolean {
+    this.#onnetwork('socket', readSystem())
+    return this.#bases.isWhole
   }
 
   /** Nothing needs to be resolved: it is an IP address, or a proxy does it. */

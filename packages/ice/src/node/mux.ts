@@ -68,6 +68,9 @@ export class UdpMux implements AsyncDisposable {
       handleSocketError: (local, error) => {
         for (const { member } of this.#shares) member.handleSocketError(local, error)
       },
+      handleSocketDeath: () => {
+        for (const { member } of this.#shares) member.handleSocketDeath()
+      },
     }
     this.#sockets = openSamePort(hostAddresses(this.#interfaces), port, this.#owner)
     this.#signal = signal

@@ -93,6 +93,10 @@ export class Nat64Edge implements SocketOwner {
   handleSocketError(local: string, error: NodeJS.ErrnoException): void {
     this.#owner.handleSocketError(local, error)
   }
+
+  handleSocketDeath(): void {
+    this.#owner.handleSocketDeath()
+  }
 }
 
 /** More than an agent has pairs and servers; beyond them the translator's word counts. */

@@ -1,8 +1,12 @@
 import type { NetworkInfo } from '@floe/stun'
 import type { InterfaceAddress } from './interfaces.ts'
 
-/** libwebrtc's `rtc_base/network_constants.h`: only the order counts, and that both ends mean the same. */
-const COST = { wired: 0, wifi: 10, unknown: 50, cellular: 900 } as const
+/**
+ * The order of libwebrtc's `rtc_base/network_constants.h`, which is all that counts, at the upper end of its scale: where it
+ * controls, and the pair that it has chosen dies, another one that costs nothing is what it moves to. That has to outweigh
+ * what its own networks differ by, 900 between Wi-Fi and cellular; 999 is the most that it takes.
+ */
+const COST = { wired: 900, wifi: 910, unknown: 950, cellular: 999 } as const
 /** A VPN runs over one of the other networks, and that is nearer. */
 const VPN_SURCHARGE = 1
 

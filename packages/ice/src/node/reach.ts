@@ -93,6 +93,7 @@ export class Reach {
     return {
       handlePacket: (packet) => driver.handlePacket(packet) || mappings.handlePacket(packet),
       handleSocketError: (local, error) => driver.handleSocketError(local, error),
+      handleSocketDeath: () => driver.handleSocketDeath(),
     }
   }
 

@@ -13,6 +13,8 @@ export interface SocketOwner {
   handlePacket(packet: Packet): unknown
   /** A socket could not be made or could not send. Never fatal: other sockets and later packets go on. */
   handleSocketError(local: string, error: NodeJS.ErrnoException): void
+  /** A socket has ended, though nobody closed it: `PacketRoute.update()` binds it anew. Told once, after its error. */
+  handleSocketDeath(): void
 }
 
 /** One bound UDP socket. Packets are recognised by the identity of `address`. */
@@ -20,22 +22,36 @@ export class UdpSocket {
   readonly address: Address
   readonly host: InterfaceAddress
   readonly #owner: SocketOwner
-  readonly #socket: Socket
+  /** `undefined`: closed, or dead. */
+  #socket: Socket | undefined
   #lastRemote: Address = { ip: '', port: 0 }
   #lastErrorCode: string | undefined
+  /** Refusals in a row that might be the socket's own fault. */
+  #refusals = 0
   #onsent: ((error: NodeJS.ErrnoException | null) => void) | undefined
 
   /** Binds before it returns. `port` 0 lets the system choose. Throws the system's error: EADDRINUSE, EADDRNOTAVAIL, … */
   constructor(host: InterfaceAddress, port: number, owner: SocketOwner) {
-    const { ip, family } = host
     this.#owner = owner
     this.host = host
-    this.#socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6, lookup: passThrough })
-    bindNow(this.#socket, ip, port)
-    this.address = Object.freeze({ ip, port: this.#socket.address().port })
-    enlargeReceiveBuffer(this.#socket)
-    this.#socket.on('message', (bytes, remote) => this.#receive(bytes, remote))
-    this.#socket.on('error', (error) => this.#report(error))
+    this.#socket = this.#open(port)
+    this.address = Object.freeze({ ip: host.ip, port: this.#socket.address().port })
+  }
+
+  /** Closed, or ended by itself: what is sent is lost. */
+  get isDead(): boolean {
+    return this.#socket === undefined
+  }
+
+  /** Binds the address and port of before once more, so that no peer and no NAT notices. `false`: they are not to be had. */
+  revive(): boolean {
+    try {
+      this.#socket ??= this.#open(this.address.port)
+    } catch (error) {
+      this.#report(error as NodeJS.ErrnoException)
+      return false
+    }
+    return true
   }
 
   /**
@@ -43,17 +59,43 @@ export class UdpSocket {
    * EPERM, …) is a lost packet; of STUN packets the owner is told.
    */
   send(bytes: Uint8Array, { ip, port }: Address, ttl?: number): void {
-    // A packet with hops of its own: with our lookup `send` hands it over before it returns, so only this one has them.
-    if (ttl !== undefined) this.#socket.setTTL(ttl)
+    const socket = this.#socket
+    if (!socket) return
     // Only STUN packets ask for their fate: they are few, they say why checks fail, and a callback costs data a tick.
     const isData = (bytes[0] ?? 0) > 3
-    this.#socket.send(bytes, port, ip, isData ? undefined : (this.#onsent ??= (error) => error && this.#report(error)))
-    if (ttl !== undefined) this.#socket.setTTL(DEFAULT_TTL)
+    try {
+      // A packet with hops of its own: with our lookup `send` hands it over before it returns, so only this one has them.
+      if (ttl !== undefined) socket.setTTL(ttl)
+      socket.send(bytes, port, ip, isData ? undefined : (this.#onsent ??= (error) => this.#settled(error)))
+      if (ttl !== undefined) socket.setTTL(DEFAULT_TTL)
+    } catch (error) {
+      this.#report(error as NodeJS.ErrnoException) // It is not running any more.
+    }
   }
 
-  /** Resolves once the system has it back. Call it once. */
+  /** Resolves once the system has it back. */
   close(): Promise<void> {
-    return new Promise((resolve) => this.#socket.close(resolve))
+    const socket = this.#socket
+    this.#socket = undefined
+    return socket ? closed(socket) : Promise.resolve()
+  }
+
+  /** Throws the system's error. */
+  #open(port: number): Socket {
+    const { ip, family } = this.host
+    const socket = createSocket({ type: family === 6 ? 'udp6' : 'udp4', ipv6Only: family === 6, lookup: passThrough })
+    bindNow(socket, ip, port)
+    enlargeReceiveBuffer(socket)
+    socket.on('message', (bytes, remote) => this.#receive(bytes, remote))
+    socket.on('error', (error) => this.#report(error))
+    this.#refusals = 0
+    this.#lastErrorCode = undefined
+    return socket
+  }
+
+  #settled(error: NodeJS.ErrnoException | null): void {
+    if (error) this.#report(error)
+    else this.#refusals = 0
   }
 
   #receive(bytes: Uint8Array, { address, port }: RemoteInfo): void {
@@ -65,11 +107,34 @@ export class UdpSocket {
   }
 
   #report(error: NodeJS.ErrnoException): void {
-    if (error.code === this.#lastErrorCode) return // Once per cause, not once per packet.
-    this.#lastErrorCode = error.code
-    this.#owner.handleSocketError(this.address.ip, error)
+    const { code = '' } = error
+    // Once per cause, not once per packet.
+    if (code !== this.#lastErrorCode) this.#owner.handleSocketError(this.address.ip, error)
+    this.#lastErrorCode = code
+    if (DEADLY.has(code) || (DOUBTFUL.has(code) && ++this.#refusals >= MAX_REFUSALS)) this.#die()
+  }
+
+  #die(): void {
+    if (!this.#socket) return
+    void this.close() // Also what is of no use holds its port.
+    this.#owner.handleSocketDeath()
   }
 }
+
+/** The descriptor is gone, or the system has shut the socket: SOCK_DESTROY (`ss -K`, Android), sleep on Apple's systems. */
+const DEADLY: ReadonlySet<string> = new Set([
+  'ERR_SOCKET_DGRAM_NOT_RUNNING',
+  'EBADF',
+  'ENOTSOCK',
+  'ECONNABORTED',
+  'ENOTCONN',
+  'EPIPE',
+])
+
+/** What a socket says that has lost its interface, and sometimes one whose destination is at fault. */
+const DOUBTFUL: ReadonlySet<string> = new Set(['ENETDOWN', 'ENODEV', 'ENXIO', 'EADDRNOTAVAIL'])
+/** As many in a row without a packet that was taken: checks under suspicion make that many in a second. */
+const MAX_REFUSALS = 4
 
 /** RFC 1700. */
 const DEFAULT_TTL = 64
@@ -129,7 +194,8 @@ export class SocketSet implements PacketRoute {
 
 /**
  * Closes sockets whose address is gone, and opens those of new addresses. What is there stays, whatever its rank is now:
- * a path may be in use over it. Loopback stands in for nothing here: whoever has lost all else waits for it.
+ * a path may be in use over it. One that died is bound again, to another port where its own is not to be had; where none
+ * is, it stays dead for now. Loopback stands in for nothing here: whoever has lost all else waits for it.
  */
 export function followAddresses(
   sockets: readonly UdpSocket[],
@@ -137,12 +203,19 @@ export function followAddresses(
   options: InterfaceOptions,
   open: (addresses: readonly InterfaceAddress[]) => UdpSocket[],
 ): SocketChanges {
-  const closed = sockets.filter(({ host }) => !isPresent(host, system))
-  for (const socket of closed) void socket.close()
-  const isOpen = ({ ip }: InterfaceAddress) => sockets.some(({ host }) => host.ip === ip && isPresent(host, system))
+  const isAt =
+    ({ ip }: InterfaceAddress) =>
+    ({ host }: UdpSocket) =>
+      host.ip === ip
+  const gone = sockets.filter(({ host }) => !isPresent(host, system))
+  const there = sockets.filter((socket) => !gone.includes(socket))
+  const dead = there.filter((socket) => socket.isDead && !socket.revive())
+  const isOpen = (address: InterfaceAddress) => there.some(isAt(address)) && !dead.some(isAt(address))
   const isWanted = ({ kind }: InterfaceAddress) => kind !== 'loopback' || options.includeLoopback === true
   const wanted = hostAddresses(options, system).filter((address) => isWanted(address) && !isOpen(address))
-  return { opened: open(wanted), closed }
+  for (const socket of gone) void socket.close()
+  const opened = open(wanted)
+  return { opened, closed: [...gone, ...dead.filter(({ host }) => opened.some(isAt(host)))] }
 }
 
 /** Like `openSockets()`, but that none can be bound is no error: an address that has just come is often not ready. */
@@ -227,6 +300,17 @@ type Lookup = (name: string, options: unknown, callback: (error: null, ip: strin
  * asynchronous and costs allocations for every packet.
  */
 export const passThrough: Lookup = (ip, _options, callback) => callback(null, ip, ip.includes(':') ? 6 : 4)
+
+/** Resolves once the system has it back. */
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    try {
+      socket.close(resolve)
+    } catch {
+      resolve() // Somebody else has closed it.
+    }
+  })
+}
 
 /** With a lookup that answers at once bind() is done, or has failed, when it returns. */
 export function bindNow(socket: Socket, address: string, port: number): void {

@@ -35,10 +35,11 @@ export class SpareSockets {
     return this.#sockets?.get(local)?.host
   }
 
-  /** These addresses of the machine are gone, and with them the sockets on them. */
+  /** These addresses of the machine are gone, and with them the sockets on them; others that died are bound again. */
   closeOn(hosts: readonly InterfaceAddress[]): Address[] {
     const isGone = ({ ip }: InterfaceAddress) => hosts.some((host) => host.ip === ip)
-    const gone = [...(this.#sockets ?? [])].filter(([, { host }]) => isGone(host)).map(([local]) => local)
+    const isLost = (socket: UdpSocket) => isGone(socket.host) || (socket.isDead && !socket.revive())
+    const gone = [...(this.#sockets ?? [])].filter(([, socket]) => isLost(socket)).map(([local]) => local)
     for (const local of gone) this.close(local)
     return gone
   }

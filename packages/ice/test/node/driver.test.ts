@@ -99,6 +99,7 @@ function wiredDrivers() {
       disconnect: () => {},
       openSockets: () => [],
       closeSocket: () => {},
+      rebind: () => {},
       handleEvent: () => {},
     })
   })

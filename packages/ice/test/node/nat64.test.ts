@@ -162,7 +162,7 @@ describe.runIf(inPrivateNetwork)('relays alone, on a host without IPv4', () => {
 function setUp() {
   const received: Packet['remote'][] = []
   const handlePacket = ({ remote }: Packet) => received.push(remote)
-  return { edge: new Nat64Edge({ handlePacket, handleSocketError() {} }), received }
+  return { edge: new Nat64Edge({ handlePacket, handleSocketError() {}, handleSocketDeath() {} }), received }
 }
 
 function arrive(edge: Nat64Edge, remote: Packet['remote']): void {

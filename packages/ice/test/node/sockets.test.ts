@@ -81,6 +81,7 @@ describe('openSockets', () => {
 
 class Owner implements SocketOwner {
   readonly errors: [string, string | undefined][] = []
+  deaths = 0
   readonly #packets: Packet[] = []
   #wake: (() => void) | undefined
 
@@ -91,6 +92,10 @@ class Owner implements SocketOwner {
 
   handleSocketError(local: string, error: NodeJS.ErrnoException): void {
     this.errors.push([local, error.code])
+  }
+
+  handleSocketDeath(): void {
+    this.deaths++
   }
 
   async next(): Promise<Packet> {

@@ -5,7 +5,7 @@ import { SpareSockets } from '../../src/node/spare-sockets.ts'
 
 test('sockets go with the address of the machine that they are on, and others stay', async () => {
   const [gone, stays] = [host('127.0.0.1'), host('::1')]
-  const spares = new SpareSockets({ handlePacket: () => {}, handleSocketError: () => {} })
+  const spares = new SpareSockets({ handlePacket: () => {}, handleSocketError: () => {}, handleSocketDeath: () => {} })
   try {
     const [lost, kept] = [spares.open(gone, 2), spares.open(stays, 1)]
     expect(spares.closeOn([host('127.0.0.2')])).toEqual([])

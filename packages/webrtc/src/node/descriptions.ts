@@ -126,6 +126,11 @@ export class Descriptions {
     await orOperationError(this.#werift.addIceCandidate(withoutNulls(given)))
   }
 
+  /** Those that are not known change nothing. */
+  async removeCandidates(gone: readonly { readonly candidate: string }[]): Promise<void> {
+    for (const { connection } of this.#werift.transports) connection.removeRemoteCandidates(gone)
+  }
+
   /** webrtc-pc §4.4.2, setLocalDescription(), and what browsers let pass beyond it. */
   async #localSdp(type: RTCSdpType, given: string): Promise<string> {
     await this.#installCertificate()

@@ -21,6 +21,21 @@ export class RTCPeerConnectionIceEvent extends Event {
 
 defineInterface(RTCPeerConnectionIceEvent)
 
+/**
+ * Not W3C's, hence the name: candidates that `icecandidate` told of are gone, as with their interface. The peer's
+ * `removeIceCandidates()` takes them. libwebrtc has it in C++ (OnIceCandidatesRemoved), and keeps it from web pages.
+ */
+export class IceCandidatesRemovedEvent extends Event {
+  readonly candidates: readonly RTCIceCandidate[]
+
+  constructor(type: string, init: { candidates: readonly RTCIceCandidate[] }) {
+    super(type)
+    this.candidates = dictionary(init, 'IceCandidatesRemovedEventInit').candidates
+  }
+}
+
+defineInterface(IceCandidatesRemovedEvent)
+
 /** What an RTCPeerConnectionIceErrorEvent is made of. */
 export interface IceErrorInit {
   readonly address?: string | null

@@ -170,6 +170,11 @@ export class IceConnection implements Contract {
     this.transport.addRemoteCandidate(init)
   }
 
+  /** The peer has withdrawn them. */
+  removeRemoteCandidates(candidates: readonly IceCandidateInit[]): void {
+    if (this.transport.state !== 'closed') this.transport.removeRemoteCandidates(candidates)
+  }
+
   /** New credentials; the selected pair goes on carrying data until the new generation has one (RFC 8445 §9). */
   restart(): void {
     this.#remoteBeforeRestart = this.#remote ?? this.#remoteBeforeRestart
@@ -235,6 +240,7 @@ export class IceConnection implements Contract {
     transport.addEventListener('gatheringstatechange', () => transport === this.#transport && this.#reportGathered())
     listen('statechange', () => this.#reportState())
     listen('icecandidateerror')
+    listen('icecandidatesremoved')
     listen('selectedcandidatepairchange')
     return transport
   }

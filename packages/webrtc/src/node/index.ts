@@ -9,7 +9,12 @@ export { RTCCertificate } from './certificate.ts'
 export { RTCDataChannel } from './data-channel.ts'
 export { RTCDataChannelEvent } from './data-channel-event.ts'
 export { PeerAuthenticationError } from './dtls-guard.ts'
-export { RTCErrorEvent, RTCPeerConnectionIceErrorEvent, RTCPeerConnectionIceEvent } from './events.ts'
+export {
+  IceCandidatesRemovedEvent,
+  RTCErrorEvent,
+  RTCPeerConnectionIceErrorEvent,
+  RTCPeerConnectionIceEvent,
+} from './events.ts'
 export { RTCIceCandidate } from './ice-candidate.ts'
 export { RTCPeerConnection } from './peer-connection.ts'
 export { RTCError } from './rtc-error.ts'

@@ -17,6 +17,7 @@ import { DataStreams } from './data-streams.ts'
 import { Descriptions } from './descriptions.ts'
 import {
   defineEventHandlers,
+  IceCandidatesRemovedEvent,
   RTCErrorEvent,
   RTCPeerConnectionIceErrorEvent,
   RTCPeerConnectionIceEvent,
@@ -39,13 +40,15 @@ type Handler<E extends Event> = ((this: RTCPeerConnection, event: E) => unknown)
  * W3C RTCPeerConnection for Node, for data channels, over floe's ICE.
  *
  * Beyond W3C: an `error` event says why a connection failed (its RTCError has the PeerAuthenticationError as `cause`
- * when the peer is not the one that the signalling named); `close()` returns a promise that resolves when every socket
- * and timer is gone; and `configuration.ice` reaches the ICE transport.
+ * when the peer is not the one that the signalling named); `icecandidatesremoved` and `removeIceCandidates()` take
+ * candidates back; `close()` returns a promise that resolves when every socket and timer is gone; and `configuration.ice`
+ * reaches the ICE transport.
  */
 export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
   declare onnegotiationneeded: Handler<Event>
   declare onicecandidate: Handler<RTCPeerConnectionIceEvent>
   declare onicecandidateerror: Handler<RTCPeerConnectionIceErrorEvent>
+  declare onicecandidatesremoved: Handler<IceCandidatesRemovedEvent>
   declare onsignalingstatechange: Handler<Event>
   declare oniceconnectionstatechange: Handler<Event>
   declare onicegatheringstatechange: Handler<Event>
@@ -60,7 +63,10 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
     () => this.#isClosed,
     () => this.#updateNegotiationNeeded(),
   )
-  readonly #localCandidates = new LocalCandidates((candidate) => this.#reportCandidate(candidate))
+  readonly #localCandidates = new LocalCandidates({
+    oncandidate: (candidate) => this.#reportCandidate(candidate),
+    onremoved: (candidates) => this.#reportRemoved(candidates),
+  })
   #association: WeriftAssociation | undefined
   #streams: DataStreams | undefined
   #hasCreatedChannels = false
@@ -208,6 +214,12 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
     return this.#operations.run(() => this.#descriptions.addCandidate(given))
   }
 
+  /** What the peer's `icecandidatesremoved` told: data leaves them at once. Rejects with TypeError when they are no candidates. */
+  async removeIceCandidates(candidates: readonly RTCIceCandidateInit[]): Promise<void> {
+    const gone = [...candidates].map((one) => ({ candidate: String(dictionary(one, 'A candidate').candidate ?? '') }))
+    return this.#operations.run(() => this.#descriptions.removeCandidates(gone))
+  }
+
   /** Asks for new paths: `negotiationneeded` fires, and the next offer restarts ICE. Data flows on meanwhile. */
   restartIce(): void {
     if (this.#isClosed) return
@@ -315,6 +327,9 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
       if (event.type === 'statechange' || event.type === 'gatheringstatechange') this.#updateStates()
       else if (event.type === 'icecandidateerror' && !this.#isClosed) {
         this.dispatchEvent(new RTCPeerConnectionIceErrorEvent(event.type, event as RTCPeerConnectionIceErrorEvent))
+      } else if (event.type === 'icecandidatesremoved') {
+        const { candidates } = event as IceCandidatesRemovedEvent
+        this.#localCandidates.remove(candidates.map((candidate) => ({ ...candidate, ...section() })))
       }
     })
     connection.gathered.subscribe(() => this.#localCandidates.add(null))
@@ -334,6 +349,12 @@ export class RTCPeerConnection extends EventTarget implements AsyncDisposable {
     if (this.#isClosed) return
     const candidate = init && new RTCIceCandidate(init, (line) => this.#werift.localCandidate(line))
     this.dispatchEvent(new RTCPeerConnectionIceEvent('icecandidate', { candidate, url: candidate?.url ?? null }))
+  }
+
+  #reportRemoved(inits: readonly RTCIceCandidateInit[]): void {
+    if (this.#isClosed) return
+    const candidates = inits.map((init) => new RTCIceCandidate(init))
+    this.dispatchEvent(new IceCandidatesRemovedEvent('icecandidatesremoved', { candidates }))
   }
 
   #updateStates(): void {
@@ -359,6 +380,7 @@ defineEventHandlers(RTCPeerConnection.prototype, [
   'negotiationneeded',
   'icecandidate',
   'icecandidateerror',
+  'icecandidatesremoved',
   'signalingstatechange',
   'iceconnectionstatechange',
   'icegatheringstatechange',
