@@ -38,6 +38,21 @@ test('others behind both NATs take ports in between', () => {
   expect(times.filter((time) => time <= 4_000).length, times.join(' ')).toBeGreaterThanOrEqual(36)
 })
 
+test('half of the answers of our server get lost', () => {
+  const times = SEEDS.map((seed) =>
+    simulate(seed, (world) => {
+      const session = meet(world, [PRESERVING, SEQUENTIAL], [able, able], { latency: 20 }, true)
+      const random = world.network.random.fork('losses')
+      const server = world.configuredServers[0]!.address
+      world.network.rules.push(({ source }) =>
+        source.ip === server.ip && world.now > 1_500 && random.integer(0, 1) === 0 ? 'lost' : undefined,
+      )
+      return timeToDirect(world, session, 12_000)
+    }),
+  )
+  expect(times.filter((time) => time <= 6_000).length, times.join(' ')).toBeGreaterThanOrEqual(30)
+})
+
 test('where one of the two cannot be foretold there is no search, and little is sent', () => {
   // Its ports lie close together, as if it counted.
   const narrow: Placement = { nat: { ...HARD.nat!, allocation: { low: 20_000, high: 20_070 } } }

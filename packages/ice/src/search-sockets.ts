@@ -196,7 +196,8 @@ export class SearchSockets {
     const expected = predictPorts(this.#ports, SEARCH.samples)
     if (!expected) return this.#options.onfailed(now, 'the STUN server does not tell enough ports')
     // Some of the ports may be somebody else's already.
-    this.#preserves = this.#samples.filter((port, index) => port === this.#openers[index]?.port).length >= ENOUGH
+    const kept = this.#samples.filter((port, index) => port === this.#openers[index]?.port)
+    this.#preserves = kept.length >= (this.#ports.length * 3) / 4
     if (!this.#preserves) return this.#foretell(now, expected)
     // Their ports are kept for the flows to the server: only another socket's is still free for the one to the peer.
     this.#openers = []
