@@ -1,6 +1,6 @@
 /** Networks and pairs that come back, and a peer that goes elsewhere. F48, F50, F51 and F57 are in f-path-switch. */
 import { type LocalBase, SearchGate } from '@floe/ice'
-import { decode, sameAddress } from '@floe/stun'
+import { type Address, decode, sameAddress } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
 import type { NatBehavior } from '../../topology/behavior.ts'
 import { LINUX_MASQUERADE } from '../../topology/nat-types.ts'
@@ -150,6 +150,66 @@ describe('F49 the controlling end stays where a path has died', () => {
     const { costs, movedAfter } = courted(1)
     expect(new Set(costs.map(([, cost]) => cost))).toEqual(new Set([900]))
     expect(movedAfter - courted().movedAfter).toBe(500)
+  })
+})
+
+describe('F49 the controlled end stays where a path has died', () => {
+  /** `a` has two networks and controls; the other end answers every check, and sends to where `follows` has it. */
+  function scene(follows: 'never' | 'the nomination' | 'what it has not seen') {
+    return simulate(1, (world) => {
+      const options = { traversal: { hardNat: 'off', gate: new SearchGate() }, role: 'controlling' } as const
+      const a = world.peer('a', [{ link: LINK }, { link: LINK }], options)
+      const raw = world.rawPeer('raw', { link: LINK }, { role: 'controlled' })
+      world.introduce(a, raw)
+      world.run(1_000)
+      const used = a.selected!.local.base!
+      const known = a.sockets.map(({ address }) => address)
+      let to = used
+      // Like libwebrtc and floe.
+      if (follows === 'the nomination') raw.check(used, { networkInfo: { id: 1, cost: 0 } })
+      raw.answer = (request, from) => {
+        raw.succeed(from)
+        const isNew = !known.some((address) => sameAddress(address, from.remote))
+        if (isNew) raw.check(from.remote)
+        if (
+          request.attributes.useCandidate &&
+          (follows === 'the nomination' || (follows === 'what it has not seen' && isNew))
+        )
+          to = from.remote
+      }
+      const chat = (ms: number) => {
+        for (const end = world.now + ms; world.now < end; world.run(EVERY)) {
+          a.sendText('x')
+          raw.socket.send(to, Uint8Array.of(99))
+        }
+      }
+      chat(3_000)
+      world.network.rules.push(({ source, destination }: Datagram) =>
+        [source, destination].some((end) => sameAddress(end, used)) ? 'path cut' : undefined,
+      )
+      const cut = world.now
+      chat(20_000)
+      const isKnown = (address: Address) => known.some((one) => sameAddress(one, address))
+      const strangers = raw.requests().filter(({ remote }) => !isKnown(remote))
+      const signalled = a.outputs('candidate').map(({ candidate }) => candidate?.address.port)
+      const opened = a.sockets.length - known.length
+      const moves = switchesSince(a, cut).length
+      return { base: a.selected?.local.base, signalled, strangers, opened, moves, gap: longestGap(a, cut) }
+    })
+  }
+
+  test('a socket that it has not seen, with a PRIORITY beyond all others, brings it along; data follows there', () => {
+    const { base, strangers, opened, gap, moves, signalled } = scene('what it has not seen')
+    expect([opened, moves]).toEqual([1, 2])
+    expect(strangers[0]!.message.attributes.priority).toBeGreaterThan(2 ** 31 - 16)
+    expect(base).toEqual(strangers[0]!.remote)
+    expect(signalled).not.toContain(base!.port)
+    expect(gap).toBeLessThan(1_300)
+  })
+
+  test('who follows is spared it, and for whom it is of no use nothing else changes', () => {
+    expect(scene('the nomination')).toMatchObject({ opened: 0, moves: 1, strangers: [] })
+    expect(scene('never')).toMatchObject({ opened: 1, moves: 2 })
   })
 })
 

@@ -194,10 +194,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#progress(now)
   }
 
-  /**
-   * Sockets are gone, all that go together in one call: data moves to none of them. With them go candidates and pairs. What
-   * replaces them is for `gather()`, before or later.
-   */
+  /** Sockets are gone, in one call all that go together: data moves to none of them. `gather()` takes what replaces them. */
   removeLocalBases(now: number, addresses: readonly Address[]): void {
     this.#state.extend(now)
     this.#sources.removeBases(now, addresses)

@@ -108,8 +108,10 @@ export class Pair implements CandidatePair {
   reconnects = 0
   /** Highest NOMINATION value seen or sent on it (draft-thatcher-ice-renomination). */
   nomination = 0
-  /** Our checks say until then that our network costs nothing here: the peer is to move. */
+  /** The peer is to move here: until then our checks say that our network costs nothing. */
   courtedUntil = Number.NEGATIVE_INFINITY
+  /** PRIORITY of our checks, when it is not the usual one. */
+  claimedPriority: number | undefined
   /** What the peer's checks have last said of its network (GOOG-NETWORK-INFO). */
   peersNetwork: NetworkInfo | undefined
   /** The peer has proved on this path that it knows our password, or answered us: its data is let through. */
@@ -192,7 +194,7 @@ export class Pair implements CandidatePair {
   }
 
   /**
-   * Its peer controls, and chooses by cost and priority alone: libwebrtc compares what networks cost at both ends before all
+   * The peer does not follow our data by itself. Libwebrtc that controls compares what networks cost at both ends before all
    * else. It is asked at once, so that it hears of it.
    */
   court(now: number, { courtFor }: Timing): void {

@@ -90,7 +90,7 @@ export class Checks {
       transactionId: newTransactionId(random),
       attributes: {
         username: credentials.username,
-        priority: peerReflexivePriority(pair.local),
+        priority: pair.claimedPriority ?? peerReflexivePriority(pair.local),
         ...claim,
         ...(useCandidate && { useCandidate: true }),
         ...(useCandidate && nomination > 0 && { nomination }),

@@ -157,9 +157,9 @@ export class Connectivity {
     this.#check(now, pair, ttl === undefined ? 'check' : 'opener', ttl)
   }
 
-  /** A way to the peer was found outside the checklist: a pair is made of it, and checked at once. */
-  meet(now: number, local: Address, remote: Address): void {
-    const pair = this.#pairing.meet(now, this.#generation, local, remote, this.role)
+  /** A way to the peer outside the checklist: a pair is made of it, and checked at once. `claim`: see `Pairing.meet()`. */
+  meet(now: number, local: Address, remote: Address, claim?: number): void {
+    const pair = this.#pairing.meet(now, this.#generation, local, remote, this.role, claim)
     if (pair && pair.state !== 'succeeded') this.#generation.checklist.trigger(pair)
     this.sendTriggered(now)
   }

@@ -83,6 +83,8 @@ export const TIMING = {
    * to see that the other one is silent, and before that it would go back.
    */
   courtFor: 10_000,
+  /** How long a peer that has sent over several pairs may take to follow. */
+  followPatience: 1_000,
   /** A faster pair takes over when it gains so much … */
   gainMs: 10,
   /** … and this part of the round trip, as in libwebrtc and pion, … */
@@ -213,6 +215,11 @@ export const LIFETIME = {
   /** Sockets that are opened for this, all in all: two that take turns are enough. */
   sockets: 4,
 } as const
+
+/** RFC 8445 §5.1.2. */
+export const HIGHEST_PRIORITY = 2 ** 31 - 1
+/** Sockets that one agent opens at most to bring along a peer that stays where a path has died. */
+export const RESCUES = 8
 
 /** Sockets that replace those whose ports an unsolicited packet has taken: one at a time, so many per generation. */
 export const FRESH_SOCKETS = 2

@@ -86,12 +86,23 @@ export class Pairing {
     return pair && this.#isExcluded(pair) ? undefined : pair
   }
 
-  /** A pair of a path on which the peer has answered without one. */
-  meet(now: number, generation: Generation, local: Address, remote: Address, role: IceRole): Pair | undefined {
+  /** A pair of a path outside the checklist. `claim`: the PRIORITY of its checks, with which the peer is to be won over. */
+  meet(
+    now: number,
+    generation: Generation,
+    local: Address,
+    remote: Address,
+    role: IceRole,
+    claim?: number,
+  ): Pair | undefined {
     const priority = candidatePriority('prflx', 0)
     const path = { protocol: 'udp', local, remote, priority } as const
     const unsaid = { remoteUsernameFragment: '', useCandidate: false, nomination: undefined }
-    return this.pairOf(now, generation, { ...path, ...unsaid }, role)
+    const pair = this.pairOf(now, generation, { ...path, ...unsaid }, role)
+    if (!pair || claim === undefined) return pair
+    pair.claimedPriority = claim
+    pair.court(now, this.#context.timing)
+    return pair
   }
 
   #isExcluded(pair: Pair): boolean {

@@ -80,7 +80,8 @@ export class Path {
     const heard = this.#aging?.lasting(now, responsive) ?? responsive
     // What the two sides have agreed on stays, and without an agreement that lives what is in use: what data has moved to
     // a moment ago owes an answer, and the other backups would get their turns one after the other.
-    let best = heard.find((pair) => pair === this.nomination.nominee) ?? heard.find((pair) => pair === this.#selected)
+    const settled = [this.nomination.nominee, this.#selected]
+    let best = [heard.find((pair) => now < pair.courtedUntil), ...settled].find((pair) => pair && heard.includes(pair))
     if (best && verdicts?.of(best) === 'hold') return best
     // What has been nominated in place of an old one is waited for: there is time.
     if (heard !== responsive) best ??= heard.find((pair) => this.nomination.isUnderWay(pair))
@@ -292,11 +293,10 @@ export class Path {
     const selected = this.#selected
     if (!selected || this.#outlived) return []
     if (now < selected.lastDataAt + this.#context.timing.activeFor) this.#askLarge(now, selected)
-    const { nominee } = this.nomination
-    const awaited = nominee === selected ? undefined : nominee
     const backup = this.backups.next(now, checklist, selected)
     const upgrades = this.backups.upgrades(now, checklist, selected)
-    return [...new Set([awaited, backup, ...upgrades])].filter((pair) => pair !== undefined)
+    const others = new Set([this.nomination.nominee, backup, ...upgrades])
+    return [...others].filter((pair): pair is Pair => pair !== undefined && pair !== selected)
   }
 
   timeout(): number {

@@ -4,6 +4,7 @@ import { isReachable } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Checklist } from './checklist.ts'
 import { FRESH_SOCKETS, LIFETIME, SEARCH, UNPRIVILEGED_PORTS } from './defaults.ts'
+import { Following } from './following.ts'
 import type { Generation } from './generation.ts'
 import { isPeersOwn, type NatEvidence, ownNat, peersNat } from './nat-evidence.ts'
 import { Openers } from './openers.ts'
@@ -26,7 +27,7 @@ export interface TraversalOwner {
     /** What our requests say of our role. */
     readonly claim: Attributes
     /** There is a way to the peer that is no pair yet. */
-    meet(now: number, local: Address, remote: Address): void
+    meet(now: number, local: Address, remote: Address, claim?: number): void
     /** Sends a check on the pair in use, so that the peer hears our report. */
     tell(now: number): void
   }
@@ -54,6 +55,11 @@ export class Traversal {
   /** The base whose mapping is about to end, while a socket is being opened that will do instead. */
   #aging: Address | undefined
   #renewals = 0
+  #selected: Pair | undefined
+  /** Made when data first leaves a pair that died. */
+  #following: Following | undefined
+  /** The peer has not come along to this pair: a socket is being opened beside it that may bring it. */
+  #unfollowed: Pair | undefined
   #tellAt = Number.POSITIVE_INFINITY
   /** What the peer is told of our own search. */
   #spread = NO_SPREAD
@@ -117,6 +123,7 @@ export class Traversal {
     if (this.#search && !candidates.some(({ address }) => address === this.#search?.base))
       this.#end(now, 'its interface is gone')
     if (!generation.credentials) return
+    this.#follow(now)
     if (this.#isDirect) {
       this.#since = undefined
       this.#decideAt = this.#prepareAt = Number.POSITIVE_INFINITY
@@ -137,6 +144,7 @@ export class Traversal {
       this.#aging = undefined
       return this.#owner.sources.adopt(now, near, fresh, false)
     }
+    if (fresh && near === this.#unfollowed?.base) return this.#rescue(now, this.#unfollowed, fresh)
     if (this.#search) return this.#search.addSockets(now, addresses)
     const isWanted = fresh && this.#since !== undefined && this.#fresh.length < FRESH_SOCKETS
     for (const local of isWanted ? spare : addresses) this.#context.emit({ type: 'release', local })
@@ -172,11 +180,15 @@ export class Traversal {
     if (now >= this.#prepareAt) this.#prepare(now)
     if (now >= this.#decideAt) this.#decide(now)
     if (now >= this.#tellAt) this.#tell(now)
+    const unfollowed = this.#following?.take(now)
+    this.#unfollowed = unfollowed ?? this.#unfollowed
+    if (unfollowed) this.#context.emit({ type: 'sockets', near: unfollowed.base, count: 1 })
   }
 
   timeout(): number {
     const search = this.#search?.timeout() ?? Number.POSITIVE_INFINITY
-    return Math.min(this.#prepareAt, this.#decideAt, this.#tellAt, this.#givenUpAt, search)
+    const following = this.#following?.timeout() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#prepareAt, this.#decideAt, this.#tellAt, this.#givenUpAt, search, following)
   }
 
   close(now: number): void {
@@ -299,6 +311,23 @@ export class Traversal {
 
   #refresh(near: Address): void {
     if (this.#fresh.length < FRESH_SOCKETS) this.#context.emit({ type: 'sockets', near, count: 1 })
+  }
+
+  #follow(now: number): void {
+    const { selected } = this.#owner.connectivity.path
+    const before = this.#selected
+    this.#selected = selected
+    if (!before || selected === before) return
+    if (before.dead) this.#following ??= new Following(this.#context.timing)
+    this.#following?.moved(now, before, selected, this.#owner.generation().checklist.pairs)
+  }
+
+  /** A path that the peer has not judged yet, from the network where data is now. */
+  #rescue(now: number, { base, destination }: Pair, fresh: Address): void {
+    this.#unfollowed = undefined
+    this.#context.log(now, 'rescue', () => formatAddress(fresh), 'the peer stays where the path has died')
+    this.#owner.sources.adopt(now, base, fresh, true)
+    this.#owner.connectivity.meet(now, fresh, destination, this.#following!.nextPriority())
   }
 
   #met(now: number, local: Address, remote: Address): void {

@@ -17,6 +17,7 @@ import {
   SelectedCandidatePairChangeEvent,
 } from './events.ts'
 import type { IceServer } from './ice-servers.ts'
+import { interfaceWatch } from './interface-watch.ts'
 import { LocalGathering } from './local-gathering.ts'
 import type { IceTransportOptions } from './options.ts'
 import { random } from './random.ts'
@@ -325,6 +326,8 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
         this.dispatchEvent(new SelectedCandidatePairChangeEvent(event.pair, event.reason))
         break
       case 'log':
+        // The peer is silent: perhaps since our interface is gone, which shows only when somebody looks.
+        if (event.entry.event === 'suspect') interfaceWatch.suspect()
         if (this.#log.length === LOG_LENGTH) this.#log.shift()
         this.#log.push(event.entry)
         break

@@ -38,7 +38,7 @@ export class InterfaceWatch {
     }
   }
 
-  /** A packet could not be sent: perhaps its interface has gone. Looks at once, but not for every packet. */
+  /** A packet could not be sent, or none comes: perhaps an interface has gone. Looks at once, but not for every packet. */
   suspect(): void {
     const now = this.#clock()
     // Either way: a clock that somebody sets back must not make it deaf.

@@ -4,7 +4,7 @@ import { parseCandidate } from '../../src/index.ts'
 import { type IceCandidateInit, IceTransport } from '../../src/node/index.ts'
 import { InterfaceWatch, interfaceWatch, type NetworkChange } from '../../src/node/interface-watch.ts'
 import type { System } from '../../src/node/interfaces.ts'
-import { connect, openUdpHandles } from './connect.ts'
+import { connect, connectedPair, openUdpHandles } from './connect.ts'
 import { inBareNetwork, inOwnNetwork, runInPrivateNetwork, whyNoPrivateNetwork } from './private-network.ts'
 
 describe('the watch', () => {
@@ -40,6 +40,20 @@ describe('the watch', () => {
     watch.suspect()
     await new Promise(setImmediate)
     expect(seen).toEqual(['addresses', 'addresses'])
+  })
+
+  test('a peer that falls silent makes it look, since no send fails when packets leave through another interface', async () => {
+    const [a, b] = await connectedPair()
+    const suspect = vi.spyOn(interfaceWatch, 'suspect')
+    const talk = setInterval(() => a.send(Uint8Array.of(99)), 10)
+    try {
+      await b.close()
+      await expect.poll(() => suspect.mock.calls.length, POLL).toBeGreaterThan(0)
+    } finally {
+      clearInterval(talk)
+      suspect.mockRestore()
+      await a.close()
+    }
   })
 
   test('without listeners it neither looks nor keeps a timer', () => {
