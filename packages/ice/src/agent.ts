@@ -194,10 +194,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#progress(now)
   }
 
-  /**
-   * Sockets are gone, all that go together in one call: data moves to none of them. With them go candidates and pairs. What
-   * replaces them is for `gather()`, before or later.
-   */
+  /** Sockets are gone, with candidates and pairs; all that go together in one call, so that data moves to none of them. */
   removeLocalBases(now: number, addresses: readonly Address[]): void {
     this.#state.extend(now)
     this.#sources.removeBases(now, addresses)
