@@ -50,6 +50,22 @@ describe('a router that restarts', () => {
     }
   })
 
+  test('and has no connection yet is asked again until it has: it is not believed to have kept anything', () => {
+    const { router, wire, asked } = mapped()
+    router.reboot()
+    router.faults = { AddPortMapping: 501 }
+    wire.deliver(router.notify('alive'), FROM, GROUP)
+    wire.run(40_000)
+    expect(asked()).toBeLessThan(10)
+    router.faults = {}
+    wire.run(30_000)
+    expect(router.mappings.size).toBe(1)
+    // And no more once it is there.
+    const before = asked()
+    wire.run(600_000)
+    expect(asked()).toBe(before)
+  })
+
   test('is told by every mapping, also by those that did not search', () => {
     const memory = new GatewayMemory()
     const { router, wire } = mapped({ memory })
