@@ -1,4 +1,4 @@
-import { SEARCH, SearchGate } from '@floe/ice'
+import { formatCandidate, SEARCH, SearchGate } from '@floe/ice'
 import { decode, isStun } from '@floe/stun'
 import { expect, test } from 'vitest'
 import type { PeerOptions } from './peer.ts'
@@ -95,6 +95,29 @@ test('a browser behind a block of 512, Node behind an easy NAT: swept', () => {
 test('Node behind a block of 512, a browser behind an easy NAT: offered ports', () => {
   const times = Array.from({ length: 20 }, (_, i) => search(i + 1, [BLOCK, EASY], [able, plain]).direct)
   expect(times.filter((time) => time <= 16_000).length, times.join(' ')).toBeGreaterThanOrEqual(18)
+})
+
+test.each([
+  ['offered ports', plain],
+  ['a search of both', able],
+])('all that a peer hears says what our network costs, or it would seem to cost nothing: %s', (_, other) => {
+  const base = () => ({ network: { id: 1, cost: 900 } })
+  const costs = new Set<number | undefined>()
+  const candidates = simulate(1, (world) => {
+    const [node, peer] = meet(world, [BLOCK, EASY], [() => ({ ...able(), base }), other], { latency: 20 }, true)
+    world.network.observers.push({
+      sent: () => {},
+      delivered: ({ bytes }, { name }) => {
+        const { class: kind, attributes } = decode(bytes) ?? {}
+        if (name === peer.name && kind === 'request') costs.add(attributes?.networkInfo?.cost)
+      },
+    })
+    expect(timeToDirect(world, [node, peer], 30_000)).toBeLessThan(30_000)
+    world.run(10_000)
+    return [...node.outputs('candidate').flatMap(({ candidate }) => candidate ?? []), node.selected!.local]
+  })
+  for (const candidate of candidates) expect(formatCandidate(candidate)).toMatch(/ network-cost 900\b/)
+  expect(costs).toEqual(new Set([900]))
 })
 
 test('a check that is overtaken by the next one, and says that there are no sockets yet, ends no search', () => {

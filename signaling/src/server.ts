@@ -35,7 +35,7 @@ export { DEFAULT_TOKEN_LIFETIME, issueRoomToken, type RoomTokenOptions } from '.
  */
 export async function createSignalingServer(options: SignalingServerOptions = {}): Promise<SignalingServer> {
   const httpServer = options.httpServer ?? createServer(answerNotFound)
-  if (options.httpServer === undefined) boundConnections(httpServer, { ...options, ...options.limits })
+  if (options.httpServer === undefined) boundConnections(httpServer, options)
   const checked = checkOptions(options) // first: nothing is open yet that would have to be closed
   const redis = options.redis && (await Redis.connect(options.redis))
   const server = new SocketSignalingServer(httpServer, checked, redis)

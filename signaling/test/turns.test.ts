@@ -133,6 +133,19 @@ describe('turns', () => {
     expect(spent / time.now()).toBeLessThan(0.45)
   })
 
+  test('time in which the process stood still is not held against a crowd', () => {
+    const due: (() => void)[] = []
+    const time = clock((run) => due.push(run))
+    const turns = new Turns(undefined, time)
+    let served = 0
+    const serve = () => ++served > 0
+    for (let index = 0; index < 100; index++) turns.ask({ address: `a${index}`, serve }, false)
+    for (const run of due.splice(0)) run()
+    time.spend(60_000)
+    for (const run of due.splice(0)) run()
+    expect(served).toBe(2)
+  })
+
   test('dear turns are paced: half a second of them at once, then so many per second', () => {
     const due: (() => void)[] = []
     const time = clock((run) => due.push(run))

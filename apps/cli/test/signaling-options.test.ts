@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { build, Floe, run } from './floe.ts'
 
@@ -28,6 +29,20 @@ describe('floe serve for the public', () => {
       expect.arrayContaining(['rejected', 'joined', 'left']),
     )
     expect(server.stderr).not.toContain(secret)
+  })
+
+  test('its bounds hold for connections that say nothing, too', async () => {
+    await using server = new Floe(['serve', '--port', '0', '--max-per-address', '1', '--json'])
+    const { port } = new URL(String((await server.event('listening')).url))
+    const ended = [false, false, false]
+    const silent = ended.map((_, index) => {
+      const socket = connect(Number(port), '127.0.0.1').on('error', () => {})
+      return socket.on('close', () => {
+        ended[index] = true
+      })
+    })
+    await expect.poll(() => ended, { timeout: 5_000 }).toEqual([false, false, true])
+    for (const socket of silent) socket.destroy()
   })
 
   const wrong: [args: string[], complaint: RegExp][] = [

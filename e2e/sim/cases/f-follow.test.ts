@@ -213,6 +213,45 @@ describe('F49 the controlled end stays where a path has died', () => {
   })
 })
 
+test.each([1, undefined])(
+  'F49 the last path dies as well: nothing goes twice over it, nobody is asked to move (%s)',
+  (nomination) =>
+    simulate(1, (world) => {
+      const a = world.peer('a', [{ link: LINK }, { link: LINK }], { base: () => ({ network: { id: 1, cost: 900 } }) })
+      const raw = world.rawPeer('raw')
+      world.introduce(a, raw)
+      world.run(1_000)
+      const first = a.selected!.local.base!
+      raw.check(first, { useCandidate: true, ...(nomination && { nomination }) })
+      for (const { address } of a.sockets) raw.check(address)
+      talk(world, [a], 1_000)
+      const cut = [first]
+      world.network.rules.push(({ source, destination }: Datagram) =>
+        cut.some((end) => sameAddress(source, end) || sameAddress(destination, end)) ? 'path cut' : undefined,
+      )
+      talk(world, [a], 3_000)
+      const last = a.selected!.local.base!
+      expect(last).not.toBe(first)
+      a.removeSockets([first])
+      talk(world, [a], 15_000)
+      cut.push(last)
+      const [data, costs]: [number[], (number | undefined)[]] = [[], []]
+      world.network.observers.push({
+        sent: ({ source, bytes }) => {
+          if (!sameAddress(source, last)) return
+          const message = decode(bytes)
+          if (!message) data.push(world.now)
+          else if (message.class === 'request') costs.push(message.attributes.networkInfo?.cost)
+        },
+        delivered: () => {},
+      })
+      talk(world, [a], 8_000)
+      expect(a.selected!.local.base).toBe(last)
+      expect(data).toHaveLength(8_000 / EVERY)
+      expect(new Set(costs)).toEqual(new Set([900]))
+    }),
+)
+
 describe('F52 a new interface appears', () => {
   test('its candidates are signalled, and data leaves the relay for the direct path it brings', () =>
     simulate(2, (world) => {

@@ -194,7 +194,7 @@ export class IceAgent implements Machine<AgentOutput> {
     this.#progress(now)
   }
 
-  /** Sockets are gone, in one call all that go together: data moves to none of them. `gather()` takes what replaces them. */
+  /** Sockets are gone, with candidates and pairs; all that go together in one call, so that data moves to none of them. */
   removeLocalBases(now: number, addresses: readonly Address[]): void {
     this.#state.extend(now)
     this.#sources.removeBases(now, addresses)

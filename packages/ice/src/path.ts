@@ -110,9 +110,9 @@ export class Path {
     if (isOld && isControlled && best !== nominee) return this.#leaveOld(now, best)
     if (nominee && (!best || nominee.worth(now, timing) >= best.worth(now, timing)))
       this.#set(now, nominee, this.#why || 'nominated')
-    else if (best && isControlled && this.#awaitsWord(now)) this.#twin = best
+    else if (best && isControlled && this.#awaitsWord(now)) this.#twin = best === this.#selected ? undefined : best
     else if (best && !this.#outlived && !this.#lite) {
-      if (isControlled && this.#selected?.dead && !this.nomination.isNumbered) best.court(now, timing)
+      if (isControlled && !best.dead && this.#selected?.dead && !this.nomination.isNumbered) best.court(now, timing)
       this.#set(now, best, whyMoved(now, this.#selected, this.#hasLost, this.#aging))
     }
   }

@@ -4,6 +4,7 @@ import type { Candidate } from './candidate.ts'
 import { candidatePriority, peerReflexivePriority } from './candidate.ts'
 import type { CheckCredentials } from './check.ts'
 import { SEARCH, UNPRIVILEGED_PORTS } from './defaults.ts'
+import { networkInfoOf } from './network-cost.ts'
 import type { Context } from './outputs.ts'
 import { drawPorts, type PortRange } from './port-range.ts'
 import { randomFraction } from './random-fraction.ts'
@@ -186,6 +187,7 @@ export class Search {
           component: 1,
           priority: candidatePriority('srflx', 0),
           usernameFragment,
+          ...(base.extensions && { extensions: base.extensions }),
         },
       })
     }
@@ -195,7 +197,13 @@ export class Search {
   #check(local: Address, remote: Address, ttl?: number): void {
     const { credentials, base, claim } = this.#options
     const transactionId = newTransactionId(this.#context.random)
-    const attributes = { username: credentials.username, priority: peerReflexivePriority(base), ...claim() }
+    const networkInfo = networkInfoOf(base)
+    const attributes = {
+      username: credentials.username,
+      priority: peerReflexivePriority(base),
+      ...(networkInfo && { networkInfo }),
+      ...claim(),
+    }
     const bytes = encode(
       { method: 'binding', class: 'request', transactionId, attributes },
       { key: credentials.key, fingerprint: true },

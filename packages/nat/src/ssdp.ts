@@ -49,7 +49,7 @@ export interface DeviceNote {
 export function parseDeviceNote(bytes: Uint8Array): DeviceNote | undefined {
   const text = textOf(bytes)
   const isAnswer = /^HTTP\/1\.[01] 200 /i.test(text)
-  const kind = isAnswer ? 'answer' : KINDS[header(text, 'NTS') ?? '']
+  const kind = isAnswer ? 'answer' : KINDS.get(header(text, 'NTS') ?? '')
   const device = /^uuid:[^:]+/i.exec(header(text, 'USN') ?? '')?.[0]
   const target = header(text, isAnswer ? 'ST' : 'NT')
   if (kind === undefined || device === undefined || target === undefined) return undefined
@@ -59,11 +59,11 @@ export function parseDeviceNote(bytes: Uint8Array): DeviceNote | undefined {
   return { kind, device, target, boot: boot ?? header(text, '01-NLS'), location: header(text, 'LOCATION') }
 }
 
-const KINDS: Readonly<Record<string, DeviceNote['kind']>> = {
-  'ssdp:alive': 'alive',
-  'ssdp:byebye': 'byebye',
-  'ssdp:update': 'update',
-}
+const KINDS: ReadonlyMap<string, DeviceNote['kind']> = new Map([
+  ['ssdp:alive', 'alive'],
+  ['ssdp:byebye', 'byebye'],
+  ['ssdp:update', 'update'],
+])
 
 /** Empty when it is longer than any that is read. */
 function textOf(bytes: Uint8Array): string {

@@ -58,6 +58,8 @@ export class UpnpClient implements MappingClient {
   #expires = Number.POSITIVE_INFINITY
   #renewAt = Number.POSITIVE_INFINITY
   #askedAt: number
+  /** The router has perhaps started anew: what it does not confirm since it may have forgotten. */
+  #isDoubted = false
 
   constructor(now: number, options: UpnpClientOptions) {
     this.#options = options
@@ -116,6 +118,7 @@ export class UpnpClient implements MappingClient {
 
   remap(now: number): void {
     if (this.#phase !== 'mapped') return
+    this.#isDoubted = true
     // What is said right after a question may be news all the same.
     this.#renewAt = Math.min(this.#renewAt, Math.max(now, this.#askedAt + MAPPING.recovery))
     if (now >= this.#renewAt) this.#renew(now)
@@ -238,17 +241,18 @@ export class UpnpClient implements MappingClient {
       return this.#fail('refused', 'the UPnP gateway device does not answer', MAPPING.minError)
     }
     // A lease that still runs is kept: the next renewal may find the router in a better mood.
-    if (this.#external) return this.#keep()
+    if (this.#external) return this.#keep(now)
     const final = error === 606 || error === 702 || error === 703
     const code = error === 401 || error === 602 ? 'unsupported' : 'refused'
     const words = UPNP_ERRORS[error] ?? 'no reason given'
     this.#fail(code, `the UPnP gateway device says ${error}: ${words}`, final ? MAPPING.refusal : MAPPING.minError)
   }
 
-  #keep(): void {
+  #keep(now: number): void {
     this.#phase = 'mapped'
     this.#expires = this.#lease!.expires
-    this.#renewAt = this.#lease!.renewAt
+    // One that has just started may have no connection yet.
+    this.#renewAt = Math.min(this.#lease!.renewAt, this.#isDoubted ? now + MAPPING.minError : Number.POSITIVE_INFINITY)
   }
 
   #searchAnew(now: number): void {
@@ -260,6 +264,7 @@ export class UpnpClient implements MappingClient {
     const known = this.#external
     const { lifetime, random } = this.#options
     this.#phase = 'mapped'
+    this.#isDoubted = false
     this.#external = external
     this.#lease = new Lease(now, lifetime, random)
     // What is permanent is asked for again all the same: a router that restarts forgets it too.

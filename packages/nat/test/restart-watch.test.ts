@@ -1,6 +1,7 @@
 /** A router that speaks UPnP alone starts anew, and those who say that it does. */
 import { describe, expect, test } from 'vitest'
 import { GatewayMemory, PortMapping, type PortMappingOptions, type PortMappingOutput } from '../src/index.ts'
+import { parseDeviceNote } from '../src/ssdp.ts'
 import { IgdRouter } from './igd-router.ts'
 import { PcpRouter } from './routers.ts'
 import { CONTROL, GATEWAY, INTERNAL, type Router, seeded, Wire } from './virtual-time.ts'
@@ -48,6 +49,22 @@ describe('a router that restarts', () => {
       wire.run(1_000)
       expect(router.mappings.size, moves ? 'moved' : 'gone').toBe(1)
     }
+  })
+
+  test('and has no connection yet is asked again until it has: it is not believed to have kept anything', () => {
+    const { router, wire, asked } = mapped()
+    router.reboot()
+    router.faults = { AddPortMapping: 501 }
+    wire.deliver(router.notify('alive'), FROM, GROUP)
+    wire.run(40_000)
+    expect(asked()).toBeLessThan(10)
+    router.faults = {}
+    wire.run(30_000)
+    expect(router.mappings.size).toBe(1)
+    // And no more once it is there.
+    const before = asked()
+    wire.run(600_000)
+    expect(asked()).toBe(before)
   })
 
   test('is told by every mapping, also by those that did not search', () => {
@@ -173,4 +190,10 @@ describe('anybody on the link', () => {
     wire.run(60_000)
     expect(wire.types().slice(0, 2)).toEqual(['mapped', 'lost'])
   })
+})
+
+test.each(['constructor', 'toString', '__proto__'])('NTS: %s is none of the words that there are', (word) => {
+  const note = new IgdRouter().notify('alive')
+  const bytes = Buffer.from(Buffer.from(note).toString('latin1').replace('ssdp:alive', word), 'latin1')
+  expect([parseDeviceNote(note)?.kind, parseDeviceNote(bytes)]).toEqual(['alive', undefined])
 })

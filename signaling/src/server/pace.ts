@@ -3,8 +3,11 @@
 /** Milliseconds: turns of so much time may be taken at once when nobody took them. */
 const AT_ONCE = 500
 
-/** When more than `flows` wait, they get this `share` of the time; after a rest, turns of `atOnce` ms may follow each other. */
-const CROWD = { flows: 64, share: 0.4, atOnce: 1 } as const
+/**
+ * When `flows` or more wait, they get this `share` of the time; after a rest, turns of `atOnce` ms may follow each other. No
+ * turn takes longer than `longest` ms: then the process stood still, or somebody else kept it.
+ */
+const CROWD = { flows: 64, share: 0.4, atOnce: 1, longest: 100 } as const
 
 export interface Pace {
   /** When the next one may be served. */
@@ -35,6 +38,7 @@ export class ShareOfTime implements Pace {
   next = 0
 
   served(began: number, spent: number, waiting: number): void {
-    if (waiting >= CROWD.flows) this.next = Math.max(this.next, began - CROWD.atOnce) + spent / CROWD.share
+    if (waiting < CROWD.flows) return
+    this.next = Math.max(this.next, began - CROWD.atOnce) + Math.min(spent, CROWD.longest) / CROWD.share
   }
 }

@@ -2,7 +2,8 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { countedAs } from './addresses.ts'
-import { DEFAULT_LIMITS, type SignalingLimits } from './limits.ts'
+import { DEFAULT_LIMITS } from './limits.ts'
+import type { SignalingServerOptions } from './options.ts'
 
 /** A client that polls has two, one for each direction; who looks at a page as well has some more for a moment. */
 const PER_CLIENT = 2
@@ -10,18 +11,19 @@ const PER_CLIENT = 2
 /** Milliseconds for the head of a request, and for all of it: messages are short, and a network may be bad. */
 const TIMEOUTS = { headers: 10_000, request: 30_000 } as const
 
-export interface ConnectionBounds extends Partial<Pick<SignalingLimits, 'connections' | 'connectionsPerAddress'>> {
-  /** As in `SignalingServerOptions`: behind proxies all come from the proxies' addresses, which have no bound of their own. */
-  readonly trustedProxies?: number
-}
+/**
+ * The options of the signaling server: two of its `limits` count here. With `trustedProxies` all come from the proxies'
+ * addresses, which have no bound of their own.
+ */
+export type ConnectionBounds = Pick<SignalingServerOptions, 'limits' | 'trustedProxies'>
 
 /**
  * Bounds the TCP connections of an HTTP server to twice `connections`, and to twice `connectionsPerAddress` from one address;
  * what is beyond is ended before anything is read. `createSignalingServer()` does it with a server of its own; for a server of
  * yours it is yours to do, before it listens.
  */
-export function boundConnections(server: Server, bounds: ConnectionBounds = {}): void {
-  const { connections, connectionsPerAddress, trustedProxies = 0 } = { ...DEFAULT_LIMITS, ...bounds }
+export function boundConnections(server: Server, { limits, trustedProxies = 0 }: ConnectionBounds = {}): void {
+  const { connections, connectionsPerAddress } = { ...DEFAULT_LIMITS, ...limits }
   server.maxConnections = PER_CLIENT * connections
   server.headersTimeout = TIMEOUTS.headers
   server.requestTimeout = TIMEOUTS.request

@@ -72,10 +72,14 @@ export class LocalBases {
     if (this.relayOnly) return this.#updateRelayBases(system)
     if (!this.#route) return { added: [], removed: [], opened: [], closed: [] }
     const { opened, closed } = this.#route.update(system)
-    const spares = this.#spares.closeOn(closed.map(({ host }) => host))
-    const removed = [...closed.flatMap((socket) => this.#addressesOf(socket)), ...spares]
-    for (const { host } of closed) this.#withdraw(host.ip)
-    this.listen(opened)
+    // Where a socket only gives way to one of another port, the address stays, with its name and all of TCP.
+    const isAlone = (socket: UdpSocket, others: readonly UdpSocket[]) =>
+      others.every(({ host }) => host.ip !== socket.host.ip)
+    const left = closed.filter((socket) => isAlone(socket, opened))
+    const spares = this.#spares.closeOn(left.map(({ host }) => host))
+    const removed = [...closed.map(({ address }) => address), ...left.flatMap((one) => this.#tcpOf(one)), ...spares]
+    for (const { host } of left) this.#withdraw(host.ip)
+    this.listen(opened.filter((socket) => isAlone(socket, closed)))
     return { added: this.#basesOf(opened), removed, opened, closed }
   }
 
@@ -182,11 +186,11 @@ export class LocalBases {
     return { address, interfaceName: name, network, rank, ...(hostname !== undefined && { hostname }), ...more }
   }
 
-  /** All that goes when the socket does. */
-  #addressesOf({ address, host: { ip } }: UdpSocket): Address[] {
+  /** What goes with the socket when its address does. */
+  #tcpOf({ host: { ip } }: UdpSocket): Address[] {
     const door = this.#doors.find((address) => address.ip === ip)
     this.#doors = this.#doors.filter((address) => address !== door)
-    return [address, ...(this.#speaksTcp ? [activeAddress(ip)] : []), ...(door ? [door] : [])]
+    return [...(this.#speaksTcp ? [activeAddress(ip)] : []), ...(door ? [door] : [])]
   }
 
   #updateRelayBases(system: System): BaseChanges {

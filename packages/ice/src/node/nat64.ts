@@ -82,12 +82,13 @@ export class Nat64Edge implements SocketOwner {
     return this.#owner.handlePacket(this.#lastName ? { ...packet, remote: this.#lastName } : packet)
   }
 
-  /** Of what has come from where packets went to. */
+  /** Of what has come from where packets went to. None: where one stands in for others that do not reach it. */
   #choiceOf(ipv4: string, wire: string): number | undefined {
     const { count = 1 } = this.#translator ?? {}
     if (count === 1 || !isIPv4(ipv4)) return undefined
     const choices = Array.from({ length: count }, (_, choice) => choice)
-    return choices.find((choice) => this.#translator?.toIpv6(ipv4, choice) === wire)
+    const fitting = choices.filter((choice) => this.#translator?.toIpv6(ipv4, choice) === wire)
+    return fitting.length === 1 ? fitting[0] : undefined
   }
 
   handleSocketError(local: string, error: NodeJS.ErrnoException): void {

@@ -72,6 +72,17 @@ describe('the edge', () => {
       expect(ways(4)).toEqual(Array(4).fill(through(1)))
     })
 
+    test('what one alone can reach says nothing of the other, which is known for it as well', () => {
+      const { edge } = setUp()
+      // The first has the well-known prefix, which is not for private addresses (RFC 6052 §3.1).
+      edge.use({ ...several, toIpv6: (ip, choice = 0) => several.toIpv6(ip, ip.startsWith('10.') ? 1 : choice) })
+      const server = { ip: '10.0.0.1', port: 3478 }
+      const wire = edge.outward(server)
+      expect(wire.ip).toBe('2001:db8:1::10.0.0.1')
+      arrive(edge, wire)
+      expect([edge.outward(PEER), edge.outward(PEER)]).toEqual([through(0), through(1)])
+    })
+
     test('one that dies later is left when it has been silent for a while, and nobody else decides that', () => {
       const clock = vi.spyOn(performance, 'now').mockReturnValue(0)
       onTestFinished(() => clock.mockRestore())

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { IceTransport, UdpMux } from '../../src/node/index.ts'
+import { IceTransport, type IceTransportOptions, UdpMux } from '../../src/node/index.ts'
 import { Rebinding } from '../../src/node/rebinding.ts'
 import { connect, connectedPair, LOOPBACK, openUdpHandles } from './connect.ts'
 
@@ -44,6 +44,20 @@ describe('a socket that somebody closes', () => {
     expect(removed).toEqual([expect.stringContaining(` ${before} typ host`)])
     await expect.poll(() => b.getSelectedCandidatePair()?.remote.address.port, POLL).toBe(after)
     expect(b.getRemoteCandidates().map(({ address }) => address.port)).toEqual([after])
+  })
+
+  test('takes nothing of TCP with it: listeners and connections are not bound to its port', async () => {
+    const { a, removed } = await watched(LOOPBACK)
+    const tcp = () => a.getLocalCandidates().filter(({ protocol }) => protocol === 'tcp')
+    const [before, candidates] = [portOf(a), tcp()]
+    expect(candidates.map(({ tcpType }) => tcpType).sort()).toEqual(['active', 'passive'])
+    handleAt(before).close()
+    await takePort(before)
+    const hasMoved = () =>
+      a.send(Uint8Array.of(99)) && a.getLocalCandidates().every(({ address }) => address.port !== before)
+    await expect.poll(hasMoved, POLL).toBe(true)
+    expect(tcp()).toEqual(candidates)
+    expect(removed).toEqual([expect.stringContaining(` ${before} typ host`)])
   })
 
   test('is waited for, where no other port may be used', async () => {
@@ -108,7 +122,7 @@ test('what dies again and again is bound ever more seldom, and is forgiven after
 const POLL = { timeout: 5_000, interval: 10 }
 
 /** Two that are connected, and what `a` signals from then on. */
-async function watched(options = UDP) {
+async function watched(options: IceTransportOptions = UDP) {
   const a = new IceTransport({ ...options, role: 'controlled' })
   const b = new IceTransport({ ...UDP, role: 'controlling' })
   open.push(a, b)
