@@ -51,7 +51,8 @@ function connect(child: ChildProcess, title: string): Remote {
         if (!child.connected) return reject(new Error(`${title} has ended: ${said}`))
         const id = ++calls
         waiting.set(id, { resolve, reject })
-        child.send({ id, method, args } satisfies Call)
+        // It may have been killed a moment ago; its end is what the call is told.
+        child.send({ id, method, args } satisfies Call, (error) => error && reject(error))
       }),
     async close() {
       if (child.exitCode !== null || child.signalCode !== null) return

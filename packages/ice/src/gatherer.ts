@@ -5,6 +5,7 @@ import { LIMITS, SERVER_REFLEXIVE_DEMOTION } from './defaults.ts'
 import type { GatheringBase, Inquiry } from './inquiry.ts'
 import { guessKeptPort } from './kept-port.ts'
 import {
+  asOurs,
   blankAddress,
   isSameBase,
   type LocalBase,
@@ -159,8 +160,7 @@ export class Gatherer {
     // A relay that sits behind a NAT of its own is a relay all the same, and no better than one.
     if (host.type === 'relay') return host
     const base = host.base ?? host.address
-    // Over TCP the port is the connection's, and says nothing about the next one.
-    const address = host.protocol === 'tcp' ? { ip: mapped.ip, port: base.port } : mapped
+    const address = asOurs(mapped, base, host.protocol)
     const known = this.#candidates.find(
       (it) =>
         it.protocol === host.protocol && sameAddress(it.address, address) && sameAddress(it.base ?? it.address, base),

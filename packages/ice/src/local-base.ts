@@ -1,4 +1,4 @@
-import { type Address, addressFamily, isIPv4, type NetworkInfo, sameAddress } from '@floe/stun'
+import { type Address, addressFamily, isIPv4, type NetworkInfo, sameAddress, withoutScope } from '@floe/stun'
 import { type Candidate, candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
 import { networkExtensions } from './network-cost.ts'
 import type { RelayProtocol } from './servers.ts'
@@ -59,6 +59,11 @@ export function blankAddress(family: 4 | 6 | undefined): Address {
 export function relatedAddress({ address, hostname }: LocalBase): Address {
   if (hostname === undefined) return address
   return blankAddress(addressFamily(address.ip))
+}
+
+/** Where a peer has seen us, in our words: it knows nothing of our scopes, and the port of a TCP connection is not the next one's. */
+export function asOurs({ ip, port }: Address, base: Address, protocol: Candidate['protocol']): Address {
+  return { ip: ip === withoutScope(base.ip) ? base.ip : ip, port: protocol === 'tcp' ? base.port : port }
 }
 
 /** Where the peer saw a check from `base` come from, RFC 8445 §7.2.5.3.1. `host`: a candidate of that base. */

@@ -23,9 +23,26 @@ export function networkInfoOf({ extensions }: Candidate): NetworkInfo | undefine
 }
 
 /** libwebrtc's cost of a pair: that of both networks. `peersNetwork` is what the peer's own checks have said last. */
-export function costOf(pair: CandidatePair & { readonly peersNetwork?: NetworkInfo | undefined }): number {
-  const { local, remote, peersNetwork = networkInfoOf(remote) } = pair
-  return (networkInfoOf(local)?.cost ?? 0) + (peersNetwork?.cost ?? 0)
+export function costOf(pair: Costly): number {
+  return (networkInfoOf(pair.local)?.cost ?? 0) + (peersOf(pair)?.cost ?? 0)
+}
+
+/**
+ * By how much `a` is cheaper than `b`. An end whose network is known on one of the two alone says nothing: what a peer has
+ * not told yet is not free of charge.
+ */
+export function costDifference(a: Costly, b: Costly): number {
+  return difference(networkInfoOf(a.local), networkInfoOf(b.local)) + difference(peersOf(a), peersOf(b))
+}
+
+type Costly = CandidatePair & { readonly peersNetwork?: NetworkInfo | undefined }
+
+function peersOf({ remote, peersNetwork = networkInfoOf(remote) }: Costly): NetworkInfo | undefined {
+  return peersNetwork
+}
+
+function difference(a: NetworkInfo | undefined, b: NetworkInfo | undefined): number {
+  return a && b ? b.cost - a.cost : 0
 }
 
 function numberOf(text: string | undefined): number | undefined {

@@ -1,6 +1,6 @@
 import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
-import { costOf } from './network-cost.ts'
+import { costDifference } from './network-cost.ts'
 import type { Context } from './outputs.ts'
 import { isReachedOverStream } from './relay-protocol.ts'
 
@@ -27,7 +27,7 @@ export function isBetter(now: number, a: Pair, b: Pair, { timing, verdicts }: Co
   if (tiers !== 0) return tiers > 0
   if (isSameWay(a, b)) return false
   const isDue = now >= movedAt + timing.holdAfterMove
-  const costs = costOf(b) - costOf(a)
+  const costs = costDifference(a, b)
   if (costs !== 0) return costs > 0 && (isDue || a.validAt >= movedAt)
   if (isFaster(a, b, timing)) return isDue
   // Where a way opens, one over a relay is often valid a moment before the direct one: data would move twice.

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { addressScope, candidatePriority, formatCandidate, pairPriority, parseCandidate } from '../src/index.ts'
+import { asOurs } from '../src/local-base.ts'
 
 describe('candidate lines, RFC 8839 §5.1', () => {
   const lines = [
@@ -77,3 +78,10 @@ test.each([
   ['2001:db8::1', 'global'],
   ['::ffff:127.0.0.1', 'loopback'],
 ])('the scope of %s is %s', (ip, scope) => expect(addressScope(ip)).toBe(scope))
+
+test('a peer sees our address without its scope, and a TCP connection with a port of its own', () => {
+  const base = { ip: 'fe80::1%eth0', port: 5_000 }
+  expect(asOurs({ ip: 'fe80::1', port: 5_000 }, base, 'udp')).toEqual(base)
+  expect(asOurs({ ip: 'fe80::1', port: 40_000 }, base, 'tcp')).toEqual(base)
+  expect(asOurs({ ip: '2001:db8::1', port: 6_000 }, base, 'udp')).toEqual({ ip: '2001:db8::1', port: 6_000 })
+})

@@ -1,6 +1,7 @@
 import { decode, type Packet } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
 import { costOf, formatCandidate, parseCandidate } from '../src/index.ts'
+import { costDifference } from '../src/network-cost.ts'
 import { Side, Wire } from './wire.ts'
 
 const [CELLULAR, WIFI, WIRED] = [
@@ -106,6 +107,21 @@ describe('GOOG-NETWORK-INFO', () => {
     wire.run(1_000)
     expect(costOf(a.agent.selectedPair!)).toBe(10)
   })
+})
+
+test('an end whose network is known on one of two pairs alone is no reason to choose', () => {
+  const { selectedPair } = connected([WIRED]).sides[0].agent
+  const at = (cost: number | undefined) => {
+    const words = cost === undefined ? '' : ` network-id 1 network-cost ${cost}`
+    return parseCandidate(`candidate:1 1 udp 2130706431 10.0.9.2 5000 typ host${words}`)!
+  }
+  const pair = (ours: number | undefined, theirs: number | undefined) => {
+    return { ...selectedPair!, local: at(ours), remote: at(theirs), peersNetwork: undefined }
+  }
+  expect(costDifference(pair(900, undefined), pair(900, 900))).toBe(0)
+  expect(costDifference(pair(undefined, 10), pair(900, 900))).toBe(890)
+  expect(costDifference(pair(910, 10), pair(900, 900))).toBe(880)
+  expect(costDifference(pair(910, 10), pair(900, undefined))).toBe(-10)
 })
 
 test.each(['network-cost 99999', 'network-cost x', 'network-cost -1', 'network-id 70000'])(

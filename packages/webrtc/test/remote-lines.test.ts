@@ -1,7 +1,7 @@
 import { IceTransport } from '@floe/ice/node'
 import { afterEach, expect, test, vi } from 'vitest'
 import { RemoteLines } from '../src/node/remote-lines.ts'
-import { createPair } from './pair.ts'
+import { createPair, gathered, openChannel } from './pair.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -22,6 +22,22 @@ test('what a peer’s line says beside the usual reaches ICE, trickled or in the
   const lines = added.mock.calls.map(([candidate]) => candidate?.candidate)
   expect(lines).toContain(LINE)
   expect(lines).toContain(other)
+})
+
+test('descriptions say of our candidates what their events say, extensions included, and nothing of peer-reflexive ones', async () => {
+  await using pair = createPair()
+  const { a, b } = pair
+  const told = { a: [] as string[], b: [] as string[] }
+  a.addEventListener('icecandidate', ({ candidate }) => candidate?.candidate && told.a.push(candidate.candidate))
+  b.addEventListener('icecandidate', ({ candidate }) => candidate?.candidate && told.b.push(candidate.candidate))
+  await openChannel(pair)
+  await Promise.all([gathered(a), gathered(b)])
+  const linesOf = ({ sdp }: RTCSessionDescription) =>
+    [...sdp.matchAll(/^a=(candidate:.*)\r$/gm)].map(([, line]) => line!)
+  const lines = [a, b].map(({ localDescription }) => linesOf(localDescription!))
+  expect(lines).toEqual([told.a, told.b])
+  expect(lines.flat().filter((line) => / network-(id|cost) /.test(line)).length).toBeGreaterThan(0)
+  expect(lines.flat().filter((line) => / typ prflx /.test(line))).toEqual([])
 })
 
 test('lines that are never asked for do not add up', () => {

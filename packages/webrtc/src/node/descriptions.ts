@@ -43,10 +43,10 @@ export class Descriptions {
   }
 
   get currentLocal(): RTCSessionDescription | null {
-    return describeOwn(this.#werift.describeLocal('current'))
+    return this.#describeOwn(this.#werift.describeLocal('current'))
   }
   get pendingLocal(): RTCSessionDescription | null {
-    return describeOwn(this.#werift.describeLocal('pending'))
+    return this.#describeOwn(this.#werift.describeLocal('pending'))
   }
   get currentRemote(): RTCSessionDescription | null {
     return describe(this.#werift.currentRemoteDescription)
@@ -76,7 +76,7 @@ export class Descriptions {
   async createOffer(iceRestart: boolean): Promise<RTCSessionDescriptionInit> {
     if (iceRestart) this.wantRestart()
     await this.#installCertificate()
-    const offer = describeOwn(await orOperationError(this.#werift.createOffer()))!.toJSON()
+    const offer = this.#describeOwn(await orOperationError(this.#werift.createOffer()))!.toJSON()
     this.#lastOffer = offer.sdp
     return offer
   }
@@ -84,7 +84,7 @@ export class Descriptions {
   async createAnswer(): Promise<RTCSessionDescriptionInit> {
     expectState('local', 'answer', this.#werift.signalingState)
     await this.#installCertificate()
-    const answer = describeOwn(await orOperationError(this.#werift.createAnswer()))!.toJSON()
+    const answer = this.#describeOwn(await orOperationError(this.#werift.createAnswer()))!.toJSON()
     this.#lastAnswer = answer.sdp
     return answer
   }
@@ -167,6 +167,13 @@ export class Descriptions {
     }
   }
 
+  /** werift's text, with what werift does not know: extensions of candidates, and packets larger than a network's. */
+  #describeOwn(description: { type: string; sdp: string } | undefined): RTCSessionDescription | null {
+    if (!description) return null
+    const sdp = description.sdp.replace(/^a=(candidate:[^\r\n]*)/gm, (_, line) => `a=${this.#werift.localLine(line)}`)
+    return describe({ ...description, sdp: offerLargePackets(sdp) })
+  }
+
   async #installCertificate(): Promise<void> {
     const { secureManager } = peerConnectionInternals(this.#werift)
     secureManager.certificate ??= RTCCertificate.unwrap(await this.#certificate)
@@ -175,10 +182,6 @@ export class Descriptions {
 
 function describe(description: { type: string; sdp: string } | null | undefined): RTCSessionDescription | null {
   return description ? new RTCSessionDescription(description as RTCSessionDescriptionInit) : null
-}
-
-function describeOwn(description: { type: string; sdp: string } | undefined): RTCSessionDescription | null {
-  return describe(description && { ...description, sdp: offerLargePackets(description.sdp) })
 }
 
 /** werift wants members to be missing, where Web IDL has null. */

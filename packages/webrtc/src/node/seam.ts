@@ -1,5 +1,6 @@
-import type { Candidate } from '@floe/ice'
+import { type Candidate, formatCandidate, parseCandidate } from '@floe/ice'
 import type { IceTransportOptions } from '@floe/ice/node'
+import { withoutScope } from '@floe/stun'
 import {
   type SessionDescription,
   type RTCIceTransport as WeriftIceTransport,
@@ -95,8 +96,17 @@ export class SeamPeerConnection extends WeriftPeerConnection {
   localCandidate(line: Candidate): Candidate | undefined {
     const local = this.transports.flatMap(({ connection }) => connection.transport.getLocalCandidates())
     return local.find(({ hostname, protocol, address: { ip, port } }) => {
-      return (hostname ?? ip) === line.address.ip && port === line.address.port && protocol === line.protocol
+      return (
+        (hostname ?? withoutScope(ip)) === line.address.ip && port === line.address.port && protocol === line.protocol
+      )
     })
+  }
+
+  /** A candidate line of werift's with the extensions of RFC 8839 §5.1, which it leaves out. */
+  localLine(line: string): string {
+    const parsed = parseCandidate(line)
+    const local = parsed && this.localCandidate(parsed)
+    return local && local.usernameFragment === parsed.usernameFragment ? formatCandidate(local) : line
   }
 
   #createTransport(inheritCredentials: boolean): GuardedDtlsTransport {
@@ -121,6 +131,7 @@ export class SeamPeerConnection extends WeriftPeerConnection {
 /** A description of an earlier generation keeps the candidates it had. */
 function addCandidates(media: SessionDescription['media'][number], transport: WeriftIceTransport): void {
   if (media.iceParams?.usernameFragment !== transport.localParameters.usernameFragment) return
-  media.iceCandidates = transport.localCandidates
+  // Peer-reflexive ones are not signalled, RFC 8445 §7.2.5.3.1.
+  media.iceCandidates = transport.localCandidates.filter(({ type }) => type !== 'prflx')
   media.iceCandidatesComplete = transport.gatheringState === 'complete'
 }
