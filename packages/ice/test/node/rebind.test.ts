@@ -1,5 +1,4 @@
 /** Sockets that end under a transport, while the address that they are bound to stays. */
-import { spawnSync } from 'node:child_process'
 import { createSocket, Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -7,6 +6,7 @@ import { IceAgent } from '../../src/index.ts'
 import { IceTransport, type IceTransportOptions, UdpMux } from '../../src/node/index.ts'
 import { Rebinding } from '../../src/node/rebinding.ts'
 import { connect, connectedPair, LOOPBACK, openUdpHandles } from './connect.ts'
+import { destroySocket, whyNoDestroy } from './destroy-socket.ts'
 
 const open: (IceTransport | UdpMux)[] = []
 const thieves: Socket[] = []
@@ -181,14 +181,4 @@ async function freePort(): Promise<number> {
   socket.close()
   await once(socket, 'close')
   return port
-}
-
-/** SOCK_DESTROY, as Android does it to the sockets of a network that it leaves. */
-function destroySocket(port: number): void {
-  spawnSync('ss', ['--kill', '--udp', '--numeric', `sport = :${port}`])
-}
-
-function whyNoDestroy(): string | undefined {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return '(left out: takes root on Linux)'
-  return spawnSync('ss', ['--version']).status === 0 ? undefined : '(left out: takes iproute2)'
 }
