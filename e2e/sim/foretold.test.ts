@@ -53,6 +53,23 @@ test('half of the answers of our server get lost', () => {
   expect(times.filter((time) => time <= 6_000).length, times.join(' ')).toBeGreaterThanOrEqual(30)
 })
 
+test.each([
+  ['preserving, and an easy one', [PRESERVING, EASY]],
+  ['preserving, both', [PRESERVING, PRESERVING]],
+  ['sequential, both', [SEQUENTIAL, SEQUENTIAL]],
+] as const)('a tenth of all packets gets lost: %s', (_, places) => {
+  const times = SEEDS.map((seed) =>
+    simulate(seed, (world) => {
+      const session = meet(world, places, [able, able], { latency: 20 }, true)
+      const random = world.network.random.fork('losses')
+      world.network.rules.push(() => (world.now > 500 && random.integer(0, 9) === 0 ? 'lost' : undefined))
+      return timeToDirect(world, session, 25_000)
+    }),
+  )
+  expect(times.filter((time) => time <= 12_000).length, times.join(' ')).toBeGreaterThanOrEqual(36)
+  expect(times.filter((time) => time <= 25_000).length, times.join(' ')).toBeGreaterThanOrEqual(39)
+})
+
 test('where one of the two cannot be foretold there is no search, and little is sent', () => {
   // Its ports lie close together, as if it counted.
   const narrow: Placement = { nat: { ...HARD.nat!, allocation: { low: 20_000, high: 20_070 } } }

@@ -38,6 +38,8 @@ export class SearchSockets {
   readonly #inquiries: Transaction[] = []
   /** The ports at which the server sees the first of `#openers`, in their order. */
   readonly #samples: number[] = []
+  /** How often each of these was asked. */
+  readonly #asked: number[] = []
   /** What is to be sent, each in order of time; openers go first, as they make the mappings. */
   #openers: Address[] = []
   #checks: Errand[] = []
@@ -129,6 +131,17 @@ export class SearchSockets {
     return this.#samples.filter((port) => port !== undefined)
   }
 
+  /**
+   * In the order in which the NAT has given them. Of a question that was repeated nobody knows which packet made the
+   * mapping: it counts where its port comes after all others.
+   */
+  get #ordered(): number[] {
+    const first = this.#samples.filter((_, index) => this.#asked[index] === 1)
+    const [before = 0, last = 0] = first.slice(-2)
+    const late = this.#samples.filter((port, index) => this.#asked[index] !== 1 && port > last === last > before)
+    return first.length < SURE ? [] : [...first, ...late.toSorted((a, b) => (last > before ? a - b : b - a))]
+  }
+
   get #isAsked(): boolean {
     return this.#inquiries.length === this.#openers.length
   }
@@ -180,12 +193,15 @@ export class SearchSockets {
   }
 
   #drain(now: number, inquiry: Transaction): void {
+    const index = this.#inquiries.indexOf(inquiry)
     for (let output = inquiry.poll(); output; output = inquiry.poll()) {
-      if (output.type === 'packet') this.#context.emit(output)
-      else if (output.type === 'response') {
+      if (output.type === 'packet') {
+        this.#asked[index] = (this.#asked[index] ?? 0) + 1
+        this.#context.emit(output)
+      } else if (output.type === 'response') {
         const { xorMappedAddress, mappedAddress } = output.message.attributes
         const mapped = xorMappedAddress ?? mappedAddress
-        if (mapped) this.#samples[this.#inquiries.indexOf(inquiry)] = mapped.port
+        if (mapped) this.#samples[index] = mapped.port
       }
     }
     if (!this.#range && this.#isAsked && this.#inquiries.every(({ done }) => done)) this.#conclude(now)
@@ -193,7 +209,8 @@ export class SearchSockets {
 
   #conclude(now: number): void {
     this.#inquiries.length = 0
-    const expected = predictPorts(this.#ports, SEARCH.samples)
+    const counted = predictPorts(this.#ordered, SEARCH.samples)
+    const expected = counted?.kind === 'sequential' ? counted : predictPorts(this.#ports, SEARCH.samples)
     if (!expected) return this.#options.onfailed(now, 'the STUN server does not tell enough ports')
     // Some of the ports may be somebody else's already.
     const kept = this.#samples.filter((port, index) => port === this.#openers[index]?.port)
@@ -224,6 +241,8 @@ function socketsFor({ kind, low, high }: PortRange): number {
 
 /** Answers that do where others are lost. */
 const ENOUGH = (SEARCH.samples * 3) / 4
+/** So many that random ports do not ascend by chance. */
+const SURE = SEARCH.samples / 2
 
 /** Turns that a busy process may take at once: a kilobyte. */
 const CATCH_UP = 10

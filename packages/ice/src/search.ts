@@ -149,13 +149,20 @@ export class Search {
     this.#asked.clear()
   }
 
-  /** Each port is tried once. Timers are late by a little: some probes are caught up on at once, and no more than that. */
+  /**
+   * Each port is tried once; where there are few, once per second, since all hangs on one packet then. Timers are late by a
+   * little: some probes are caught up on at once, and no more than that.
+   */
   #probe(now: number): void {
     const { task, base } = this.#options
     if (task.side !== 'ports') return
     const port = task.ports[this.#next++]
-    this.#probeAt = port === undefined ? Number.POSITIVE_INFINITY : nextTurn(this.#probeAt, now, SEARCH.probeEvery)
-    if (port !== undefined) this.#check(base.address, { ip: task.ip, port })
+    if (port !== undefined) {
+      this.#probeAt = nextTurn(this.#probeAt, now, SEARCH.probeEvery)
+      return this.#check(base.address, { ip: task.ip, port })
+    }
+    this.#next = 0
+    this.#probeAt = task.ports.length > SEARCH.samples ? Number.POSITIVE_INFINITY : now + SEARCH.reportEvery
   }
 
   #spread(now: number, range: PortRange, sockets: number): void {

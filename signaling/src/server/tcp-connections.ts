@@ -8,7 +8,10 @@ import type { SignalingServerOptions } from './options.ts'
 /** A client that polls has two, one for each direction; who looks at a page as well has some more for a moment. */
 const PER_CLIENT = 2
 
-/** Milliseconds for the head of a request, and for all of it: messages are short, and a network may be bad. */
+/**
+ * Milliseconds for the head of a request, and for all of it: messages are short, and a network may be bad. Node looks every
+ * half minute (`connectionsCheckingInterval`, which is for who makes the server).
+ */
 const TIMEOUTS = { headers: 10_000, request: 30_000 } as const
 
 /**

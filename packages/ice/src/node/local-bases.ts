@@ -101,9 +101,9 @@ export class LocalBases {
     return this.#route?.sockets ?? []
   }
 
-  /** `false`: one is dead, and could not be bound again. */
-  get isWhole(): boolean {
-    return this.sockets.every(({ isDead }) => !isDead)
+  /** How many sockets have died, and could not be bound again. */
+  get dead(): number {
+    return this.sockets.filter(({ isDead }) => isDead).length
   }
 
   /** The addresses that something is sent from. */

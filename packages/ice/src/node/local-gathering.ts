@@ -148,9 +148,12 @@ export class LocalGathering {
   /** New bases first: the agent that loses its last one would have nothing to go on with. */
   readonly #onnetwork = (change: NetworkChange | 'socket', system: System): void => {
     if (this.#agent.state === 'closed') return
+    const { dead } = this.#bases
     const { added, removed, opened, closed } = this.#bases.update(system)
     this.#reach.close(closed)
     this.#driver.log('network', `${added.length} bases come, ${removed.length} go`, change)
+    const isInVain = dead > 0 && this.#bases.dead === dead && added.length + removed.length === 0
+    if (change === 'socket' && isInVain) return // Who hears of news every half minute gives nothing up.
     const now = clock()
     if (added.length > 0) this.#gather(added, [])
     this.#reach.open(opened)
@@ -162,7 +165,7 @@ export class LocalGathering {
   /** `false`: not all of them could be bound. */
   #rebind(): boolean {
     this.#onnetwork('socket', readSystem())
-    return this.#bases.isWhole
+    return this.#bases.dead === 0
   }
 
   /** Nothing needs to be resolved: it is an IP address, or a proxy does it. */

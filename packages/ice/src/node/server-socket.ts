@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { type Address, addressFamily, formatAddress, type Packet } from '@floe/stun'
-import { bindNow, enlargeReceiveBuffer, passThrough } from './sockets.ts'
+import { bindNow, closed, DEADLY, enlargeReceiveBuffer, passThrough } from './sockets.ts'
 
 /** Who hears of a server's socket. */
 export interface ServerSocketOwner {
@@ -40,12 +40,17 @@ export class ServerSocket {
     if (this.#closed) return
     // A callback costs ChannelData a tick, and the socket's error event tells of a closed port as well.
     const isData = bytes[0]! > 3
-    this.#socket.send(bytes, isData ? undefined : this.#onsent)
+    try {
+      this.#socket.send(bytes, isData ? undefined : this.#onsent)
+    } catch (error) {
+      // It is not running any more. Who sends is in the midst of something.
+      process.nextTick(() => this.#fail(error as NodeJS.ErrnoException))
+    }
   }
 
   /** Resolves once the system has it back. Idempotent. */
   close(): Promise<void> {
-    this.#closed ??= new Promise((resolve) => this.#socket.close(resolve))
+    this.#closed ??= closed(this.#socket)
     return this.#closed
   }
 
@@ -67,8 +72,8 @@ export class ServerSocket {
   }
 }
 
-/** The server is gone, or our address is. */
-const FATAL: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EADDRNOTAVAIL'])
+/** The server is gone, or our address is, or the socket: what the system has shut has no destination any more either. */
+const FATAL: ReadonlySet<string> = new Set([...DEADLY, 'EDESTADDRREQ', 'ECONNREFUSED', 'EADDRNOTAVAIL'])
 
 /**
  * No way there: known at once in place of after a while. Where there was one it may come back, as when a network is

@@ -122,7 +122,7 @@ export class UdpSocket {
 }
 
 /** The descriptor is gone, or the system has shut the socket: SOCK_DESTROY (`ss -K`, Android), sleep on Apple's systems. */
-const DEADLY: ReadonlySet<string> = new Set([
+export const DEADLY: ReadonlySet<string> = new Set([
   'ERR_SOCKET_DGRAM_NOT_RUNNING',
   'EBADF',
   'ENOTSOCK',
@@ -301,8 +301,8 @@ type Lookup = (name: string, options: unknown, callback: (error: null, ip: strin
  */
 export const passThrough: Lookup = (ip, _options, callback) => callback(null, ip, ip.includes(':') ? 6 : 4)
 
-/** Resolves once the system has it back. */
-function closed(socket: Socket): Promise<void> {
+/** Closes it. Resolves once the system has it back. */
+export function closed(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     try {
       socket.close(resolve)
