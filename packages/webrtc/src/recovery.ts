@@ -51,6 +51,7 @@ export class Recovery {
       clearTimeout(this.#restartTimer)
       this.#backoff = 0
       this.#hadPath = true
+      this.#negotiatedAt = Number.NEGATIVE_INFINITY // it has come to something
       this.#onstate('open')
     } else if (state === 'disconnected' || state === 'failed') {
       this.#restartAfter(state === 'failed' ? this.#backoff : this.#patience)

@@ -142,6 +142,15 @@ describe.each([
     }
   })
 
+  test('also soon after it was found, when what was negotiated has come to something', () => {
+    const { connection, restarts } = watch({ polite })
+    connection.negotiate()
+    connection.become('connected')
+    connection.lose('disconnected')
+    vi.advanceTimersByTime(headStart)
+    expect(restarts()).toEqual([headStart])
+  })
+
   test('who is in no network waits for one, and then a second', () => {
     const { connection, restarts } = watch({ polite })
     connection.become('connected')
