@@ -51,8 +51,8 @@ function connect(child: ChildProcess, title: string): Remote {
         if (!child.connected) return reject(new Error(`${title} has ended: ${said}`))
         const id = ++calls
         waiting.set(id, { resolve, reject })
-        // It may have been killed a moment ago; its end is what the call is told.
-        child.send({ id, method, args } satisfies Call, (error) => error && reject(error))
+        // It may have been killed a moment ago: its end, with what it said, is what the call is told.
+        child.send({ id, method, args } satisfies Call, () => {})
       }),
     async close() {
       if (child.exitCode !== null || child.signalCode !== null) return

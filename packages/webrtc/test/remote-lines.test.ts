@@ -27,15 +27,20 @@ test('what a peer’s line says beside the usual reaches ICE, trickled or in the
 test('descriptions say of our candidates what their events say, extensions included, and nothing of peer-reflexive ones', async () => {
   await using pair = createPair()
   const { a, b } = pair
-  const told = { a: [] as string[], b: [] as string[] }
-  a.addEventListener('icecandidate', ({ candidate }) => candidate?.candidate && told.a.push(candidate.candidate))
-  b.addEventListener('icecandidate', ({ candidate }) => candidate?.candidate && told.b.push(candidate.candidate))
+  const told = [a, b].map((peer) => {
+    const lines: string[] = []
+    peer.addEventListener('icecandidate', (event) => {
+      const { candidate } = event as RTCPeerConnectionIceEvent
+      if (candidate?.candidate) lines.push(candidate.candidate)
+    })
+    return lines
+  })
   await openChannel(pair)
   await Promise.all([gathered(a), gathered(b)])
   const linesOf = ({ sdp }: RTCSessionDescription) =>
     [...sdp.matchAll(/^a=(candidate:.*)\r$/gm)].map(([, line]) => line!)
   const lines = [a, b].map(({ localDescription }) => linesOf(localDescription!))
-  expect(lines).toEqual([told.a, told.b])
+  expect(lines).toEqual(told)
   expect(lines.flat().filter((line) => / network-(id|cost) /.test(line)).length).toBeGreaterThan(0)
   expect(lines.flat().filter((line) => / typ prflx /.test(line))).toEqual([])
 })
