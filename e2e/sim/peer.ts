@@ -31,6 +31,8 @@ export type PeerOptions = Partial<AgentOptions> & {
   readonly port?: number
   /** Extra fields of the local base made for an address: rank, hostname, mapped. */
   readonly base?: (ip: string, port: number) => Partial<LocalBase>
+  /** How many sockets it gets when it asks for more of them; all unless told. */
+  readonly spares?: number
 }
 
 /** Data from the other side, with the path it took: the ground truth about which pair is in use. */
@@ -240,7 +242,7 @@ export class Peer {
 
   #open({ near, count }: Extract<AgentOutput, { type: 'sockets' }>) {
     const addresses = Array.from(
-      { length: count },
+      { length: Math.min(count, this.#options.spares ?? count) },
       () => this.#keep(this.host.bind(near.ip, undefined, (packet) => this.#receive(packet))).address,
     )
     for (const address of addresses) this.#spares.add(address)

@@ -155,10 +155,10 @@ describe('F49 the controlling end stays where a path has died', () => {
 
 describe('F49 the controlled end stays where a path has died', () => {
   /** `a` has two networks and controls; the other end answers every check, and sends to where `follows` has it. */
-  function scene(follows: 'never' | 'the nomination' | 'what it has not seen') {
+  function scene(follows: 'never' | 'the nomination' | 'what it has not seen', more: PeerOptions = {}) {
     return simulate(1, (world) => {
       const options = { traversal: { hardNat: 'off', gate: new SearchGate() }, role: 'controlling' } as const
-      const a = world.peer('a', [{ link: LINK }, { link: LINK }], options)
+      const a = world.peer('a', [{ link: LINK }, { link: LINK }], { ...options, ...more })
       const raw = world.rawPeer('raw', { link: LINK }, { role: 'controlled' })
       world.introduce(a, raw)
       world.run(1_000)
@@ -194,7 +194,19 @@ describe('F49 the controlled end stays where a path has died', () => {
       const signalled = a.outputs('candidate').map(({ candidate }) => candidate?.address.port)
       const opened = a.sockets.length - known.length
       const moves = switchesSince(a, cut).length
-      return { base: a.selected?.local.base, signalled, strangers, opened, moves, gap: longestGap(a, cut) }
+      // As if somebody else had asked for one.
+      const late = { ip: a.selected!.local.base!.ip, port: 1 }
+      a.call((agent) => agent.socketsOpened(world.now, a.selected!.local.base!, [late]))
+      const taken = a.agent.localCandidates.some(({ address }) => address === late)
+      return {
+        taken,
+        base: a.selected?.local.base,
+        signalled,
+        strangers,
+        opened,
+        moves,
+        gap: longestGap(a, cut),
+      }
     })
   }
 
@@ -210,6 +222,10 @@ describe('F49 the controlled end stays where a path has died', () => {
   test('who follows is spared it, and for whom it is of no use nothing else changes', () => {
     expect(scene('the nomination')).toMatchObject({ opened: 0, moves: 1, strangers: [] })
     expect(scene('never')).toMatchObject({ opened: 1, moves: 2 })
+  })
+
+  test('where there are no more sockets nothing comes of it, and those that others get are left to them', () => {
+    expect(scene('never', { spares: 0 })).toMatchObject({ opened: 0, moves: 1, strangers: [], taken: false })
   })
 })
 

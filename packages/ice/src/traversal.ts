@@ -140,11 +140,12 @@ export class Traversal {
   /** The driver has opened what `sockets` asked for. */
   opened(now: number, near: Address, addresses: readonly Address[]): void {
     const [fresh, ...spare] = addresses
-    if (fresh && near === this.#aging) {
+    // There may be none: what comes later is not for them any more.
+    if (near === this.#aging) {
       this.#aging = undefined
-      return this.#owner.sources.adopt(now, near, fresh, false)
+      return fresh && this.#owner.sources.adopt(now, near, fresh, false)
     }
-    if (fresh && near === this.#unfollowed?.base) return this.#rescue(now, this.#unfollowed, fresh)
+    if (near === this.#unfollowed?.base) return this.#rescue(now, this.#unfollowed, fresh)
     if (this.#search) return this.#search.addSockets(now, addresses)
     const isWanted = fresh && this.#since !== undefined && this.#fresh.length < FRESH_SOCKETS
     for (const local of isWanted ? spare : addresses) this.#context.emit({ type: 'release', local })
@@ -323,8 +324,9 @@ export class Traversal {
   }
 
   /** A path that the peer has not judged yet, from the network where data is now. */
-  #rescue(now: number, { base, destination }: Pair, fresh: Address): void {
+  #rescue(now: number, { base, destination }: Pair, fresh: Address | undefined): void {
     this.#unfollowed = undefined
+    if (!fresh) return
     this.#context.log(now, 'rescue', () => formatAddress(fresh), 'the peer stays where the path has died')
     this.#owner.sources.adopt(now, base, fresh, true)
     this.#owner.connectivity.meet(now, fresh, destination, this.#following!.nextPriority())
