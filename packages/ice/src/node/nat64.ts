@@ -62,7 +62,7 @@ export class Nat64Edge implements SocketOwner {
     const choice = isForeign ? this.#choice?.next(remote) : undefined
     const ip = isForeign ? this.#translator?.toIpv6(remote.ip, choice) : undefined
     const wire = ip === undefined ? remote : { ip, port: remote.port }
-    if (this.#names.size < MAX_NAMES) this.#names.set(formatAddress(wire), remote.ip)
+    this.#note(formatAddress(wire), remote.ip)
     if (choice !== undefined) return wire // The next packet may have to take another way.
     this.#lastOut = remote
     this.#lastWire = wire
@@ -80,6 +80,12 @@ export class Nat64Edge implements SocketOwner {
     }
     if (this.#lastChoice !== undefined) this.#choice?.heard(this.#lastChoice)
     return this.#owner.handlePacket(this.#lastName ? { ...packet, remote: this.#lastName } : packet)
+  }
+
+  #note(wire: string, ip: string): void {
+    if (this.#names.size >= MAX_NAMES || this.#names.get(wire) === ip) return
+    this.#names.set(wire, ip)
+    this.#lastIn = undefined // It may be from there, and have come before.
   }
 
   /** Of what has come from where packets went to. None: where one stands in for others that do not reach it. */

@@ -72,6 +72,16 @@ describe('the edge', () => {
       expect(ways(4)).toEqual(Array(4).fill(through(1)))
     })
 
+    test('a peer that was the first to send is heard as soon as it was answered', () => {
+      const { edge, ways } = started()
+      // The same object as long as nobody else sends: so it comes from the socket.
+      const wire = through(1)
+      arrive(edge, wire)
+      expect(ways(2)).toEqual([through(0), through(1)])
+      arrive(edge, wire)
+      expect(ways(10)).toEqual(Array(10).fill(through(1)))
+    })
+
     test('what one alone can reach says nothing of the other, which is known for it as well', () => {
       const { edge } = setUp()
       // The first has the well-known prefix, which is not for private addresses (RFC 6052 §3.1).
