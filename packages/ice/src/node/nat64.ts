@@ -83,7 +83,9 @@ export class Nat64Edge implements SocketOwner {
   }
 
   #note(wire: string, ip: string): void {
-    if (this.#names.size >= MAX_NAMES || this.#names.get(wire) === ip) return
+    if (this.#names.get(wire) === ip) return
+    const [oldest] = this.#names.size < MAX_NAMES ? [] : this.#names.keys()
+    if (oldest !== undefined) this.#names.delete(oldest)
     this.#names.set(wire, ip)
     this.#lastIn = undefined // It may be from there, and have come before.
   }

@@ -82,6 +82,21 @@ describe('the edge', () => {
       expect(ways(10)).toEqual(Array(10).fill(through(1)))
     })
 
+    test('a search through a thousand ports makes nobody unheard', () => {
+      const clock = vi.spyOn(performance, 'now').mockReturnValue(0)
+      onTestFinished(() => clock.mockRestore())
+      const { edge, ways } = started()
+      const other = { ...PEER, port: 10 }
+      ways(1, other)
+      arrive(edge, through(0, other))
+      for (let port = 10_000; port < 11_024; port++) ways(1, { ...PEER, port })
+      for (let now = 0; now < 60_000; now += 5_000) {
+        clock.mockReturnValue(now)
+        expect(ways(20)).toEqual(Array(20).fill(through(0)))
+        arrive(edge, through(0))
+      }
+    })
+
     test('what one alone can reach says nothing of the other, which is known for it as well', () => {
       const { edge } = setUp()
       // The first has the well-known prefix, which is not for private addresses (RFC 6052 §3.1).
