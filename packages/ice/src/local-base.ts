@@ -1,5 +1,5 @@
 import { type Address, addressFamily, isIPv4, type NetworkInfo, sameAddress } from '@floe/stun'
-import { type Candidate, candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
+import { type Candidate, canReach, peerReflexivePriority } from './candidate.ts'
 import type { RelayProtocol } from './servers.ts'
 
 /** A socket of the driver's that this agent may use. */
@@ -84,7 +84,11 @@ export function peerReflexive(
 }
 
 /** The host candidate of a base that the peer has found by itself. */
-export function unsignalled({ address }: LocalBase, foundation: string, usernameFragment: string): Candidate {
-  const priority = candidatePriority('host', 0)
+export function unsignalled(
+  { address }: LocalBase,
+  foundation: string,
+  usernameFragment: string,
+  priority: number,
+): Candidate {
   return { type: 'host', protocol: 'udp', address, base: address, foundation, component: 1, priority, usernameFragment }
 }
