@@ -122,7 +122,8 @@ export class Gatherer {
   adopt(base: LocalBase): void {
     this.#bases = this.#bases.concat({ base, localPreference: 0 })
     const foundation = this.#foundation('host', base.address.ip, '')
-    this.#candidates = this.#candidates.concat(unsignalled(base, foundation, this.#usernameFragment))
+    const priority = uniquePriority(this.#candidates, 'host', ADOPTED_PREFERENCE, 'udp')
+    this.#candidates = this.#candidates.concat(unsignalled(base, foundation, this.#usernameFragment, priority))
   }
 
   /** Where servers have seen this base. */
@@ -395,3 +396,6 @@ export class Gatherer {
     this.#context.emit({ type: 'gatheringstate', state: 'complete' })
   }
 }
+
+/** Below all that is gathered, and enough for all that can be adopted, each one below the one before. */
+const ADOPTED_PREFERENCE = 1_000
