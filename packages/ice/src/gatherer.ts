@@ -16,7 +16,7 @@ import {
   unsignalled,
 } from './local-base.ts'
 import { isFull, withoutOldReflexive } from './local-limits.ts'
-import { relayPreference, tcpPreference, uniquePriority } from './local-preference.ts'
+import { ADOPTED_PREFERENCE, relayPreference, tcpPreference, uniquePriority } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import { networkExtensions } from './network-cost.ts'
 import type { Context } from './outputs.ts'
@@ -396,6 +396,3 @@ export class Gatherer {
     this.#context.emit({ type: 'gatheringstate', state: 'complete' })
   }
 }
-
-/** Below all that is gathered, and enough for all that can be adopted, each one below the one before. */
-const ADOPTED_PREFERENCE = 1_000
