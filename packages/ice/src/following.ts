@@ -24,6 +24,8 @@ export class Following {
     this.#dueAt = Number.POSITIVE_INFINITY
     if (!before.dead || !selected || !this.#wasTalking(now, before) || this.#rescues >= RESCUES) return
     if (selected.local.protocol !== 'udp' || tierOf(selected) !== DIRECT) return
+    // Whoever does not answer there either will not see another path.
+    if ((selected.askedAt ?? now) < now) return
     this.#awaited = selected
     this.#received = selected.stats.packetsReceived
     this.#dueAt = now + this.#patience(before, selected, pairs)

@@ -16,7 +16,7 @@ import {
   unsignalled,
 } from './local-base.ts'
 import { isFull, withoutOldReflexive } from './local-limits.ts'
-import { relayPreference, tcpPreference, uniquePriority } from './local-preference.ts'
+import { ADOPTED_PREFERENCE, relayPreference, tcpPreference, uniquePriority } from './local-preference.ts'
 import { isMapped, mappingChanges } from './mapped-addresses.ts'
 import { networkExtensions } from './network-cost.ts'
 import type { Context } from './outputs.ts'
@@ -122,7 +122,8 @@ export class Gatherer {
   adopt(base: LocalBase): void {
     this.#bases = this.#bases.concat({ base, localPreference: 0 })
     const foundation = this.#foundation('host', base.address.ip, '')
-    this.#candidates = this.#candidates.concat(unsignalled(base, foundation, this.#usernameFragment))
+    const priority = uniquePriority(this.#candidates, 'host', ADOPTED_PREFERENCE, 'udp')
+    this.#candidates = this.#candidates.concat(unsignalled(base, foundation, this.#usernameFragment, priority))
   }
 
   /** Where servers have seen this base. */

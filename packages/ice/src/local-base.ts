@@ -1,5 +1,5 @@
 import { type Address, addressFamily, isIPv4, type NetworkInfo, sameAddress, withoutScope } from '@floe/stun'
-import { type Candidate, candidatePriority, canReach, peerReflexivePriority } from './candidate.ts'
+import { type Candidate, canReach, peerReflexivePriority } from './candidate.ts'
 import { networkExtensions } from './network-cost.ts'
 import type { RelayProtocol } from './servers.ts'
 
@@ -90,7 +90,12 @@ export function peerReflexive(
 }
 
 /** The host candidate of a base that the peer has found by itself. */
-export function unsignalled({ address, network }: LocalBase, foundation: string, usernameFragment: string): Candidate {
+export function unsignalled(
+  { address, network }: LocalBase,
+  foundation: string,
+  usernameFragment: string,
+  priority: number,
+): Candidate {
   return {
     type: 'host',
     protocol: 'udp',
@@ -98,7 +103,7 @@ export function unsignalled({ address, network }: LocalBase, foundation: string,
     base: address,
     foundation,
     component: 1,
-    priority: candidatePriority('host', 0),
+    priority,
     usernameFragment,
     ...(network && networkExtensions(network)),
   }

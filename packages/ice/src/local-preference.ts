@@ -2,6 +2,9 @@ import { type Candidate, candidatePriority } from './candidate.ts'
 import { RELAY_PREFERENCE, TCP_DIRECTION_PREFERENCE } from './defaults.ts'
 import type { RelayProtocol } from './servers.ts'
 
+/** Of bases that are not signalled: below all that is gathered, and enough for all of them, each one below the one before. */
+export const ADOPTED_PREFERENCE = 1_000
+
 /** RFC 6544 §4.2: the direction in the upper three bits, the rest as over UDP. */
 export function tcpPreference(tcpType: 'active' | 'passive', rank: number): number {
   return TCP_DIRECTION_PREFERENCE[tcpType] * 2 ** 13 + 2 ** 13 - 1 - rank
