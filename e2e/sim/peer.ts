@@ -241,8 +241,10 @@ export class Peer {
   }
 
   #open({ near, count }: Extract<AgentOutput, { type: 'sockets' }>) {
+    // The address may be gone before the agent is told, as after a sleep.
+    const isThere = this.host.attachments.some(({ ip }) => ip === near.ip)
     const addresses = Array.from(
-      { length: Math.min(count, this.#options.spares ?? count) },
+      { length: isThere ? Math.min(count, this.#options.spares ?? count) : 0 },
       () => this.#keep(this.host.bind(near.ip, undefined, (packet) => this.#receive(packet))).address,
     )
     for (const address of addresses) this.#spares.add(address)
