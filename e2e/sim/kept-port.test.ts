@@ -26,12 +26,14 @@ test('a port that another host holds towards the servers is guessed to be kept f
   })
 })
 
-test('a guess comes after everything else, relays too', () => {
+test('a guess comes after all else that is direct, and before relays', () => {
   const { a } = search(1, [HARD, EASY], [able, able])
   const told = a
     .outputs('candidate')
     .flatMap(({ candidate }) => (candidate && candidate.type !== 'prflx' ? candidate : []))
   const byPriority = told.toSorted((one, other) => one.priority - other.priority)
-  expect(byPriority[0]!.address.port).toBe(told[0]!.address.port)
-  expect(told.map(({ type }) => type)).toContain('relay')
+  const order = byPriority.map(({ type, address }) =>
+    address.port === told[0]!.address.port ? `${type} at its own port` : type,
+  )
+  expect(order).toEqual(['relay', 'relay', 'srflx at its own port', 'srflx', 'srflx', 'srflx', 'host at its own port'])
 })

@@ -1,3 +1,4 @@
+import { sameAddress } from '@floe/stun'
 import { type Candidate, parseCandidate } from '../candidate.ts'
 import { IceError } from '../error.ts'
 import type { IceCandidateInit } from './events.ts'
@@ -17,6 +18,8 @@ export class RemoteCandidates {
   readonly #refusal: string | undefined
   #abort: AbortController | undefined
   #resolving = 0
+  /** Of the names that are being resolved, those that the peer has withdrawn meanwhile. */
+  #withdrawn: readonly Candidate[] = NONE
   #ended = false
 
   /** `refusal`: why `.local` names are not to be resolved, if they are not. */
@@ -46,6 +49,7 @@ export class RemoteCandidates {
       gone.some(({ address }) => address.ip.toLowerCase() === hostname && address.port === port)
     const resolved = this.#sink.remoteCandidates().filter(isGone)
     this.#sink.removeRemoteCandidates([...gone, ...resolved])
+    if (this.#resolving > 0) this.#withdrawn = this.#withdrawn.concat(gone).slice(-MAX_NAMES)
   }
 
   /** The end was the old generation's. Candidates are told apart by their ufrag: names go on being resolved. */
@@ -70,10 +74,14 @@ export class RemoteCandidates {
     if (this.#resolving >= MAX_NAMES) return this.#skip(hostname, 'too many names of one peer at once')
     const { signal } = (this.#abort ??= new AbortController())
     this.#resolving++
+    this.#withdrawn = this.#withdrawn.filter(({ address }) => !sameAddress(address, candidate.address))
     const { ip, reason } = await MulticastDns.shared.resolve(hostname, signal)
     if (signal.aborted) return
     this.#resolving--
-    if (ip === undefined) this.#skip(hostname, reason)
+    const isWithdrawn = this.#withdrawn.some(({ address }) => sameAddress(address, candidate.address))
+    if (this.#resolving === 0) this.#withdrawn = NONE
+    if (isWithdrawn) this.#skip(hostname, 'the peer has withdrawn it')
+    else if (ip === undefined) this.#skip(hostname, reason)
     else this.#sink.addRemoteCandidate({ ...candidate, hostname, address: { ip, port: candidate.address.port } })
     if (this.#ended && this.#resolving === 0) this.#sink.addRemoteCandidate(null)
   }
@@ -82,6 +90,8 @@ export class RemoteCandidates {
     this.#sink.log('candidate-skipped', detail.slice(0, 200), reason)
   }
 }
+
+const NONE: readonly Candidate[] = []
 
 /** Browsers have one name for each address. Questions are asked for the whole process, so that no peer may ask them all. */
 const MAX_NAMES = 8

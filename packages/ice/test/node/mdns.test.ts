@@ -124,6 +124,26 @@ describe.runIf(inPrivateNetwork)('mDNS on a network of its own', () => {
     expect(line).not.toMatch(/10\.77\.|fd77:/)
   })
 
+  test('a name that is withdrawn while it is being resolved becomes no candidate, unless it is given again', async () => {
+    const queries = await listenForQueries()
+    const a = new IceTransport()
+    open.push(a)
+    a.gather()
+    a.start({ usernameFragment: 'peer', password: 'p'.repeat(22) }, 'controlling')
+    const candidate = { candidate: `candidate:1 1 udp 2130706431 ${NAME} 9 typ host` }
+    const others = { candidate: candidate.candidate.replace(' 9 ', ' 10 ') }
+    a.addRemoteCandidate(candidate)
+    a.addRemoteCandidate(others)
+    await queries.until(1)
+    a.removeRemoteCandidates([candidate, others])
+    a.addRemoteCandidate(others)
+    queries.respond({ type: 'A', name: NAME, ttl: 120, data: '10.77.0.9' })
+    const known = () => a.getRemoteCandidates().map(({ address }) => address)
+    await expect.poll(known).toEqual([{ ip: '10.77.0.9', port: 10 }])
+    const skipped = a.agentLog.filter(({ event }) => event === 'candidate-skipped')
+    expect(skipped.map(({ reason }) => reason)).toEqual(['the peer has withdrawn it'])
+  })
+
   test('K87 the end of candidates waits for the names before it', async () => {
     const a = new IceTransport({ timing: { pac: 500 } })
     const b = new IceTransport()
