@@ -71,6 +71,22 @@ describe('a server that is flooded', () => {
     await Promise.all([first.leave(), second.leave()])
   })
 
+  test('who is turned away and asks on and on is not listened to, others are, and soon it is told again', async () => {
+    for (const room of ['red', 'green']) {
+      const socket = await join(room)
+      const goodbye = goodbyeOf(socket)
+      for (let count = 0; count < 400; count++) socket.send('42["noise"]')
+      await goodbye
+    }
+    const answers: string[] = []
+    for (let count = 0; count < 40; count++) answers.push(await asksAt(FLOODER).catch(({ code }) => code))
+    expect(answers[0]).toMatch(/^HTTP\/1.1 429 /)
+    expect(answers).toContain('ECONNRESET')
+    expect(await asksAt(VICTIM)).toMatch(/^HTTP\/1.1 200 /)
+    await expect.poll(() => asksAt(FLOODER).catch(({ code }) => code)).toMatch(/^HTTP\/1.1 /)
+    expect(server.metrics()).toMatch(/connections_refused_total\{reason="shunned"\} [1-9]/)
+  })
+
   test('one that goes on after its goodbye is cut off soon', async () => {
     const socket = await join('red')
     const closed = once(socket, 'close')
@@ -90,7 +106,7 @@ describe('a server that is flooded', () => {
   async function asksAt(localAddress: string): Promise<string> {
     const { port } = new URL(server.url)
     const socket = connect({ port: Number(port), host: VICTIM, localAddress })
-    socket.end('GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n')
+    socket.end('GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
     let answer = ''
     for await (const bytes of socket) answer += bytes
     return answer

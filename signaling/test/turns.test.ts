@@ -162,6 +162,27 @@ describe('turns', () => {
     expect(at.at(-1)).toBe(1_000 + 199 * 5)
   })
 
+  test('while there is a crowd elsewhere, dear turns come at a fourth of their pace', () => {
+    const due: (() => void)[] = []
+    const time = clock((run) => due.push(run))
+    const others = { waiting: 64 }
+    const turns = new Turns(new PerSecond(200, others), time)
+    const at: number[] = []
+    const serve = () => at.push(time.now()) < 0
+    for (let index = 0; index < 300; index++) turns.ask({ address: `a${index}`, serve }, false)
+    const runUntil = (count: number) => {
+      while (at.length < count) {
+        if (due.length === 0) time.forward(time.next)
+        for (const round of due.splice(0)) round()
+      }
+    }
+    runUntil(200)
+    expect(at[199]! - at[198]!).toBe(20)
+    others.waiting = 63
+    runUntil(300)
+    expect(at[299]! - at[298]!).toBe(5)
+  })
+
   test('a few get all the time that there is', () => {
     const due: (() => void)[] = []
     const soon = (run: () => void) => void due.push(run)

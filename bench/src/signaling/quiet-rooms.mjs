@@ -1,6 +1,7 @@
 /**
- * Rooms of two, in each of which one message goes to and fro: `node quiet-rooms.mjs URL '{"rooms":50,"pause":100}'`. One JSON
- * line per round trip, `{ event: 'round', milliseconds }`, and one more when a room is lost.
+ * Rooms of two, in each of which one message goes to and fro: `node quiet-rooms.mjs URL '{"rooms":50,"pause":100}'`,
+ * with pauses of `pause` ms on average. One
+ * JSON line per round trip, `{ event: 'round', milliseconds }`, and one more when a room is lost.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { joinRoom } from '@floe/signaling'
@@ -27,7 +28,8 @@ async function open(name) {
       peer.send({ candidate: { candidate: 'candidate:1 1 udp 2122260223 192.0.2.1 54321 typ host', sdpMid: '0' } })
       await answered
       say({ event: 'round', milliseconds: performance.now() - sent })
-      await delay(pause)
+      // At random: with equal pauses a moment of silence would have all rooms speak at once from then on.
+      await delay(pause * (0.5 + Math.random()))
     }
   }
 }

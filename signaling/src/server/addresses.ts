@@ -12,7 +12,12 @@ interface Usage {
   /** After floods: until when it may not come again, and for how long that was, in ms. */
   refusedUntil: number
   backOff: number
+  /** Of being turned away in words: who goes on is not listened to any more. */
+  refusals: TokenBucket | undefined
 }
+
+/** How often an address is told why it is turned away: per second in the long run, and at once. */
+const REFUSALS = { perSecond: 10, burst: 20 } as const
 
 /**
  * Milliseconds for which an address may make no new connection after connections of it had to be ended as floods: nothing for
@@ -42,6 +47,24 @@ export class Addresses {
 
   /** Why this address may have no further connection now; `undefined`: it has been counted as an arrival. */
   refuse(address: string, now: number): string | undefined {
+    const excess = this.#excess(address, now)
+    if (excess !== undefined) this.turnedAway(address, now)
+    return excess
+  }
+
+  /** It has been told that it is not welcome now. */
+  turnedAway(address: string, now: number): void {
+    const usage = this.#usage(address, now)
+    usage.refusals ??= new TokenBucket(REFUSALS.perSecond, REFUSALS.burst, now)
+    usage.refusals.take(now)
+  }
+
+  /** It has been told so often that it is not to be listened to: each request that is read and answered costs a bit. */
+  isShunned(address: string, now: number): boolean {
+    return this.#known(address)?.refusals?.has(now) === false
+  }
+
+  #excess(address: string, now: number): string | undefined {
     const usage = this.#usage(address, now)
     if (usage.connections >= this.#limits.connectionsPerAddress) return 'this address has all its connections already'
     if (this.isFlooding(address, now)) return 'too many messages come from this address'
@@ -105,6 +128,7 @@ export class Addresses {
       messages: new TokenBucket(limits.messagesPerSecondPerAddress, limits.messageBurstPerAddress, now),
       refusedUntil: Number.NEGATIVE_INFINITY,
       backOff: 0,
+      refusals: undefined,
     }
     this.#idle.set(address, usage)
     return usage

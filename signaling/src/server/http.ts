@@ -1,11 +1,12 @@
 /** How the signaling server lives in an HTTP server that may be somebody else's, and leaves it as it was. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Door } from './door.ts'
 import type { Turns } from './turns.ts'
 
 type Listener = (...args: unknown[]) => void
-const EVENTS = ['request', 'upgrade', 'close', 'listening'] as const
+const EVENTS = ['connection', 'request', 'upgrade', 'close', 'listening'] as const
 
 /**
  * Runs `attach`, which adds listeners to the server and may take over those that are there, as Socket.IO does.
@@ -54,21 +55,30 @@ export function intercept(server: Server, reports: ReadonlyMap<string, () => Rep
   })
 }
 
+/** Ends connections of the shunned before HTTP has anything to do with them. */
+export function guardDoor(server: Server, door: Door): void {
+  const listeners = server.listeners('connection') as Listener[]
+  server.removeAllListeners('connection')
+  server.on('connection', (socket: Socket) => {
+    if (door.isShunned(socket.remoteAddress)) socket.resetAndDestroy()
+    else for (const listener of listeners) listener.call(server, socket)
+  })
+}
+
 interface Queue {
   readonly path: string
   readonly turns: Turns
   /** For requests that begin a session. */
   readonly newcomers: Turns
   addressOf(request: IncomingMessage): string
-  /** Seconds for which this address may not begin anything; 0: it may. */
-  refused(address: string): number
+  readonly door: Door
 }
 
 /**
  * Requests and upgrades under `path` wait for their turn before the listeners that are there by now see them. Those of refused
  * addresses are turned away at once, except for what belongs to a long-polling session that they have already.
  */
-export function queueRequests(server: Server, { path, turns, newcomers, addressOf, refused }: Queue): void {
+export function queueRequests(server: Server, { path, turns, newcomers, addressOf, door }: Queue): void {
   for (const event of ['request', 'upgrade'] as const) {
     const listeners = server.listeners(event) as Listener[]
     server.removeAllListeners(event)
@@ -80,7 +90,7 @@ export function queueRequests(server: Server, { path, turns, newcomers, addressO
       if (!url.startsWith(path)) return pass()
       const address = addressOf(request)
       const isNew = !sessionOf(url)
-      const seconds = isNew ? refused(address) : 0
+      const seconds = isNew ? door.refusedFor(address) : 0
       if (seconds > 0) return turnAway(rest[0], seconds)
       if (event === 'upgrade') socket.on('error', () => {}) // nobody else listens until it is passed on
       const serve = () => {

@@ -5,9 +5,10 @@ const AT_ONCE = 500
 
 /**
  * When `flows` or more wait, they get this `share` of the time; after a rest, turns of `atOnce` ms may follow each other. No
- * turn takes longer than `longest` ms: then the process stood still, or somebody else kept it.
+ * turn takes longer than `longest` ms: then the process stood still, or somebody else kept it. Of the connections that else
+ * begin per second as many as `newcomers` says.
  */
-const CROWD = { flows: 64, share: 0.4, atOnce: 1, longest: 100 } as const
+const CROWD = { flows: 64, share: 0.4, atOnce: 1, longest: 100, newcomers: 0.25 } as const
 
 export interface Pace {
   /** When the next one may be served. */
@@ -16,17 +17,24 @@ export interface Pace {
   served(began: number, spent: number, waiting: number): void
 }
 
-/** For turns that are dear: `perSecond` in the long run, and some more at once. Who has to wait longer does so in the queue. */
+/**
+ * For turns that are dear: `perSecond` in the long run, and some more at once. Who has to wait longer does so in the queue.
+ * While there is a crowd at `others` they get a part of that only: who floods comes back, and whoever joins a room is told of to
+ * all who are in it, which takes longer than letting it in.
+ */
 export class PerSecond implements Pace {
   next = 0
   readonly #interval: number
+  readonly #others: { readonly waiting: number } | undefined
 
-  constructor(perSecond: number) {
+  constructor(perSecond: number, others?: { readonly waiting: number }) {
     this.#interval = 1_000 / perSecond
+    this.#others = others
   }
 
   served(began: number): void {
-    this.next = Math.max(this.next, began - AT_ONCE) + this.#interval
+    const isCrowded = this.#others !== undefined && this.#others.waiting >= CROWD.flows
+    this.next = Math.max(this.next, began - AT_ONCE) + this.#interval / (isCrowded ? CROWD.newcomers : 1)
   }
 }
 

@@ -16,14 +16,24 @@ import {
 import { Addresses, addressOf } from './addresses.ts'
 import { admission } from './admission.ts'
 import { Cluster } from './cluster.ts'
+import { Door } from './door.ts'
 import { fairWebSockets } from './fair-socket.ts'
-import { foreignOrigin, intercept, jsonReport, mount, queueRequests, type Report, reachableHost } from './http.ts'
+import {
+  foreignOrigin,
+  guardDoor,
+  intercept,
+  jsonReport,
+  mount,
+  queueRequests,
+  type Report,
+  reachableHost,
+} from './http.ts'
 import { iceServerSource } from './ice-servers.ts'
 import { DEFAULT_LIMITS, type SignalingLimits } from './limits.ts'
 import { type FloeServer, type FloeSocket, handshakeError, linkTo, relayFrames } from './link.ts'
 import { type Log, silent } from './log.ts'
 import type { Answer, Link, Member } from './member.ts'
-import { type Gauge, Metrics } from './metrics.ts'
+import { clusterGauges, type Gauge, Metrics } from './metrics.ts'
 import { ALONE } from './neighbours.ts'
 import {
   DEFAULT_RESUME_GRACE,
@@ -126,9 +136,11 @@ export class SocketSignalingServer implements SignalingServer {
     this.#unmount = mount(httpServer, () => {
       intercept(httpServer, this.#reports())
       this.#io.attach(httpServer)
-      const refused = (address: string) => this.#addresses.refusedFor(address, performance.now())
-      const newcomers = new Turns(new PerSecond(this.#limits.connectionsPerSecond))
-      queueRequests(httpServer, { path: this.#io.path(), turns, newcomers, addressOf, refused })
+      const door = new Door(this.#addresses, this.#metrics)
+      // Behind proxies connections are the proxies'.
+      if (!options.trustedProxies) guardDoor(httpServer, door)
+      const newcomers = new Turns(new PerSecond(this.#limits.connectionsPerSecond, turns))
+      queueRequests(httpServer, { path: this.#io.path(), turns, newcomers, addressOf, door })
     })
     this.#io.engine.on('connection', (connection: EngineConnection) => this.#count(connection))
     this.#io.on('connection', (socket) => void this.#welcome(socket))
@@ -234,19 +246,8 @@ export class SocketSignalingServer implements SignalingServer {
 
   #gauges(): Gauge[] {
     const { rooms, peers, connections, cluster } = this.health()
-    const clusterGauges: Gauge[] = cluster
-      ? [
-          {
-            name: 'floe_signaling_cluster_connected',
-            help: '1: Redis is reached.',
-            value: cluster.connected ? 1 : 0,
-          },
-          { name: 'floe_signaling_cluster_servers', help: 'Other servers that are alive.', value: cluster.servers },
-          { name: 'floe_signaling_cluster_peers', help: 'Peers at other servers.', value: cluster.peers },
-        ]
-      : []
     return [
-      ...clusterGauges,
+      ...(cluster ? clusterGauges(cluster) : []),
       { name: 'floe_signaling_rooms', help: 'Rooms with somebody in them.', value: rooms },
       { name: 'floe_signaling_peers', help: 'Peers in rooms, held places included.', value: peers },
       { name: 'floe_signaling_connections', help: 'Connections, joined or not.', value: connections },
