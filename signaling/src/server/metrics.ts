@@ -3,7 +3,6 @@
  * few counters and one histogram, reading them is synchronous, and nothing of it outlives the server, where prom-client's
  * process metrics leave observers behind. No label takes a value from the network: the number of series is fixed.
  */
-import type { SignalingHealth } from './options.ts'
 
 /** Of seconds from a signal's arrival at this server to the acknowledgement of its receiver. */
 const LATENCY_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -96,8 +95,8 @@ function head(name: string, help: string, type: string): [string, string] {
   return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`]
 }
 
-/** Of one of several servers. */
-export function clusterGauges({ connected, servers, peers }: NonNullable<SignalingHealth['cluster']>): Gauge[] {
+/** Of one of several servers: whether it reaches Redis, how many others are alive, and the members at those. */
+export function clusterGauges(connected: boolean, servers: number, peers: number): Gauge[] {
   return [
     { name: 'floe_signaling_cluster_connected', help: '1: Redis is reached.', value: connected ? 1 : 0 },
     { name: 'floe_signaling_cluster_servers', help: 'Other servers that are alive.', value: servers },

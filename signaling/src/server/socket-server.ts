@@ -247,7 +247,7 @@ export class SocketSignalingServer implements SignalingServer {
   #gauges(): Gauge[] {
     const { rooms, peers, connections, cluster } = this.health()
     return [
-      ...(cluster ? clusterGauges(cluster) : []),
+      ...(cluster ? clusterGauges(cluster.connected, cluster.servers, cluster.peers) : []),
       { name: 'floe_signaling_rooms', help: 'Rooms with somebody in them.', value: rooms },
       { name: 'floe_signaling_peers', help: 'Peers in rooms, held places included.', value: peers },
       { name: 'floe_signaling_connections', help: 'Connections, joined or not.', value: connections },
