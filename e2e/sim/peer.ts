@@ -371,6 +371,7 @@ function describeOutput(output: AgentOutput): string {
     case 'disconnect':
     case 'sockets':
     case 'release':
+    case 'suspicion':
       return `${output.type}`
   }
 }

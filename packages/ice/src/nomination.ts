@@ -1,4 +1,5 @@
 import type { Pair } from './candidate-pair.ts'
+import type { Timing } from './defaults.ts'
 
 /** Which pair the two sides agree on. RFC 8445 §8.1, and renomination (draft-thatcher-ice-renomination). */
 export class Nomination {
@@ -6,10 +7,33 @@ export class Nomination {
   nominee: Pair | undefined
   #sent = 0
   #received = 0
+  /** Until then the peer has the choice of what takes the place of a dead pair. */
+  #awaitedUntil = Number.POSITIVE_INFINITY
 
   /** Controlled: the peer numbers its nominations, and so thinks of more than one. */
   get isNumbered(): boolean {
     return this.#received > 0
+  }
+
+  /** Controlled, and a pair has died: such a peer is about to name another. */
+  awaitFrom(now: number, { wordPatience }: Timing): void {
+    if (this.isNumbered) this.#awaitedUntil = now + wordPatience
+  }
+
+  isAwaited(now: number): boolean {
+    return now < this.#awaitedUntil && this.#awaitedUntil < Number.POSITIVE_INFINITY
+  }
+
+  awaitNoMore(): void {
+    this.#awaitedUntil = Number.POSITIVE_INFINITY
+  }
+
+  step(now: number): void {
+    if (now >= this.#awaitedUntil) this.awaitNoMore()
+  }
+
+  timeout(): number {
+    return this.#awaitedUntil
   }
 
   /** An ICE restart: what the peer counts from is its own business; ours goes on rising. */

@@ -61,6 +61,8 @@ export type AgentOutput =
   | { readonly type: 'role'; readonly role: IceRole }
   /** Data goes over this pair from now on; `reason` says why, in words. */
   | { readonly type: 'selectedpair'; readonly pair: CandidatePair; readonly reason: string }
+  /** The peer is silent: perhaps since an interface is gone, which shows only when somebody looks. */
+  | { readonly type: 'suspicion' }
   | { readonly type: 'log'; readonly entry: LogEntry }
 
 /** What the parts of an agent share: its constants, its randomness, its way out. */

@@ -33,8 +33,6 @@ export class Path {
   #doubtedAt = Number.NEGATIVE_INFINITY
   #twin: Pair | undefined
   #suspectedAt = Number.NEGATIVE_INFINITY
-  /** Controlled: until then the pair that has just died is left where the peer nominates another. */
-  #wordUntil = Number.POSITIVE_INFINITY
   #why = ''
   #hasLost = false
   /** Made when there is reason to doubt that data gets through. */
@@ -268,7 +266,7 @@ export class Path {
   takeProbes(now: number, checklist: Checklist): readonly Pair[] {
     const selected = this.#selected
     const wasSuspected = this.#liveness.suspects
-    if (now >= this.#wordUntil) this.#wordUntil = Number.POSITIVE_INFINITY
+    this.nomination.step(now)
     this.#aging?.step(now)
     const step = this.#lite ? undefined : this.#liveness.step(now)
     if (!selected) return []
@@ -283,6 +281,7 @@ export class Path {
     if (!wasSuspected) {
       this.#suspectedAt = now
       this.#context.log(now, 'suspect', () => selected.id, 'no answer on the selected pair')
+      this.#context.emit({ type: 'suspicion' })
     }
     // As long as none of them answers, more are asked each time.
     return [selected, ...backups.filter(({ stats }) => stats.lastPacketSent < this.#suspectedAt)]
@@ -309,7 +308,7 @@ export class Path {
     const liveness = this.#lite ? Number.POSITIVE_INFINITY : this.#liveness.timeout()
     const large = this.#holes?.timeout() ?? Number.POSITIVE_INFINITY
     const aging = this.#aging?.timeout() ?? Number.POSITIVE_INFINITY
-    return Math.min(this.consent.timeout(), silence, liveness, large, aging, this.#wordUntil)
+    return Math.min(this.consent.timeout(), silence, liveness, large, aging, this.nomination.timeout())
   }
 
   #backupsOf(now: number, checklist: Checklist, selected: Pair, rounds = 1): readonly Pair[] {
@@ -344,7 +343,7 @@ export class Path {
   #bury(now: number, pair: Pair): void {
     if (pair.die(now, this.#context.timing)) {
       this.#died(pair, pair.stats.lastPacketReceived - pair.bornAt)
-      if (this.nomination.isNumbered) this.#wordUntil = now + this.#context.timing.wordPatience
+      this.nomination.awaitFrom(now, this.#context.timing)
     }
     this.#context.log(now, 'dead', () => pair.id, 'no answer to several probes')
   }
@@ -363,7 +362,7 @@ export class Path {
 
   /** The peer is about to find the same, and chooses for both: until then data takes both paths, and not two steps. */
   #awaitsWord(now: number): boolean {
-    return now < this.#wordUntil && this.#wordUntil < Number.POSITIVE_INFINITY && this.#selected?.dead === true
+    return this.nomination.isAwaited(now) && this.#selected?.dead === true
   }
 
   #set(now: number, pair: Pair, reason: string): void {
@@ -376,7 +375,7 @@ export class Path {
     if (this.#context.verdicts) this.#context.verdicts.selected = pair
     this.#outlived = false
     this.#silent = false
-    this.#wordUntil = Number.POSITIVE_INFINITY
+    this.nomination.awaitNoMore()
     this.#movedAt = now
     this.#twin = undefined
     this.#holes?.reset(now)

@@ -325,9 +325,10 @@ export class IceTransport extends EventTarget implements AsyncDisposable {
         this.#answerWaiting()
         this.dispatchEvent(new SelectedCandidatePairChangeEvent(event.pair, event.reason))
         break
+      case 'suspicion':
+        interfaceWatch.suspect()
+        break
       case 'log':
-        // The peer is silent: perhaps since our interface is gone, which shows only when somebody looks.
-        if (event.entry.event === 'suspect') interfaceWatch.suspect()
         if (this.#log.length === LOG_LENGTH) this.#log.shift()
         this.#log.push(event.entry)
         break
