@@ -57,12 +57,7 @@ describe('a server that is flooded', () => {
   })
 
   test('an address that comes back and floods again is turned away at the door for a while, and others are not', async () => {
-    for (const room of ['red', 'green']) {
-      const socket = await join(room)
-      const goodbye = goodbyeOf(socket)
-      for (let count = 0; count < 400; count++) socket.send('42["noise"]')
-      await goodbye
-    }
+    await floodTwice()
     await expect(join('blue')).rejects.toThrow('turned away')
     expect(await asksAt(FLOODER)).toMatch(/^HTTP\/1.1 429 Too Many Requests\r\nretry-after: 1\r\n/i)
     const [first, second] = [await joinRoom(server.url, { room: 'a' }), await joinRoom(server.url, { room: 'a' })]
@@ -72,12 +67,7 @@ describe('a server that is flooded', () => {
   })
 
   test('who is turned away and asks on and on is not listened to, others are, and soon it is told again', async () => {
-    for (const room of ['red', 'green']) {
-      const socket = await join(room)
-      const goodbye = goodbyeOf(socket)
-      for (let count = 0; count < 400; count++) socket.send('42["noise"]')
-      await goodbye
-    }
+    await floodTwice()
     const answers: string[] = []
     for (let count = 0; count < 40; count++) answers.push(await asksAt(FLOODER).catch(({ code }) => code))
     expect(answers[0]).toMatch(/^HTTP\/1.1 429 /)
@@ -102,6 +92,16 @@ describe('a server that is flooded', () => {
     await closed
     expect(performance.now() - from).toBeLessThan(5_000)
   })
+
+  /** After which the address is turned away for a while. */
+  async function floodTwice(): Promise<void> {
+    for (const room of ['red', 'green']) {
+      const socket = await join(room)
+      const goodbye = goodbyeOf(socket)
+      for (let count = 0; count < 400; count++) socket.send('42["noise"]')
+      await goodbye
+    }
+  }
 
   async function asksAt(localAddress: string): Promise<string> {
     const { port } = new URL(server.url)

@@ -1,7 +1,7 @@
 /**
  * Rooms of two, in each of which one message goes to and fro: `node quiet-rooms.mjs URL '{"rooms":50,"pause":100}'`,
- * with pauses of `pause` ms on average. One
- * JSON line per round trip, `{ event: 'round', milliseconds }`, and one more when a room is lost.
+ * with pauses of `pause` ms on average. One JSON line per round trip, `{ event: 'round', milliseconds }`, and one more when a
+ * room is lost.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { joinRoom } from '@floe/signaling'

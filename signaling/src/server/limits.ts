@@ -28,7 +28,7 @@ export interface SignalingLimits extends RelayLimits {
 
 export const DEFAULT_LIMITS: SignalingLimits = {
   connections: 10_000,
-  connectionsPerSecond: 250, // a quarter of a processor's time, of which the rest is for those who are there
+  connectionsPerSecond: 250, // a quarter of a processor's time where rooms are small; in a flood a fourth of them is let in
   connectionsPerAddress: 1_000,
   connectionsPerSecondPerAddress: 50,
   connectionBurstPerAddress: 500, // an office whose network comes back

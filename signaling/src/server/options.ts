@@ -9,7 +9,10 @@ import type { RedisOptions } from './redis-bus.ts'
 export const DEFAULT_RESUME_GRACE = 15_000
 
 export interface SignalingServerOptions {
-  /** An HTTP server of yours to live in. It is yours to listen with, to close, and to bound (`boundConnections`); `port` and `host` are not used. */
+  /**
+   * An HTTP server of yours to live in. It is yours to listen with, to close, and to bound (`boundConnections`); `port` and
+   * `host` are not used.
+   */
   readonly httpServer?: HttpServer
   /** TCP port of the server's own HTTP server. Default 0: a free one, see `SignalingServer.url`. */
   readonly port?: number

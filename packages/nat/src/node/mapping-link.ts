@@ -43,11 +43,10 @@ export class MappingLink {
     this.gateway = gateway
     this.#socket = openSocket({ ip, port: 0 })
     this.control = Object.freeze({ ip, port: this.#socket.address().port })
-    const scope = gateway.includes('%') ? gateway.slice(gateway.indexOf('%')) : undefined
-    this.#scope = scope ?? ''
-    prepareMulticast(this.#socket, scope ? `::${scope}` : ip)
+    this.#scope = gateway.includes('%') ? gateway.slice(gateway.indexOf('%')) : ''
+    prepareMulticast(this.#socket, this.#scope ? `::${this.#scope}` : ip)
     this.#socket.on('message', (bytes, from) => this.#receive(this.control, bytes, from.address, from.port))
-    this.#announcements = openAnnouncements(ip, scope)
+    this.#announcements = openAnnouncements(ip, this.#scope)
     const local = { ip, port: ANNOUNCEMENT_PORT }
     this.#announcements?.on('message', (bytes, from) => this.#receive(local, bytes, from.address, from.port))
   }
@@ -149,12 +148,12 @@ function prepareMulticast(socket: Socket, networkInterface: string): void {
 }
 
 /** The port is shared with everybody on this host who listens for the same. Without it mappings are renewed later. */
-function openAnnouncements(ip: string, scope: string | undefined): Socket | undefined {
+function openAnnouncements(ip: string, scope: string): Socket | undefined {
   const isIPv6 = ip.includes(':')
   let socket: Socket | undefined
   try {
     socket = openSocket({ ip: isIPv6 ? '::' : '0.0.0.0', port: ANNOUNCEMENT_PORT }, true)
-    socket.addMembership(ANNOUNCEMENT_GROUP[isIPv6 ? 6 : 4], isIPv6 ? `::${scope ?? ''}` : ip)
+    socket.addMembership(ANNOUNCEMENT_GROUP[isIPv6 ? 6 : 4], isIPv6 ? `::${scope}` : ip)
   } catch {
     // Some systems let nobody join the group of all hosts, since every host is in it.
   }

@@ -35,9 +35,7 @@ export class RTCIceCandidate {
     }
     const parsed = parseCandidate(String(candidate))
     const origin = parsed && originOf?.(parsed)
-    const isSame = origin !== undefined && origin.usernameFragment === parsed?.usernameFragment
-    // werift leaves out what it does not know.
-    this.candidate = isSame ? formatCandidate(origin) : String(candidate)
+    this.candidate = fullLine(String(candidate), parsed, origin)
     this.url = origin?.url ?? null
     this.relayProtocol = origin?.relayProtocol ?? null
     this.usernameFragment = isNothing(usernameFragment) ? (parsed?.usernameFragment ?? null) : String(usernameFragment)
@@ -61,6 +59,14 @@ export class RTCIceCandidate {
 }
 
 defineInterface(RTCIceCandidate)
+
+/**
+ * A line of a local candidate with the extensions of RFC 8839 §5.1, which werift leaves out. `origin`: what is known of the
+ * candidate that the line, read as `parsed`, is about.
+ */
+export function fullLine(line: string, parsed: Candidate | undefined, origin: Candidate | undefined): string {
+  return origin && origin.usernameFragment === parsed?.usernameFragment ? formatCandidate(origin) : line
+}
 
 function isNothing(value: unknown): value is null | undefined {
   return value === undefined || value === null

@@ -1,4 +1,4 @@
-import { type Candidate, formatCandidate, parseCandidate } from '@floe/ice'
+import { type Candidate, parseCandidate } from '@floe/ice'
 import type { IceTransportOptions } from '@floe/ice/node'
 import { withoutScope } from '@floe/stun'
 import {
@@ -8,6 +8,7 @@ import {
 } from 'werift'
 import { GuardedDtlsTransport } from './dtls-transport.ts'
 import { IceGatherer, IceTransportAdapter } from './gatherer.ts'
+import { fullLine } from './ice-candidate.ts'
 import { IceConnection } from './ice-connection.ts'
 import { RemoteLines } from './remote-lines.ts'
 import { WeriftAssociation } from './werift-association.ts'
@@ -102,11 +103,10 @@ export class SeamPeerConnection extends WeriftPeerConnection {
     })
   }
 
-  /** A candidate line of werift's with the extensions of RFC 8839 §5.1, which it leaves out. */
+  /** A candidate line of werift's with what it leaves out. */
   localLine(line: string): string {
     const parsed = parseCandidate(line)
-    const local = parsed && this.localCandidate(parsed)
-    return local && local.usernameFragment === parsed.usernameFragment ? formatCandidate(local) : line
+    return fullLine(line, parsed, parsed && this.localCandidate(parsed))
   }
 
   #createTransport(inheritCredentials: boolean): GuardedDtlsTransport {
