@@ -1,18 +1,23 @@
 import { describe, expect, test } from 'vitest'
-import { PerSecond } from '../src/server/pace.ts'
+import { type Pace, PerSecond } from '../src/server/pace.ts'
 import { type Flow, Turns } from '../src/server/turns.ts'
 
 /** A loop whose rounds are run by hand. */
-function loop() {
+function loop(pace?: Pace) {
   const due: (() => void)[] = []
-  const turns = new Turns(
-    undefined,
-    clock((run) => due.push(run)),
-  )
+  const time = clock((run) => due.push(run))
+  const turns = new Turns(pace, time)
   const round = () => {
     for (const run of due.splice(0)) run()
   }
-  return { turns, round, due }
+  /** Time passes where there is nothing to do. */
+  const runUntil = (isDone: () => boolean) => {
+    while (!isDone()) {
+      if (due.length === 0) time.forward(time.next)
+      round()
+    }
+  }
+  return { turns, round, runUntil, due, time }
 }
 
 /** A clock that stands still, except while somebody works; what is to happen later happens when it is put forward. */
@@ -100,10 +105,7 @@ describe('turns', () => {
   })
 
   test('a crowd gets a part of the time only, and who is quiet is served meanwhile', () => {
-    const due: (() => void)[] = []
-    const soon = (run: () => void) => void due.push(run)
-    const time = clock(soon)
-    const turns = new Turns(undefined, time)
+    const { turns, round, due, time } = loop()
     let spent = 0
     const flow = (address: string, milliseconds: number): Flow => ({
       address,
@@ -122,11 +124,11 @@ describe('turns', () => {
         turns.ask({ address: 'b', serve: () => ++quiet < 0 }, true)
         asked += 1
         expect(due).toHaveLength(1)
-        for (const round of due.splice(0)) round()
+        round()
         expect(quiet).toBe(asked)
         time.forward(time.next)
       }
-      for (const round of due.splice(0)) round()
+      round()
     }
     expect(asked).toBeGreaterThan(300)
     expect(spent / time.now()).toBeGreaterThan(0.35)
@@ -134,64 +136,46 @@ describe('turns', () => {
   })
 
   test('time in which the process stood still is not held against a crowd', () => {
-    const due: (() => void)[] = []
-    const time = clock((run) => due.push(run))
-    const turns = new Turns(undefined, time)
+    const { turns, round, time } = loop()
     let served = 0
     const serve = () => ++served > 0
     for (let index = 0; index < 100; index++) turns.ask({ address: `a${index}`, serve }, false)
-    for (const run of due.splice(0)) run()
+    round()
     time.spend(60_000)
-    for (const run of due.splice(0)) run()
+    round()
     expect(served).toBe(2)
   })
 
   test('dear turns are paced: half a second of them at once, then so many per second', () => {
-    const due: (() => void)[] = []
-    const time = clock((run) => due.push(run))
+    const { turns, runUntil, time } = loop(new PerSecond(200))
     time.spend(1_000) // since the process began
-    const turns = new Turns(new PerSecond(200), time)
     const at: number[] = []
     const serve = () => at.push(time.now()) < 0
     for (let index = 0; index < 300; index++) turns.ask({ address: `a${index}`, serve }, false)
-    while (at.length < 300) {
-      if (due.length === 0) time.forward(time.next)
-      for (const round of due.splice(0)) round()
-    }
+    runUntil(() => at.length === 300)
     expect(at.filter((when) => when === 1_000)).toHaveLength(101)
     expect(at.at(-1)).toBe(1_000 + 199 * 5)
   })
 
   test('while there is a crowd elsewhere, dear turns come at a fourth of their pace', () => {
-    const due: (() => void)[] = []
-    const time = clock((run) => due.push(run))
     const others = { waiting: 64 }
-    const turns = new Turns(new PerSecond(200, others), time)
+    const { turns, runUntil, time } = loop(new PerSecond(200, others))
     const at: number[] = []
     const serve = () => at.push(time.now()) < 0
     for (let index = 0; index < 300; index++) turns.ask({ address: `a${index}`, serve }, false)
-    const runUntil = (count: number) => {
-      while (at.length < count) {
-        if (due.length === 0) time.forward(time.next)
-        for (const round of due.splice(0)) round()
-      }
-    }
-    runUntil(200)
+    runUntil(() => at.length === 200)
     expect(at[199]! - at[198]!).toBe(20)
     others.waiting = 63
-    runUntil(300)
+    runUntil(() => at.length === 300)
     expect(at[299]! - at[298]!).toBe(5)
   })
 
   test('a few get all the time that there is', () => {
-    const due: (() => void)[] = []
-    const soon = (run: () => void) => void due.push(run)
-    const time = clock(soon)
-    const turns = new Turns(undefined, time)
+    const { turns, round, time } = loop()
     for (let index = 0; index < 10; index++) {
       turns.ask({ address: `a${index}`, serve: () => time.spend(5) === undefined }, false)
     }
-    for (let count = 0; count < 100; count++) for (const round of due.splice(0)) round()
+    for (let count = 0; count < 100; count++) round()
     expect(time.now()).toBe(500)
   })
 

@@ -6,26 +6,14 @@ import type { NatBehavior } from '../../topology/behavior.ts'
 import { LINUX_MASQUERADE } from '../../topology/nat-types.ts'
 import { assertAgreement, isRelayed } from '../invariants.ts'
 import type { Peer, PeerOptions } from '../peer.ts'
+import { EVERY, longestGap, talk } from '../talk.ts'
 import type { Datagram } from '../trace.ts'
-import { simulate, type World } from '../world.ts'
+import { simulate } from '../world.ts'
 
 const LINK = { latency: 20 }
-const EVERY = 20
-
-function talk(world: World, peers: readonly Peer[], ms: number, every = EVERY) {
-  for (let end = world.now + ms, n = 0; world.now < end; n++) {
-    for (const peer of peers) peer.sendText(`${peer.name} ${n}`)
-    world.run(every)
-  }
-}
 
 function switchesSince(peer: Peer, time: number): string[] {
   return peer.agent.switches.filter(({ at }) => at >= time).map(({ reason }) => reason)
-}
-
-function longestGap({ received }: Peer, from: number): number {
-  const times = [from, ...received.map(({ time }) => time).filter((time) => time >= from)]
-  return Math.max(...times.slice(1).map((time, i) => time - times[i]!))
 }
 
 describe.each([

@@ -2,11 +2,11 @@ import type { CandidatePair } from '@floe/ice'
 import { type Address, sameAddress } from '@floe/stun'
 import { describe, expect, test } from 'vitest'
 import type { Peer } from '../peer.ts'
+import { longestGap, talk } from '../talk.ts'
 import type { Datagram } from '../trace.ts'
 import { simulate, type World } from '../world.ts'
 
 const LINK = { latency: 20 } // on each side of the internet: 40 ms one way
-const EVERY = 20
 
 /** Two hosts with two networks each, connected, with a backup that has been measured. */
 function twoNetworks(world: World): [Peer, Peer] {
@@ -15,21 +15,6 @@ function twoNetworks(world: World): [Peer, Peer] {
   world.run(3_000)
   expect([a.connected, b.connected]).toEqual([true, true])
   return [a, b]
-}
-
-/** Numbered messages at 50 per second, both ways, for so long. */
-function talk(world: World, a: Peer, b: Peer, ms: number) {
-  for (let end = world.now + ms, n = 0; world.now < end; n++) {
-    for (const peer of [a, b]) peer.sendText(`${peer.name} ${n}`)
-    world.run(EVERY)
-  }
-}
-
-/** The longest time without a message at this end. */
-function longestGap(peer: Peer, from: number): number {
-  const times = peer.received.map(({ time }) => time).filter((time) => time >= from)
-  const gaps = times.slice(1).map((time, i) => time - times[i]!)
-  return Math.max(times[0]! - from, ...gaps)
 }
 
 function cut(world: World, isCut: (datagram: Datagram) => boolean) {
@@ -53,11 +38,11 @@ describe('F48 the selected path dies', () => {
   test.each(['a', 'b'] as const)('silently, on the network of %s: data again within a second, no restart', (name) =>
     simulate(1, (world) => {
       const [a, b] = twoNetworks(world)
-      talk(world, a, b, 3_000)
+      talk(world, [a, b], 3_000)
       const victim = name === 'a' ? a : b
       const died = world.now
       cut(world, over(victim.selected!, bothWays))
-      talk(world, a, b, 5_000)
+      talk(world, [a, b], 5_000)
       for (const peer of [a, b]) {
         expect(longestGap(peer, died)).toBeLessThan(1_000)
         expect(peer.states).not.toContain('disconnected')
@@ -71,11 +56,11 @@ describe('F48 the selected path dies', () => {
   test('in one direction only: both ends leave it', () =>
     simulate(2, (world) => {
       const [a, b] = twoNetworks(world)
-      talk(world, a, b, 3_000)
+      talk(world, [a, b], 3_000)
       const died = world.now
       const base = a.selected!.local.base!
       cut(world, ({ source }) => sameAddress(source, base))
-      talk(world, a, b, 5_000)
+      talk(world, [a, b], 5_000)
       for (const peer of [a, b]) expect(longestGap(peer, died)).toBeLessThan(1_000)
       expect(sameAddress(a.selected!.local.base!, base)).toBe(false)
       expect(b.selected!.remote.address).toEqual(a.selected!.local.address)
@@ -97,15 +82,15 @@ describe('F48 the selected path dies', () => {
   test('and comes back: nothing moves back before its probation is over', () =>
     simulate(4, (world) => {
       const [a, b] = twoNetworks(world)
-      talk(world, a, b, 2_000)
+      talk(world, [a, b], 2_000)
       const dead = a.selected!
       const rule = over(dead, bothWays)
       let isDown = true
       cut(world, (datagram) => isDown && rule(datagram))
-      talk(world, a, b, 2_000)
+      talk(world, [a, b], 2_000)
       isDown = false
       const back = world.now
-      talk(world, a, b, 2_500)
+      talk(world, [a, b], 2_500)
       expect(moves(a, back)).toEqual([])
     }))
 })
@@ -117,7 +102,7 @@ test('F50 loss alone moves nothing: ten minutes at 10 % each way', () =>
     world.connect(a, b)
     world.run(20_000)
     const settled = world.now
-    talk(world, a, b, 600_000)
+    talk(world, [a, b], 600_000)
     expect(moves(a, settled)).toEqual([])
     expect(moves(b, settled)).toEqual([])
   }))
@@ -141,13 +126,13 @@ test('F57 a faster path of the same kind takes over once, and stays', () =>
     const b = world.peer('b', { link: { latency: 5 } })
     world.connect(a, b)
     world.run(5_000)
-    talk(world, a, b, 120_000)
+    talk(world, [a, b], 120_000)
     const quick = a.host.attachments[1]!.ip
     expect(a.selected!.local.base!.ip).toBe(quick)
     expect(b.selected!.remote.address.ip).toBe(quick)
     expect(moves(a, 5_000).length).toBeLessThanOrEqual(1)
     const settled = world.now
-    talk(world, a, b, 120_000)
+    talk(world, [a, b], 120_000)
     expect(moves(a, settled)).toEqual([])
   }))
 
@@ -167,7 +152,7 @@ test.each([
     const b = world.peer('b', { link: { latency: 5 } })
     world.connect(a, b)
     world.run(5_000)
-    talk(world, a, b, 60_000)
+    talk(world, [a, b], 60_000)
     expect(a.selected!.local.base!.ip).toBe(a.host.attachments[quick]!.ip)
     expect(b.selected!.remote.address.ip).toBe(a.host.attachments[quick]!.ip)
   }),
@@ -178,7 +163,7 @@ test('an honest pause is no death: the layer above may fall silent, and start ag
     const [a, b] = twoNetworks(world)
     const start = world.now
     for (let round = 0; round < 5; round++) {
-      talk(world, a, b, 1_000)
+      talk(world, [a, b], 1_000)
       world.run(20_000)
     }
     expect([...moves(a, start), ...moves(b, start)]).toEqual([])

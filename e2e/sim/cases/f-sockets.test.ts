@@ -1,23 +1,10 @@
 /** Sockets that end under an agent, one by one or with their interface: what the core makes of it. */
 import { describe, expect, test } from 'vitest'
 import { assertAgreement, isRelayed } from '../invariants.ts'
-import type { Peer } from '../peer.ts'
-import { simulate, type World } from '../world.ts'
+import { longestGap, talk } from '../talk.ts'
+import { simulate } from '../world.ts'
 
 const LINK = { latency: 20 }
-const EVERY = 20
-
-function talk(world: World, peers: readonly Peer[], ms: number) {
-  for (let end = world.now + ms, n = 0; world.now < end; n++) {
-    for (const peer of peers) peer.sendText(`${peer.name} ${n}`)
-    world.run(EVERY)
-  }
-}
-
-function longestGap({ received }: Peer, from: number): number {
-  const times = [from, ...received.map(({ time }) => time).filter((time) => time >= from)]
-  return Math.max(...times.slice(1).map((time, i) => time - times[i]!))
-}
 
 describe.each(['a', 'b'])('a socket of %s dies, while its address stays', (name) => {
   test('another port of the address takes its place: pairs go on over it, and the peer follows', () =>

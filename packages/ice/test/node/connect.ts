@@ -1,3 +1,4 @@
+import { Socket } from 'node:dgram'
 import { IceTransport, type IceTransportOptions } from '../../src/node/index.ts'
 
 /** One address: connections are made the same way on every machine. */
@@ -54,4 +55,17 @@ export function next<E extends Event>(target: EventTarget, type: string, fits: (
 export async function openUdpHandles(): Promise<number> {
   for (let round = 0; round < 3; round++) await new Promise(setImmediate)
   return process.getActiveResourcesInfo().filter((name) => name === 'UDPWrap').length
+}
+
+/** Node's own socket at a port, which nobody gives away. */
+export function udpSocketAt(port: number): Socket {
+  const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] }
+  const sockets = handles.call(process).filter((handle): handle is Socket => handle instanceof Socket)
+  return sockets.find((socket) => {
+    try {
+      return socket.address().port === port
+    } catch {
+      return false // One of the test before, which is still being closed.
+    }
+  })!
 }

@@ -1,11 +1,11 @@
 /** Sockets that end under a transport, while the address that they are bound to stays. */
-import { createSocket, Socket } from 'node:dgram'
+import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { IceAgent } from '../../src/index.ts'
 import { IceTransport, type IceTransportOptions, UdpMux } from '../../src/node/index.ts'
 import { Rebinding } from '../../src/node/rebinding.ts'
-import { connect, connectedPair, LOOPBACK, openUdpHandles } from './connect.ts'
+import { connect, connectedPair, LOOPBACK, openUdpHandles, udpSocketAt } from './connect.ts'
 import { destroySocket, whyNoDestroy } from './destroy-socket.ts'
 
 const open: (IceTransport | UdpMux)[] = []
@@ -23,7 +23,7 @@ describe('a socket that somebody closes', () => {
   test('is bound again to its port: the path goes on, and no peer hears of it', async () => {
     const { a, b, signalled, removed } = await watched()
     const before = a.getLocalCandidates()
-    handleAt(portOf(a)).close()
+    udpSocketAt(portOf(a)).close()
     await exchange(a, b)
     expect(a.getLocalCandidates()).toEqual(before)
     expect([signalled, removed]).toEqual([[], []])
@@ -36,7 +36,7 @@ describe('a socket that somebody closes', () => {
   test('is replaced by another where its port has been taken meanwhile; the peer is told, and moves', async () => {
     const { a, b, signalled, removed } = await watched()
     const before = portOf(a)
-    handleAt(before).close()
+    udpSocketAt(before).close()
     await takePort(before)
     await exchange(a, b)
     const after = portOf(a)
@@ -52,7 +52,7 @@ describe('a socket that somebody closes', () => {
     const tcp = () => a.getLocalCandidates().filter(({ protocol }) => protocol === 'tcp')
     const [before, candidates] = [portOf(a), tcp()]
     expect(candidates.map(({ tcpType }) => tcpType).sort()).toEqual(['active', 'passive'])
-    handleAt(before).close()
+    udpSocketAt(before).close()
     await takePort(before)
     const hasMoved = () =>
       a.send(Uint8Array.of(99)) && a.getLocalCandidates().every(({ address }) => address.port !== before)
@@ -65,7 +65,7 @@ describe('a socket that somebody closes', () => {
     const before = await freePort()
     const { a, b, removed } = await watched({ ...UDP, portRange: [before, before] })
     expect(portOf(a)).toBe(before)
-    handleAt(before).close()
+    udpSocketAt(before).close()
     const thief = await takePort(before)
     // An agent that hears of a network time and again would never be 'failed'.
     const changed = vi.spyOn(IceAgent.prototype, 'networkChanged')
@@ -84,7 +84,7 @@ describe('a socket that somebody closes', () => {
     const mux = new UdpMux({ includeLoopback: true, interfaceFilter: ({ ip }) => ip === '127.0.0.1' })
     const pairs = await Promise.all([1, 2].map(() => connectedPair({ mux }, UDP)))
     open.push(...pairs.flat(), mux)
-    handleAt(mux.addresses[0]!.port).close()
+    udpSocketAt(mux.addresses[0]!.port).close()
     for (const [a, b] of pairs) await exchange(a, b)
   })
 })
@@ -157,13 +157,6 @@ async function exchange(a: IceTransport, b: IceTransport): Promise<void> {
 
 function portOf(transport: IceTransport): number {
   return transport.getLocalCandidates()[0]!.address.port
-}
-
-/** Node's own socket, which no transport gives away. */
-function handleAt(port: number): Socket {
-  const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] }
-  const sockets = handles.call(process).filter((handle): handle is Socket => handle instanceof Socket)
-  return sockets.find((socket) => socket.address().port === port)!
 }
 
 async function takePort(port: number): Promise<Socket> {

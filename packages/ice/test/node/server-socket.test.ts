@@ -1,8 +1,9 @@
 /** A socket to a TURN server that ends while nobody has closed it: its relay is asked for anew, over another one. */
-import { createSocket, Socket } from 'node:dgram'
+import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ServerSocket } from '../../src/node/server-socket.ts'
+import { udpSocketAt } from './connect.ts'
 import { destroySocket, whyNoDestroy } from './destroy-socket.ts'
 
 const ALLOCATE = Uint8Array.of(0, 3, 0, 0)
@@ -36,7 +37,7 @@ async function portOf(socket: ServerSocket): Promise<number> {
 
 test.each([ALLOCATE, CHANNEL_DATA])('closed by somebody: a send does not throw, and tells (%j)', async (bytes) => {
   const { socket, failures } = open()
-  handleAt(await portOf(socket)).close()
+  udpSocketAt(await portOf(socket)).close()
   socket.send(bytes)
   expect(failures).toEqual([])
   await expect.poll(() => failures).toHaveLength(1)
@@ -50,16 +51,3 @@ test.skipIf(whyNoDestroy())(`destroyed by the system ${whyNoDestroy() ?? ''}`.tr
   await expect.poll(() => [socket.send(ALLOCATE), failures.length]).toEqual([undefined, 1])
   await socket.close()
 })
-
-/** Node's own socket, which is not given away. */
-function handleAt(port: number): Socket {
-  const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] }
-  const sockets = handles.call(process).filter((handle): handle is Socket => handle instanceof Socket)
-  return sockets.find((socket) => {
-    try {
-      return socket.address().port === port
-    } catch {
-      return false // One of the test before, which is still being closed.
-    }
-  })!
-}
