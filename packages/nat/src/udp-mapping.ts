@@ -24,6 +24,8 @@ export class UdpMapping {
   #lease: Lease | undefined
   /** When the mapping is no more unless the router says otherwise. */
   #goodUntil = Number.POSITIVE_INFINITY
+  /** The router's no to the request that is to save the mapping. */
+  #refusal: Extract<MappingClientOutput, { type: 'failed' }> | undefined
   #sendAt: number
   #rto: number = MAPPING.rto
   #sends = 0
@@ -75,17 +77,21 @@ export class UdpMapping {
     this.#external = this.#suggested = external
     this.#lease = new Lease(now, lifetime, this.#options.random)
     this.#goodUntil = this.#lease.expires
+    this.#refusal = undefined
     this.#sendAt = this.#lease.renewAt
     const same = known?.ip === external.ip && known.port === external.port
     this.#outputs.push({ type: same ? 'renewed' : 'mapped', external, lifetime })
   }
 
-  /** The router's no. A lease that still runs is kept: the next renewal may find the router in a better mood. */
+  /**
+   * The router's no. A lease that still runs is kept: the next renewal may find the router in a better mood. So is a
+   * doubtful one, to the end of the doubt: routers say no while they start, and NAT-PMP lets anybody say it.
+   */
   refuse(code: FailureCode, reason: string, retryAfter: number): void {
     if (this.#phase === 'releasing') return this.released()
     if (this.#phase !== 'asking') return
-    if (this.#external) this.#outputs.push({ type: 'lost', reason })
-    this.#end({ type: 'failed', code, reason, retryAfter })
+    this.#refusal = { type: 'failed', code, reason, retryAfter }
+    if (this.#external === undefined) this.#end(this.#refusal)
   }
 
   /** The router has confirmed that the mapping is deleted. */
@@ -121,6 +127,7 @@ export class UdpMapping {
 
   #askFrom(at: number): void {
     this.#phase = 'asking'
+    this.#refusal = undefined
     this.#sendAt = this.#askedAt = at
     this.#rto = MAPPING.rto
     this.#sends = 0
@@ -129,8 +136,9 @@ export class UdpMapping {
   #lose(now: number): void {
     this.#external = undefined
     this.#goodUntil = Number.POSITIVE_INFINITY
-    this.#outputs.push({ type: 'lost', reason: 'the router did not renew it in time' })
-    if (this.#phase === 'mapped') this.ask(now)
+    this.#outputs.push({ type: 'lost', reason: this.#refusal?.reason ?? 'the router did not renew it in time' })
+    if (this.#refusal) this.#end(this.#refusal)
+    else if (this.#phase === 'mapped') this.ask(now)
   }
 
   #send(now: number): void {

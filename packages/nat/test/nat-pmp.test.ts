@@ -124,6 +124,35 @@ describe('a router that forgets', () => {
     expect(wire.events[1]!.at).toBeLessThan(1_000_000 + 1.3 * HOUR)
   })
 
+  test('one that says no while it starts, or for which another says no, is asked again before the mapping counts as lost', () => {
+    const router = new NatPmpRouter()
+    const wire = start(router)
+    wire.run(60_000)
+    router.reboot(wire.now)
+    router.error = 3
+    wire.deliver(router.announcement(wire.now), undefined, ANNOUNCEMENTS)
+    wire.run(500)
+    router.error = 0
+    wire.run(1_500)
+    expect(wire.types()).toEqual(['mapped', 'renewed'])
+    expect(router.mappings.has(INTERNAL.port)).toBe(true)
+  })
+
+  test('one that goes on saying no has lost the mapping after 2 s, with its reason', () => {
+    const router = new NatPmpRouter()
+    const wire = start(router)
+    wire.run(60_000)
+    router.reboot(wire.now)
+    router.error = 3
+    wire.deliver(router.announcement(wire.now), undefined, ANNOUNCEMENTS)
+    wire.run(1_900)
+    expect(wire.types()).toEqual(['mapped'])
+    wire.run(200)
+    expect(wire.types()).toEqual(['mapped', 'lost', 'failed'])
+    expect(wire.events[1]).toMatchObject({ reason: expect.stringContaining('network failure') })
+    expect(wire.events[2]).toMatchObject({ code: 'refused', retryAfter: 30_000 })
+  })
+
   test('a clock that runs 1/8 slow is no restart (§3.6)', () => {
     const router = new NatPmpRouter()
     const wire = start(router)
