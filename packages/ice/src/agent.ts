@@ -289,7 +289,7 @@ export class IceAgent implements Machine<AgentOutput> {
       this.#sources.forgetPrevious(now)
     }
     this.#state.handleTimeout(now)
-    this.#progress(now)
+    this.#progress(now, false)
   }
 
   timeout(): number {
@@ -362,11 +362,11 @@ export class IceAgent implements Machine<AgentOutput> {
     })
   }
 
-  /** What every change ends with: the next paced transaction, the state, the deadline. */
-  #progress(now: number): void {
+  /** What every change ends with: the next paced transaction, the state, the deadline. `isNews`: more than time has passed. */
+  #progress(now: number, isNews = true): void {
     this.#deadline = undefined
     if (this.state === 'closed') return
-    this.#connectivity.leaveDead(now)
+    if (isNews) this.#connectivity.leaveDead(now)
     this.#traversal?.update(now)
     this.#work.start(now)
     const { path } = this.#connectivity

@@ -221,7 +221,7 @@ export class Connectivity {
     const isBuried = used?.dead && !wasDead
     if (isBuried) this.#options.sources().relays.verify(now)
     if (used && (isBuried || isSilent)) this.#reconnect(now, used, isSilent)
-    if (isSilent) this.#select(now)
+    if (this.path.takeLeaving(now) || isSilent) this.#select(now)
     const urgent = this.path.consent.takeUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
     const due = this.path.consent.take(now)

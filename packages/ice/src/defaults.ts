@@ -161,6 +161,8 @@ export const LIMITS = {
    * the agents a new one with every check: they must not take the room of those that work.
    */
   reflexivePerAddress: 32,
+  /** So many of them are let in beside those when they show themselves at a base that hears of no others there. */
+  reflexivePerBase: 4,
   /** Peer-reflexive local candidates kept; a NAT that rebinds makes another each time, and so can a hostile peer's answers. */
   localReflexive: 50,
   /** Authenticated checks kept that arrive before the peer's parameters (RFC 8445 §7.3 last paragraph). */

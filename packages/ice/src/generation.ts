@@ -81,22 +81,28 @@ export class Generation {
     return this.earlyChecks.splice(0)
   }
 
-  /** Adds, or replaces the peer-reflexive one that a check revealed earlier (RFC 8838 §11.4). `false`: known or too many. */
-  addRemote(candidate: Candidate): boolean {
+  /**
+   * Adds, or replaces the peer-reflexive one that a check revealed earlier (RFC 8838 §11.4). `false`: known or too many.
+   * `seenAt`: the local address that the check has come to.
+   */
+  addRemote(candidate: Candidate, seenAt?: Address): boolean {
     const index = this.remoteCandidates.findIndex((known) => isSameRemote(known, candidate))
     const known = this.remoteCandidates[index]
     if (known && known.type !== 'prflx' && !this.#presumedRelays?.has(known)) return false
     this.#unmask(candidate)
     if (known) this.#replaceRemote(index, candidate)
-    else if (this.hasRoomFor(candidate)) this.remoteCandidates = this.remoteCandidates.concat(candidate)
+    else if (this.hasRoomFor(candidate, seenAt)) this.remoteCandidates = this.remoteCandidates.concat(candidate)
     else return false
     return true
   }
 
-  hasRoomFor({ type, address }: Candidate): boolean {
+  hasRoomFor({ type, address }: Candidate, seenAt: Address | undefined): boolean {
     if (this.remoteCandidates.length >= LIMITS.remoteCandidates) return false
-    const alike = this.remoteCandidates.filter((it) => it.type === 'prflx' && it.address.ip === address.ip)
-    return type !== 'prflx' || alike.length < LIMITS.reflexivePerAddress
+    const isAlike = (it: Candidate) => it.type === 'prflx' && it.address.ip === address.ip
+    if (type !== 'prflx' || this.remoteCandidates.filter(isAlike).length < LIMITS.reflexivePerAddress) return true
+    if (!seenAt) return false
+    const here = this.checklist.pairs.filter(({ base, remote }) => isAlike(remote) && sameAddress(base, seenAt))
+    return here.length < LIMITS.reflexivePerBase
   }
 
   /**

@@ -78,7 +78,7 @@ export class Pairing {
       this.#context.log(now, 'candidate-refused', () => `${remote.ip}:${remote.port}`, 'policy')
       return undefined
     }
-    if (!source.known && !this.#addRemote(now, generation, source.candidate)) return undefined
+    if (!source.known && !this.#addRemote(now, generation, source.candidate, local)) return undefined
     const pair =
       protocol === 'udp'
         ? this.#pair(now, generation, base, source.candidate, role)
@@ -109,14 +109,14 @@ export class Pairing {
     return this.#context.verdicts?.of(pair) === 'exclude'
   }
 
-  #addRemote(now: number, generation: Generation, remote: Candidate): boolean {
+  #addRemote(now: number, generation: Generation, remote: Candidate, seenAt?: Address): boolean {
     const { checklist } = generation
-    if (!generation.hasRoomFor(remote)) {
+    if (!generation.hasRoomFor(remote, seenAt)) {
       const before = now - this.#context.timing.consentTimeout
       const stale = generation.staleReflexive(before, remote.address.ip)
       if (stale) for (const pair of checklist.remove(({ remote }) => remote === stale)) this.#onforgotten(now, pair)
     }
-    return generation.addRemote(remote)
+    return generation.addRemote(remote, seenAt)
   }
 
   #pair(now: number, generation: Generation, local: Candidate, remote: Candidate, role: IceRole): Pair | undefined {

@@ -1,6 +1,7 @@
 import { type Address, sameAddress } from '@floe/stun'
 import { Aging } from './aging.ts'
 import { Backups, likeliest, successor } from './backups.ts'
+import { bestPair } from './best-pair.ts'
 import type { Candidate } from './candidate.ts'
 import type { Pair } from './candidate-pair.ts'
 import type { Checklist } from './checklist.ts'
@@ -11,7 +12,6 @@ import { LIMITS } from './defaults.ts'
 import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
-import { isBetter } from './preference.ts'
 import { SwitchHistory, whyMoved } from './switch-history.ts'
 
 /** Which pair carries data, whether it is alive, and what takes its place. */
@@ -29,6 +29,8 @@ export class Path {
   /** The selected pair belongs to the generation before an ICE restart. */
   #outlived = false
   #silent = false
+  /** The selected pair, since data should move. */
+  #leaving: Pair | undefined
   #movedAt = Number.NEGATIVE_INFINITY
   #doubtedAt = Number.NEGATIVE_INFINITY
   #twin: Pair | undefined
@@ -68,36 +70,18 @@ export class Path {
     return isDoubted || this.#holes?.isShared(now) ? this.#twin : undefined
   }
 
-  /** The best pair of the checklist to send on. The one in use stays unless another is better by more than chance. */
-  best(now: number, checklist: Checklist): Pair | undefined {
-    const { timing, verdicts } = this.#context
-    const isUsable = (pair: Pair) => pair.state === 'succeeded' && this.consent.isFresh(pair, now)
-    const usable = checklist.pairs.filter((pair) => isUsable(pair) && verdicts?.of(pair) !== 'exclude')
-    const alive = usable.filter((pair) => pair.isFit(now))
-    const responsive = alive.filter((pair) => pair.speaks(now, timing))
-    const heard = this.#aging?.lasting(now, responsive) ?? responsive
-    // What the two sides have agreed on stays, and without an agreement that lives what is in use: what data has moved to
-    // a moment ago owes an answer, and the other backups would get their turns one after the other.
-    const settled = [this.nomination.nominee, this.#selected]
-    let best = [heard.find((pair) => now < pair.courtedUntil), ...settled].find((pair) => pair && heard.includes(pair))
-    if (best && verdicts?.of(best) === 'hold') return best
-    // What has been nominated in place of an old one is waited for: there is time.
-    if (heard !== responsive) best ??= heard.find((pair) => this.nomination.isUnderWay(pair))
-    // In its place comes what has answered the last question: at the death of a path all backups are asked.
-    const answered = best ? heard : heard.filter(({ askedAt }) => askedAt === undefined)
-    // A hole for data, or what has been taken for one, is better than what says nothing at all.
-    const answering = usable.filter((pair) => pair.worth(now, timing) > 0)
-    const [pool = []] = [answered, heard, answering, alive, usable].filter(({ length }) => length > 0)
-    const hasIncumbent = best !== undefined
-    // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
-    best ??= pool.find((pair) => pair === this.#selected) ?? pool.find((pair) => pair === this.#twin)
-    // What the peer has been told already comes first: another that is no better would make it move twice.
-    for (const pair of this.nomination.toldFirst(pool)) {
-      const isTold = best !== undefined && best !== this.#selected && this.nomination.isTold(best)
-      const since = hasIncumbent && !isTold ? this.#movedAt : now
-      if (!best || (isBetter(now, pair, best, this.#context, since) && !pair.isOnProbation(now))) best = pair
-    }
-    return best
+  /** The best pair of the checklist to send on. */
+  best(now: number, { pairs }: Checklist): Pair | undefined {
+    const { nomination, consent } = this
+    return bestPair(now, pairs, {
+      context: this.#context,
+      consent,
+      nomination,
+      aging: this.#aging,
+      selected: this.#selected,
+      twin: this.#twin,
+      movedAt: this.#movedAt,
+    })
   }
 
   /** Follows the nomination; until there is one, `best` of a new session, or the old pair of a restarted one. */
@@ -119,6 +103,13 @@ export class Path {
   isToBeLeft(now: number): boolean {
     const selected = this.#selected
     return selected !== undefined && (!selected.isFit(now) || this.#aging?.isOld(now, selected) === true)
+  }
+
+  /** `true` once when data should move. Nobody gets better by time alone: from then on it moves when one is heard. */
+  takeLeaving(now: number): boolean {
+    const before = this.#leaving
+    this.#leaving = this.isToBeLeft(now) ? this.#selected : undefined
+    return this.#leaving !== undefined && this.#leaving !== before
   }
 
   /** The peer sees the pair's packets come from this candidate: another one means that its NAT has made a new mapping. */

@@ -43,7 +43,7 @@ class Encounter {
     this.drain()
   }
 
-  check(from: Address, attributes: Attributes = {}, integrity: 'sha1' | 'sha256' = 'sha1'): void {
+  check(from: Address, attributes: Attributes = {}, integrity: 'sha1' | 'sha256' = 'sha1', local = HERE): void {
     const { usernameFragment, password } = this.agent.localParameters
     const username = `${usernameFragment}:${this.#peer.usernameFragment}`
     const bytes = encode(
@@ -55,7 +55,7 @@ class Encounter {
       },
       { key: shortTermKey(password), integrity, fingerprint: true },
     )
-    this.agent.handlePacket(this.now, { protocol: 'udp', local: HERE, remote: from, bytes })
+    this.agent.handlePacket(this.now, { protocol: 'udp', local, remote: from, bytes })
     this.drain()
   }
 
@@ -154,6 +154,16 @@ describe('what a long session leaves behind', () => {
     for (let port = 1; port <= 1_000; port++) encounter.check({ ip: '203.0.113.9', port })
     expect(encounter.agent.remoteCandidates).toHaveLength(32)
     expect(encounter.responses).toHaveLength(32)
+  })
+
+  test('… and take the room of nobody who comes to another base: it may be the one that works', () => {
+    const other: Address = { ip: '10.0.1.1', port: 1000 }
+    const encounter = new Encounter({}, [{ address: HERE }, { address: other }])
+    encounter.sees = () => undefined
+    for (let port = 1; port <= 100; port++) encounter.check({ ip: '203.0.113.9', port })
+    encounter.responses.length = 0
+    for (let port = 101; port <= 200; port++) encounter.check({ ip: '203.0.113.9', port }, {}, 'sha1', other)
+    expect(encounter.responses.map(({ remote }) => remote.port)).toEqual([101, 102, 103, 104])
   })
 
   test('a peer whose answers name another address each time fills nothing up', () => {
