@@ -66,8 +66,9 @@ test.each([
       return timeToDirect(world, session, 25_000)
     }),
   )
-  expect(times.filter((time) => time <= 12_000).length, times.join(' ')).toBeGreaterThanOrEqual(36)
-  expect(times.filter((time) => time <= 25_000).length, times.join(' ')).toBeGreaterThanOrEqual(39)
+  // Of 400 seeds it is 371 to 394, and 397 to 399.
+  expect(times.filter((time) => time <= 12_000).length, times.join(' ')).toBeGreaterThanOrEqual(34)
+  expect(times.filter((time) => time <= 25_000).length, times.join(' ')).toBeGreaterThanOrEqual(38)
 })
 
 test('where one of the two cannot be foretold there is no search, and little is sent', () => {

@@ -158,8 +158,16 @@ export function betterPair(peer: Peer, equalRoundTrips: boolean): CandidatePair 
   return peer.agent.checklist.find((pair) => {
     if (pair.state !== 'succeeded') return false
     if (isRelayed(pair) !== isRelayed(selected)) return isRelayed(selected)
-    return equalRoundTrips && !isLonger(pair, selected) && rank(peer, pair) > rank(peer, selected)
+    const isHigher = rank(peer, pair) > rank(peer, selected)
+    return equalRoundTrips && isHigher && !isLonger(pair, selected) && !hasMovedForRoundTrip(peer)
   })
+}
+
+/** Only for that does data wait so long before it moves; and a higher number alone takes it away from no proven pair. */
+function hasMovedForRoundTrip(peer: Peer): boolean {
+  const first = peer.timeOf(({ type }) => type === 'selectedpair')
+  const [last = first, before = first] = peer.agent.switches.map(({ at }) => at).toReversed()
+  return last - before >= TIMING.holdAfterMove
 }
 
 /** Relays are here and there: over two of them it may be longer than over one, which is a reason to stay. */

@@ -35,6 +35,8 @@ const BEARABLE_LOSS = 0.01
 const BEGINNING = 10_000
 /** A NAT that grants fewer mappings may starve checks that theory counts on. */
 const AMPLE_QUOTA = 32
+/** … and a search leaves none of so many for a while: it makes as many as it may. */
+const AMPLE_FOR_SEARCH = 1_024
 
 /** RFC 8863's 39.5 s, and not much more. */
 const PATIENCE = 60_000
@@ -80,8 +82,10 @@ function changesNetwork(fault: Fault): boolean {
 
 /** What theory and network say, unless luck decides. */
 function withLuck(scenario: Scenario, known: Verdict): Verdict {
-  // A mapping that has died leaves its port to the next one, which may be the one that the peer knows.
-  const luck = known === 'cannot' ? agesMappings(scenario) : isPoisoned(scenario) || beginsLateInBursts(scenario)
+  // A mapping that has died leaves its port to the next one, which may be the one that the peer knows; and one towards the
+  // peer that is made first may have the socket's own port, which an agent that searches names as a guess.
+  const chance = agesMappings(scenario) || mayGuessPort(scenario)
+  const luck = known === 'cannot' ? chance : isPoisoned(scenario) || beginsLateInBursts(scenario)
   return luck ? 'perhaps' : known
 }
 
@@ -204,12 +208,23 @@ function isDependent(side: Placement | readonly Placement[]): boolean {
 }
 
 function starves(scenario: Scenario): boolean {
-  return natsOf(scenario).some(({ portQuota = Number.POSITIVE_INFINITY }) => portQuota < AMPLE_QUOTA)
+  const ample = maySearch(scenario) ? AMPLE_FOR_SEARCH : AMPLE_QUOTA
+  return natsOf(scenario).some(({ portQuota = Number.POSITIVE_INFINITY }) => portQuota < ample)
 }
 
 /** A NAT that ends busy mappings reboots again and again, as far as its mappings are concerned. */
 function agesMappings(scenario: Scenario): boolean {
   return natsOf(scenario).some(({ maximumLifetime }) => maximumLifetime !== undefined)
+}
+
+/** Before it has gathered, an agent can know its peer where one begins later, or a path comes anew. */
+function mayGuessPort(scenario: Scenario): boolean {
+  const { signaling, faults = [], traversal = {} } = scenario
+  const keeps = natsOf(scenario).some(
+    ({ mapping, allocation }) => mapping !== 'endpoint-independent' && allocation === 'preserve',
+  )
+  const searches = traversal.a === 'auto' || traversal.b === 'auto'
+  return keeps && searches && (Boolean(signaling?.skew) || faults.some(changesNetwork))
 }
 
 /** Whose packet comes first decides: a box that takes an early one for its own gives the answer to it another port. */

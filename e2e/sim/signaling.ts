@@ -76,6 +76,8 @@ export class Signaling {
   }
 
   #begin(peer: Peer) {
+    // Signaling that has gone down meanwhile may have ended the session before.
+    if (peer.state === 'closed') return
     if (this.#options.trickle ?? true) this.#send(peer, { parameters: peer.agent.localParameters })
     peer.gather()
   }

@@ -38,14 +38,18 @@ export function bestPair(now: number, pairs: readonly Pair[], standing: Standing
   // A hole for data, or what has been taken for one, is better than what says nothing at all.
   const answering = usable.filter((pair) => pair.worth(now, timing) > 0)
   const [pool = []] = [answered, heard, answering, alive, usable].filter(({ length }) => length > 0)
-  const hasIncumbent = best !== undefined
+  const incumbent = best
   // What has just been moved to is not left for another that has not answered either; and data goes over the twin already.
   best ??= pool.find((pair) => pair === selected) ?? pool.find((pair) => pair === twin)
+  const isBeaten = (by: Pair, since: number) =>
+    !best || (isBetter(now, by, best, context, since) && !by.isOnProbation(now))
   // What the peer has been told already comes first: another that is no better would make it move twice.
   for (const pair of nomination.toldFirst(pool)) {
     const isTold = best !== undefined && best !== selected && nomination.isTold(best)
-    const since = hasIncumbent && !isTold ? movedAt : now
-    if (!best || (isBetter(now, pair, best, context, since) && !pair.isOnProbation(now))) best = pair
+    if (isBeaten(pair, incumbent && !isTold ? movedAt : now)) best = pair
   }
+  if (!incumbent || !best || best === incumbent || nomination.isTold(best)) return best
+  // Where data leaves what it was on in any case, it goes to the best of all.
+  for (const pair of pool) if (isBeaten(pair, pair.validAt)) best = pair
   return best
 }

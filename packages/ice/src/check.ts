@@ -146,9 +146,11 @@ export class Checks {
     this.#outstanding.clear()
   }
 
+  /** One is waited for. Whether one that is repeated no more gets its answer yet, nobody waits for. */
   isPending(pair: Pair, purpose: CheckPurpose): boolean {
-    for (const { request } of this.#outstanding.values()) {
-      if (request.pair === pair && request.purpose === purpose) return true
+    for (const { request, abandonAt } of this.#outstanding.values()) {
+      const isRepeated = abandonAt === Number.POSITIVE_INFINITY
+      if (isRepeated && request.pair === pair && request.purpose === purpose) return true
     }
     return false
   }

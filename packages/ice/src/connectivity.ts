@@ -10,7 +10,6 @@ import type { Context } from './outputs.ts'
 import { Pairing } from './pairing.ts'
 import type { IceRole } from './parameters.ts'
 import { Path } from './path.ts'
-import { DIRECT, tierOf } from './preference.ts'
 import { Requests } from './requests.ts'
 import { Role } from './role.ts'
 import { TcpConnections } from './tcp-connections.ts'
@@ -221,7 +220,7 @@ export class Connectivity {
     const isBuried = used?.dead && !wasDead
     if (isBuried) this.#options.sources().relays.verify(now)
     if (used && (isBuried || isSilent)) this.#reconnect(now, used, isSilent)
-    if (this.path.takeLeaving(now) || isSilent) this.#select(now)
+    if (this.path.takeDecision(now) || isSilent) this.#select(now)
     const urgent = this.path.consent.takeUrgent(now)
     if (urgent) this.#check(now, urgent, 'probe')
     const due = this.path.consent.take(now)
@@ -389,12 +388,13 @@ export class Connectivity {
   }
 
   #select(now: number): void {
-    const { checklist } = this.#generation
+    const [{ checklist }, { nomination }] = [this.#generation, this.path]
     const best = this.path.best(now, checklist)
-    const isDue = best && !this.path.nomination.holds(best) && !this.#checks.isPending(best, 'nomination')
-    if (isDue && this.role === 'controlling' && !this.#options.lite) this.#check(now, best, 'nomination')
+    const isDue = best && !nomination.holds(best) && !this.#checks.isPending(best, 'nomination')
+    const isOurs = isDue && this.role === 'controlling' && !this.#options.lite
+    if (isOurs && !nomination.first.isHeld(now, best, this.#generation, this.#context.timing))
+      this.#check(now, best, 'nomination')
     this.path.select(now, best, this.role === 'controlled')
-    const { selected } = this.path
-    checklist.restsTcp = selected !== undefined && !selected.dead && !this.path.outlived && tierOf(selected) === DIRECT
+    checklist.restsTcp = this.path.isDirect
   }
 }

@@ -95,6 +95,8 @@ export const TIMING = {
   holdAfterMove: 5_000,
   /** A relayed path that turns valid so long after the last move, and has nothing but a higher priority, waits as long. */
   relaySettle: 2_000,
+  /** How long a relayed pair that is valid first waits to be nominated while a direct one is asked: two of its round trips more. */
+  relayPatience: 100,
   /** A pair that died is not moved back to for so long; twice as long for each time it died, up to `maxProbation`. */
   probation: 5_000,
   maxProbation: 60_000,

@@ -1,8 +1,10 @@
 import type { Pair } from './candidate-pair.ts'
 import type { Timing } from './defaults.ts'
+import { FirstNomination } from './first-nomination.ts'
 
 /** Which pair the two sides agree on. RFC 8445 §8.1, and renomination (draft-thatcher-ice-renomination). */
 export class Nomination {
+  readonly first = new FirstNomination()
   /** The pair that holds the nomination; on the controlling side once the peer has answered it. */
   nominee: Pair | undefined
   #sent = 0
@@ -28,18 +30,22 @@ export class Nomination {
     this.#awaitedUntil = Number.POSITIVE_INFINITY
   }
 
-  step(now: number): void {
-    if (now >= this.#awaitedUntil) this.awaitNoMore()
+  /** Time passes. `true` once when something has been waited for that has not come. */
+  step(now: number): boolean {
+    const isOver = now >= this.#awaitedUntil
+    if (isOver) this.awaitNoMore()
+    return this.first.take(now) || isOver
   }
 
   timeout(): number {
-    return this.#awaitedUntil
+    return Math.min(this.#awaitedUntil, this.first.timeout())
   }
 
   /** An ICE restart: what the peer counts from is its own business; ours goes on rising. */
   restart(): void {
     this.nominee = undefined
     this.#received = 0
+    this.first.restart()
   }
 
   /** Controlling: the value of the next nomination, higher than every earlier one. */

@@ -12,6 +12,7 @@ import { LIMITS } from './defaults.ts'
 import { Liveness } from './liveness.ts'
 import { Nomination } from './nomination.ts'
 import type { Context } from './outputs.ts'
+import { DIRECT, tierOf } from './preference.ts'
 import { SwitchHistory, whyMoved } from './switch-history.ts'
 
 /** Which pair carries data, whether it is alive, and what takes its place. */
@@ -105,11 +106,19 @@ export class Path {
     return selected !== undefined && (!selected.isFit(now) || this.#aging?.isOld(now, selected) === true)
   }
 
-  /** `true` once when data should move. Nobody gets better by time alone: from then on it moves when one is heard. */
-  takeLeaving(now: number): boolean {
+  /**
+   * `true` once when data should move, or nobody is waited for any longer. No pair gets better by time alone: from then on
+   * data moves when somebody is heard.
+   */
+  takeDecision(now: number): boolean {
     const before = this.#leaving
     this.#leaving = this.isToBeLeft(now) ? this.#selected : undefined
-    return this.#leaving !== undefined && this.#leaving !== before
+    return this.nomination.step(now) || (this.#leaving !== undefined && this.#leaving !== before)
+  }
+
+  /** Data goes the best kind of way. */
+  get isDirect(): boolean {
+    return this.#selected?.dead === false && !this.#outlived && tierOf(this.#selected) === DIRECT
   }
 
   /** The peer sees the pair's packets come from this candidate: another one means that its NAT has made a new mapping. */
@@ -257,7 +266,6 @@ export class Path {
   takeProbes(now: number, checklist: Checklist): readonly Pair[] {
     const selected = this.#selected
     const wasSuspected = this.#liveness.suspects
-    this.nomination.step(now)
     this.#aging?.step(now)
     const step = this.#lite ? undefined : this.#liveness.step(now)
     if (!selected) return []
