@@ -18,3 +18,8 @@ export function longestGap({ received }: Peer, from: number): number {
   const gaps = times.slice(1).map((time, i) => time - times[i]!)
   return Math.max(times[0]! - from, ...gaps)
 }
+
+/** Why data has moved since then, each time. */
+export function switchesSince(peer: Peer, time: number): string[] {
+  return peer.agent.switches.filter(({ at }) => at >= time).map(({ reason }) => reason)
+}

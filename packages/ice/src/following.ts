@@ -19,10 +19,13 @@ export class Following {
     this.#timing = timing
   }
 
-  /** Data has left a pair for another one, if any; `pairs`: all that there are. */
-  moved(now: number, before: Pair, selected: Pair | undefined, pairs: readonly Pair[]): void {
+  /**
+   * Data has left a pair for another one, if any, or goes on over the same from another port of a NAT. `isLost`: what the
+   * peer sends to where it was arrives no more. `pairs`: all that there are.
+   */
+  moved(now: number, before: Pair, selected: Pair | undefined, pairs: readonly Pair[], isLost: boolean): void {
     this.#dueAt = Number.POSITIVE_INFINITY
-    if (!before.dead || !selected || !this.#wasTalking(now, before) || this.#rescues >= RESCUES) return
+    if (!isLost || !selected || !this.#wasTalking(now, before) || this.#rescues >= RESCUES) return
     if (selected.local.protocol !== 'udp' || tierOf(selected) !== DIRECT) return
     // Whoever does not answer there either will not see another path.
     if ((selected.askedAt ?? now) < now) return
@@ -57,7 +60,9 @@ export class Following {
   #patience(before: Pair, selected: Pair, pairs: readonly Pair[]): number {
     const { followPatience, answerPatience } = this.#timing
     if (pairs.some((pair) => pair !== before && pair.stats.packetsReceived > 0)) return followPatience
-    // Libwebrtc and floe tell of their networks, and come within a round trip or not for long. Firefox does not come.
-    return before.peersNetwork ? Math.max(answerPatience, 2 * (selected.smoothedRoundTripTime ?? 0)) : 0
+    // Libwebrtc and floe tell of their networks, and come within a round trip or not for long. Firefox does not come, but
+    // perhaps to another port, which counts for more when the one before was signalled.
+    const mayCome = before.peersNetwork !== undefined || selected === before
+    return mayCome ? Math.max(answerPatience, 2 * (selected.smoothedRoundTripTime ?? 0)) : 0
   }
 }

@@ -56,6 +56,10 @@ export class Traversal {
   #aging: Address | undefined
   #renewals = 0
   #selected: Pair | undefined
+  /** When what that leads through was made: a NAT may make it anew. */
+  #bornAt: number | undefined
+  /** It is none of those from before an ICE restart, with which the peer begins anew as well. */
+  #isListed = false
   /** Made when data first leaves a pair that died. */
   #following: Following | undefined
   /** The peer has not come along to this pair: a socket is being opened beside it that may bring it. */
@@ -316,11 +320,15 @@ export class Traversal {
 
   #follow(now: number): void {
     const { selected } = this.#owner.connectivity.path
-    const before = this.#selected
+    const { pairs } = this.#owner.generation().checklist
+    const [before, bornAt, wasListed] = [this.#selected, this.#bornAt, this.#isListed]
     this.#selected = selected
-    if (!before || selected === before) return
-    if (before.dead) this.#following ??= new Following(this.#context.timing)
-    this.#following?.moved(now, before, selected, this.#owner.generation().checklist.pairs)
+    this.#bornAt = selected?.bornAt
+    this.#isListed = selected !== undefined && pairs.includes(selected)
+    if (!before || (selected === before && bornAt === this.#bornAt)) return
+    const isLost = before.dead || (wasListed && (selected === before || !pairs.includes(before)))
+    if (isLost) this.#following ??= new Following(this.#context.timing)
+    this.#following?.moved(now, before, selected, pairs, isLost)
   }
 
   /** A path that the peer has not judged yet, from the network where data is now. */
