@@ -28,7 +28,7 @@ export class Following {
     if (!isLost || !selected || !this.#wasTalking(now, before) || this.#rescues >= RESCUES) return
     if (selected.local.protocol !== 'udp' || tierOf(selected) !== DIRECT) return
     // Whoever does not answer there either will not see another path.
-    if ((selected.askedAt ?? now) < now) return
+    if (now > (selected.askedAt ?? now) + this.#answerTime(selected)) return
     this.#awaited = selected
     this.#received = selected.stats.packetsReceived
     this.#dueAt = now + this.#patience(before, selected, pairs)
@@ -58,11 +58,15 @@ export class Following {
 
   /** Who has sent over several pairs, like floe under suspicion, or has moved before, will come. */
   #patience(before: Pair, selected: Pair, pairs: readonly Pair[]): number {
-    const { followPatience, answerPatience } = this.#timing
+    const { followPatience } = this.#timing
     if (pairs.some((pair) => pair !== before && pair.stats.packetsReceived > 0)) return followPatience
     // Libwebrtc and floe tell of their networks, and come within a round trip or not for long. Firefox does not come, but
     // perhaps to another port, which counts for more when the one before was signalled.
     const mayCome = before.peersNetwork !== undefined || selected === before
-    return mayCome ? Math.max(answerPatience, 2 * (selected.smoothedRoundTripTime ?? 0)) : 0
+    return mayCome ? this.#answerTime(selected) : 0
+  }
+
+  #answerTime({ smoothedRoundTripTime = 0 }: Pair): number {
+    return Math.max(this.#timing.answerPatience, 2 * smoothedRoundTripTime)
   }
 }
