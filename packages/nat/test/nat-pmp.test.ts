@@ -10,6 +10,17 @@ function start(router: Router = new NatPmpRouter(), more = {}) {
   return new Wire((now) => new NatPmpClient(now, clientOptions(more)), router)
 }
 
+/** A router that has just said that it has started anew, and says no. */
+function refusing() {
+  const router = new NatPmpRouter()
+  const wire = start(router)
+  wire.run(60_000)
+  router.reboot(wire.now)
+  router.error = 3
+  wire.deliver(router.announcement(wire.now), undefined, ANNOUNCEMENTS)
+  return { router, wire }
+}
+
 describe('RFC 6886', () => {
   test('asks for address and mapping at once, in the bytes of §3.2 and §3.3', () => {
     const wire = start(undefined, { suggested: { ip: EXTERNAL_IP, port: 6000 } })
@@ -125,12 +136,7 @@ describe('a router that forgets', () => {
   })
 
   test('one that says no while it starts, or for which another says no, is asked again before the mapping counts as lost', () => {
-    const router = new NatPmpRouter()
-    const wire = start(router)
-    wire.run(60_000)
-    router.reboot(wire.now)
-    router.error = 3
-    wire.deliver(router.announcement(wire.now), undefined, ANNOUNCEMENTS)
+    const { router, wire } = refusing()
     wire.run(500)
     router.error = 0
     wire.run(1_500)
@@ -139,12 +145,7 @@ describe('a router that forgets', () => {
   })
 
   test('one that goes on saying no has lost the mapping after 2 s, with its reason', () => {
-    const router = new NatPmpRouter()
-    const wire = start(router)
-    wire.run(60_000)
-    router.reboot(wire.now)
-    router.error = 3
-    wire.deliver(router.announcement(wire.now), undefined, ANNOUNCEMENTS)
+    const { wire } = refusing()
     wire.run(1_900)
     expect(wire.types()).toEqual(['mapped'])
     wire.run(200)
