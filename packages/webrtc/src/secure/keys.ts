@@ -18,7 +18,9 @@ export const MIN_SECRET_LENGTH = 22
 
 /** 128 random bits as text, for `ConnectOptions.secret`: to be told the peer by a way that nobody else sees. */
 export function createSecret(): string {
-  return encodeBase64Url(crypto.getRandomValues(new Uint8Array(16)))
+  const secret = encodeBase64Url(crypto.getRandomValues(new Uint8Array(16)))
+  // On a command line it would be taken for an option.
+  return secret.startsWith('-') ? createSecret() : secret
 }
 
 /** An end's part of the agreement on keys: ephemeral, hence of no use to anyone once the connection is over. */

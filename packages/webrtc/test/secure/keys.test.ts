@@ -100,6 +100,8 @@ describe('proof of the secret', () => {
   test('secrets are 128 bits', () => {
     expect(SECRET).toHaveLength(MIN_SECRET_LENGTH)
     expect(createSecret()).not.toBe(SECRET)
+    // One in 64 would begin with a hyphen, and be taken for an option on a command line.
+    for (let i = 0; i < 2_000; i++) expect(createSecret()).toMatch(/^[\w]/)
   })
 })
 
